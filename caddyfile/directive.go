@@ -1,0 +1,109 @@
+// Package caddyfile is the Caddyfile grammar of this plugin: the directive
+// download_token, its place among the other directives, and the global option
+// of the same name. It only reads; what the settings mean is documented with
+// the JSON fields in package downloadtoken.
+package caddyfile
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("download_token", parseDirective)
+	// After whatever may rewrite the path (rewrite, uri, try_files) or ask
+	// somebody else (forward_auth), and before everything that reads the URL.
+	httpcaddyfile.RegisterDirectiveOrder("download_token", httpcaddyfile.After, "forward_auth")
+	httpcaddyfile.RegisterGlobalOption("download_token", parseGlobalOption)
+}
+
+// parseDirective sets up the handler from Caddyfile tokens. Syntax:
+//
+//	download_token [<matcher>] {
+//		from query|header|cookie <name>...
+//		key <alg> <secret|PEM> {
+//			kid <id>
+//			issuer <iss>
+//		}
+//		issuer <iss>...
+//		audience <aud>...
+//		header_typ <typ>...
+//		require <claim> [<value>...]
+//		max_ttl <duration>
+//		leeway <duration>
+//		ip_claim <claim>
+//
+//		scope any
+//		scope template <scope> <path pattern>
+//		path_prefix <path>
+//
+//		one_time [<claim>...] {
+//			spend response|request
+//			uses <n>
+//			per token|path
+//		}
+//		store <name>
+//
+//		attachment [<filename>]
+//		challenge <scheme> [<realm>]
+//		status <code> [<reason>...]
+//		forward
+//	}
+//
+// from, key, require, scope and status may be repeated; each of the others may
+// be given once.
+func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	return unmarshalHandler(h.Dispenser)
+}
+
+// repeatable are the subdirectives that may be given more than once.
+var repeatable = map[string]bool{"from": true, "key": true, "require": true, "scope": true, "status": true}
+
+// subdirectives reads one subdirective each.
+var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler) error{
+	"from":        parseFrom,
+	"key":         parseKey,
+	"issuer":      list(func(h *downloadtoken.Handler) *[]string { return &h.Issuer }, "issuer https://app.example.com"),
+	"audience":    list(func(h *downloadtoken.Handler) *[]string { return &h.Audience }, "audience downloads"),
+	"header_typ":  list(func(h *downloadtoken.Handler) *[]string { return &h.HeaderTyp }, "header_typ dl+jwt"),
+	"require":     parseRequire,
+	"max_ttl":     parseMaxTTL,
+	"leeway":      parseLeeway,
+	"ip_claim":    word(func(h *downloadtoken.Handler) *string { return &h.IPClaim }, "ip_claim ip"),
+	"scope":       parseScope,
+	"path_prefix": word(func(h *downloadtoken.Handler) *string { return &h.PathPrefix }, "path_prefix /pub"),
+	"one_time":    parseOneTime,
+	"store":       word(func(h *downloadtoken.Handler) *string { return &h.Store }, "store default"),
+	"attachment":  parseAttachment,
+	"challenge":   parseChallenge,
+	"status":      parseStatus,
+	"forward":     parseForward,
+}
+
+// unmarshalHandler reads the whole directive.
+func unmarshalHandler(d *caddyfile.Dispenser) (*downloadtoken.Handler, error) {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return nil, d.Errf("download_token: unexpected argument '%s'; settings go into a block, one a line", d.Val())
+	}
+	h := new(downloadtoken.Handler)
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		parse, ok := subdirectives[name]
+		if !ok {
+			return nil, d.Errf("download_token: unrecognized subdirective '%s'", name)
+		}
+		if seen[name] && !repeatable[name] {
+			return nil, d.Errf("%s: specified more than once; write all of it on one line, or remove one", name)
+		}
+		seen[name] = true
+		if err := parse(d, h); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}

@@ -1,0 +1,270 @@
+package caddyfile
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+)
+
+// usage is the error for wrong arguments of the current subdirective, or of
+// option within it.
+func usage(d *caddyfile.Dispenser, name, example string) error {
+	return d.Errf("%s: wrong number of arguments; write it like this: %s", name, example)
+}
+
+// noBlock makes sure that nothing follows the arguments.
+func noBlock(d *caddyfile.Dispenser, name string) error {
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("%s: takes no block, so '%s' means nothing here", name, d.Val())
+	}
+	return nil
+}
+
+// list reads a subdirective of one or more arguments.
+func list(field func(*downloadtoken.Handler) *[]string, example string) func(*caddyfile.Dispenser, *downloadtoken.Handler) error {
+	return func(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+		name := d.Val()
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return usage(d, name, example)
+		}
+		*field(h) = args
+		return noBlock(d, name)
+	}
+}
+
+// word reads a subdirective of exactly one argument.
+func word(field func(*downloadtoken.Handler) *string, example string) func(*caddyfile.Dispenser, *downloadtoken.Handler) error {
+	return func(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+		name := d.Val()
+		args := d.RemainingArgs()
+		if len(args) != 1 || args[0] == "" {
+			return usage(d, name, example)
+		}
+		*field(h) = args[0]
+		return noBlock(d, name)
+	}
+}
+
+// duration reads a subdirective whose argument is a length of time.
+func duration(d *caddyfile.Dispenser, example string) (caddy.Duration, error) {
+	name := d.Val()
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return 0, usage(d, name, example)
+	}
+	length, err := caddy.ParseDuration(args[0])
+	if err != nil || length < 0 {
+		return 0, d.Errf("%s: '%s' is not a duration; write it like this: %s", name, args[0], example)
+	}
+	return caddy.Duration(length), noBlock(d, name)
+}
+
+func parseMaxTTL(d *caddyfile.Dispenser, h *downloadtoken.Handler) (err error) {
+	h.MaxTTL, err = duration(d, "max_ttl 10m")
+	if err == nil && time.Duration(h.MaxTTL) < time.Second {
+		return d.Err("max_ttl: must be at least 1s; leave it out for no limit")
+	}
+	return err
+}
+
+func parseLeeway(d *caddyfile.Dispenser, h *downloadtoken.Handler) (err error) {
+	h.Leeway, err = duration(d, "leeway 5s")
+	return err
+}
+
+// parseFrom reads
+//
+//	from query|header|cookie <name>...
+func parseFrom(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return usage(d, "from", "from query download_token")
+	}
+	switch args[0] {
+	case "query", "header", "cookie":
+	default:
+		return d.Errf("from: unknown source '%s'; write query, header or cookie", args[0])
+	}
+	h.From = append(h.From, downloadtoken.Source{In: args[0], Name: args[1:]})
+	return noBlock(d, "from")
+}
+
+// parseKey reads
+//
+//	key <alg> <secret|PEM> {
+//		kid <id>
+//		issuer <iss>
+//	}
+func parseKey(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return usage(d, "key", "key HS256 {env.DOWNLOAD_SECRET}")
+	}
+	key := downloadtoken.Key{Alg: args[0], Key: args[1]}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var field *string
+		option := d.Val()
+		switch option {
+		case "kid":
+			field = &key.KeyID
+		case "issuer":
+			field = &key.Issuer
+		default:
+			return d.Errf("key: unrecognized option '%s'; it has kid and issuer", option)
+		}
+		if *field != "" {
+			return d.Errf("key: %s specified more than once", option)
+		}
+		if !d.AllArgs(field) || *field == "" {
+			return d.Errf("key: %s takes one argument", option)
+		}
+	}
+	h.Key = append(h.Key, key)
+	return nil
+}
+
+// parseRequire reads
+//
+//	require <claim> [<value>...]
+func parseRequire(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return usage(d, "require", "require typ download")
+	}
+	h.Require = append(h.Require, downloadtoken.Requirement{Claim: args[0], Values: args[1:]})
+	return noBlock(d, "require")
+}
+
+// parseScope reads
+//
+//	scope any
+//	scope template <scope> <path pattern>
+func parseScope(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return usage(d, "scope", "scope template dataset:{id} /datasets/{id}/*")
+	}
+	s := downloadtoken.Scope{Type: args[0]}
+	switch args[0] {
+	case "any":
+		if len(args) != 1 {
+			return usage(d, "scope any", "scope any")
+		}
+	case "template":
+		if len(args) != 3 {
+			return usage(d, "scope template", "scope template dataset:{id} /datasets/{id}/*")
+		}
+		s.Scope, s.Path = args[1], args[2]
+	default:
+		return d.Errf("scope: unknown kind '%s'; write any or template", args[0])
+	}
+	h.Scope = append(h.Scope, s)
+	return noBlock(d, "scope")
+}
+
+// parseOneTime reads
+//
+//	one_time [<claim>...] {
+//		spend response|request
+//		uses <n>
+//		per token|path
+//	}
+func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	h.OneTime = &downloadtoken.OneTime{Claim: d.RemainingArgs()}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] {
+			return d.Errf("one_time: %s specified more than once", option)
+		}
+		seen[option] = true
+		args := d.RemainingArgs()
+		switch {
+		case option != "spend" && option != "uses" && option != "per":
+			return d.Errf("one_time: unrecognized option '%s'; it has spend, uses and per", option)
+		case len(args) != 1:
+			return d.Errf("one_time: %s takes one argument", option)
+		}
+		switch option {
+		case "spend":
+			if args[0] != "response" && args[0] != "request" {
+				return d.Errf("one_time: spend is response or request, not '%s'", args[0])
+			}
+			h.OneTime.Spend = args[0]
+		case "uses":
+			n, err := strconv.Atoi(args[0])
+			if err != nil || n < 1 {
+				return d.Errf("one_time: uses must be a whole number of at least 1, not '%s'", args[0])
+			}
+			h.OneTime.Uses = n
+		case "per":
+			if args[0] != "token" && args[0] != "path" {
+				return d.Errf("one_time: per is token or path, not '%s'", args[0])
+			}
+			h.OneTime.Per = args[0]
+		}
+	}
+	return nil
+}
+
+// parseAttachment reads
+//
+//	attachment [<filename>]
+func parseAttachment(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	args := d.RemainingArgs()
+	if len(args) > 1 {
+		return usage(d, "attachment", `attachment "Annual report.pdf"`)
+	}
+	h.Attachment = new(downloadtoken.Attachment)
+	if len(args) == 1 {
+		h.Attachment.Filename = args[0]
+	}
+	return noBlock(d, "attachment")
+}
+
+// parseChallenge reads
+//
+//	challenge <scheme> [<realm>]
+func parseChallenge(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 {
+		return usage(d, "challenge", `challenge Bearer "Project files"`)
+	}
+	h.Challenge = &downloadtoken.Challenge{Scheme: args[0]}
+	if len(args) == 2 {
+		h.Challenge.Realm = args[1]
+	}
+	return noBlock(d, "challenge")
+}
+
+// parseStatus reads
+//
+//	status <code> [<reason>...]
+func parseStatus(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return usage(d, "status", "status 410 replayed")
+	}
+	code, err := strconv.Atoi(args[0])
+	if err != nil {
+		return d.Errf("status: '%s' is not a status code; write it like this: status 410 replayed", args[0])
+	}
+	h.Status = append(h.Status, downloadtoken.Status{Code: code, Reason: args[1:]})
+	return noBlock(d, "status")
+}
+
+// parseForward reads
+//
+//	forward
+func parseForward(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	if d.NextArg() {
+		return usage(d, "forward", "forward")
+	}
+	h.Forward = true
+	return noBlock(d, "forward")
+}

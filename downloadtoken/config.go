@@ -1,0 +1,120 @@
+package downloadtoken
+
+// Source is a place of the request in which a token may be carried.
+type Source struct {
+	// The part of the request: `query`, `header` or `cookie`.
+	//
+	// A header named Authorization counts only if its scheme is Bearer (RFC 6750
+	// section 2.1); any other header holds the bare token.
+	In string `json:"in"`
+
+	// The names of the parameters, header fields or cookies, in the order of
+	// precedence. Names of parameters and cookies are case-sensitive.
+	Name []string `json:"name"`
+}
+
+// Key is a key that may have signed a token.
+type Key struct {
+	// The signature algorithm (RFC 7518 section 3.1), and the only one this key
+	// is used with: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384,
+	// PS512, ES256, ES384, ES512 or EdDSA.
+	Alg string `json:"alg"`
+
+	// For HS*: the secret, as text, or as `base64:` and the encoded bytes; 32
+	// bytes or more. For the others: the public key or X.509 certificate in PEM.
+	//
+	// Placeholders that are known when the configuration is loaded are
+	// replaced, so the key need not stand in the configuration:
+	// `{env.DOWNLOAD_SECRET}`, `{file./etc/caddy/download.pem}`. Prefer that: the
+	// configuration can be read through the admin API, and the key is not shown.
+	Key string `json:"key"`
+
+	// The key's ID. A token that names a `kid` is verified with that key only, a
+	// token without one only with keys that have none.
+	KeyID string `json:"kid,omitempty"`
+
+	// Binds the key to an issuer: it verifies only tokens whose `iss` is this,
+	// and such tokens are verified with no other key. Default: not bound.
+	Issuer string `json:"issuer,omitempty"`
+}
+
+// Requirement is a claim that a token must have.
+type Requirement struct {
+	// The name of the claim, case-sensitive.
+	Claim string `json:"claim"`
+
+	// The values of which the claim must equal one; if the claim is an array, one
+	// of its elements. Default: any value but null.
+	Values []string `json:"values,omitempty"`
+}
+
+// Scope says what a token opens.
+type Scope struct {
+	// `any`: every path. `template`: the paths that the `scope` claim names by
+	// means of a template.
+	Type string `json:"type"`
+
+	// For `template`: the pattern of the `scope` claim, such as `dataset:{id}`.
+	// The claim is one scope, or an array of them.
+	Scope string `json:"scope,omitempty"`
+
+	// For `template`: the pattern of the paths that such a scope opens, such as
+	// `/datasets/{id}/*`. `{id}` stands for (a part of) one path segment and must
+	// have the value that it has in the scope; `{id:uuid}` must be a UUID, of
+	// which the case does not matter; `*` as the last segment is everything below
+	// the directory.
+	Path string `json:"path,omitempty"`
+}
+
+// OneTime makes tokens usable once.
+//
+// The promise: a one-time token is never honoured twice, not by parallel
+// requests, a config reload, a restart, a crash, a full store, a changed
+// configuration or a clock set back. Its twin: a token is not spent unless
+// bytes were served. Where the store cannot show that a token is unused, it is
+// refused as `unproven`.
+type OneTime struct {
+	// The claims that may hold the nonce, the value that makes a token unique;
+	// the first that is present counts. It must be a string of 1 to 256 bytes.
+	// Default: `jti`, `nonce`.
+	Claim []string `json:"claim,omitempty"`
+
+	// When a token is spent: `response`, when the first byte of a 2xx answer to
+	// GET is about to go out, so that a failure costs nobody a token; or
+	// `request`, as soon as a GET has been authorised. Default: `response`.
+	Spend string `json:"spend,omitempty"`
+
+	// How often a token may be used. Default: 1.
+	Uses int `json:"uses,omitempty"`
+
+	// What a token can be used once for: `token`, or `path`, once for each file
+	// that its scope opens (RFC 9246 section 2.1.7). Default: `token`.
+	Per string `json:"per,omitempty"`
+}
+
+// Attachment asks the client to save the file instead of showing it (RFC 6266).
+type Attachment struct {
+	// The name that the file is saved under; placeholders are replaced. Default:
+	// the last segment of the path.
+	Filename string `json:"filename,omitempty"`
+}
+
+// Challenge is what WWW-Authenticate asks for (RFC 9110 section 11.6.1).
+type Challenge struct {
+	// The authentication scheme. Default: Bearer, with the error codes of RFC
+	// 6750 section 3.1; other schemes get none.
+	Scheme string `json:"scheme,omitempty"`
+
+	// The protection space, sent as the parameter `realm`. Default: none.
+	Realm string `json:"realm,omitempty"`
+}
+
+// Status replaces the status code of refusals.
+type Status struct {
+	// The status code, 400 to 599.
+	Code int `json:"code"`
+
+	// The reasons that it is for (see [Reasons]). Default: every reason that is
+	// otherwise answered with 401 or 403.
+	Reason []string `json:"reason,omitempty"`
+}

@@ -1,0 +1,258 @@
+package downloadtoken
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+)
+
+// Why a response that the next handler had begun was not let out.
+var (
+	errOtherFile = errors.New("download_token: a later handler changed the path after it was authorised; " +
+		"put rewrite, uri and try_files before download_token, or download_token behind them")
+	errNoBody = errors.New("download_token: the next handler announced a body and sent none")
+)
+
+// deliver serves the request with the next handler.
+func (h *Handler) deliver(v *visit, next caddyhttp.Handler) error {
+	return h.deliverOnce(v, next, nil)
+}
+
+// deliverOnce serves the request with the next handler and, if s is not nil,
+// spends the token before the first byte.
+func (h *Handler) deliverOnce(v *visit, next caddyhttp.Handler, s *spending) error {
+	d := &delivery{
+		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: v.w},
+		h:                     h,
+		v:                     v,
+		authorised:            v.r.URL.Path,
+		spending:              s,
+	}
+	err := d.finish(next.ServeHTTP(d, v.r))
+	if err == nil && d.sent {
+		countOutcome("served")
+	}
+	return err
+}
+
+// delivery stands between the next handlers and the client. It holds the header
+// of a 2xx answer back until it is known that a body, or deliberately none,
+// follows; then it spends the token, and only then lets anything out. It passes
+// 1xx, and everything about which there is nothing to decide, straight through,
+// and keeps sendfile, Flush and Hijack working.
+type delivery struct {
+	*caddyhttp.ResponseWriterWrapper
+	h          *Handler
+	v          *visit
+	authorised string    // r.URL.Path when it was judged
+	spending   *spending // nil if nothing has to be spent
+
+	status  int   // final status of the next handler, 0 if it has none yet
+	sent    bool  // the header has gone out
+	stopped error // why nothing may go out any more
+}
+
+// WriteHeader notes a final status and lets it out unless a token has to be
+// spent first.
+func (d *delivery) WriteHeader(status int) {
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		d.ResponseWriterWrapper.WriteHeader(status)
+		return
+	}
+	if d.status != 0 || d.stopped != nil {
+		return
+	}
+	d.status = status
+	if !d.spends() {
+		_ = d.letOut() // kept in d.stopped, and returned by the next Write
+	}
+}
+
+// spends reports whether this answer would spend the token: only success does.
+func (d *delivery) spends() bool {
+	return d.spending != nil && (d.status < 300 || d.status == 0)
+}
+
+// letOut makes sure that the header has gone out; before that it checks that
+// the answer is for the file that was authorised, and spends the token.
+func (d *delivery) letOut() error {
+	if d.sent || d.stopped != nil {
+		return d.stopped
+	}
+	if d.status == 0 {
+		d.status = http.StatusOK
+	}
+	switch {
+	case !scope.Suffix(d.authorised, d.v.r.URL.Path):
+		d.stopped = errOtherFile
+	case d.spends():
+		if d.stopped = context.Cause(d.v.r.Context()); d.stopped == nil {
+			d.stopped = d.spending.commit(d.v.r.Context())
+		}
+	}
+	if d.stopped != nil {
+		return d.stopped
+	}
+	d.setHeaders()
+	d.sent = true
+	d.ResponseWriterWrapper.WriteHeader(d.status)
+	return nil
+}
+
+// Write lets the header out before the first byte.
+func (d *delivery) Write(p []byte) (int, error) {
+	if !d.sent {
+		if len(p) == 0 && d.stopped == nil {
+			return 0, nil // no byte, nothing to spend a token on
+		}
+		if err := d.letOut(); err != nil {
+			return 0, err
+		}
+	}
+	return d.ResponseWriter.Write(p)
+}
+
+// ReadFrom copies from src and keeps sendfile: once the first bytes have shown
+// that src can be read at all, the rest is left to the server's own writer.
+func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
+	var head int64
+	if !d.sent {
+		first := make([]byte, 512) // as many as net/http looks at itself
+		n, err := readSome(src, first)
+		if n == 0 {
+			return 0, err
+		}
+		n, writeErr := d.Write(first[:n])
+		head = int64(n)
+		if writeErr != nil || err != nil {
+			return head, errors.Join(writeErr, err)
+		}
+	}
+	n, err := d.ResponseWriterWrapper.ReadFrom(src)
+	return head + n, err
+}
+
+// readSome reads until there is at least one byte. At the end of src it returns
+// 0 and no error, as io.Copy would.
+func readSome(src io.Reader, p []byte) (int, error) {
+	for {
+		n, err := src.Read(p)
+		if errors.Is(err, io.EOF) {
+			err = nil
+			if n == 0 {
+				return 0, nil
+			}
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// FlushError lets the header out and flushes. It is what
+// http.ResponseController looks for.
+func (d *delivery) FlushError() error {
+	if err := d.letOut(); err != nil {
+		return err
+	}
+	return http.NewResponseController(d.ResponseWriter).Flush()
+}
+
+// Flush is FlushError for callers that know only http.Flusher.
+func (d *delivery) Flush() {
+	_ = d.FlushError()
+}
+
+// Hijack spends the token, because what goes over the connection afterwards
+// cannot be seen any more.
+func (d *delivery) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if d.stopped != nil {
+		return nil, nil, d.stopped
+	}
+	if !scope.Suffix(d.authorised, d.v.r.URL.Path) {
+		d.stopped = errOtherFile
+		return nil, nil, d.stopped
+	}
+	if d.spending != nil {
+		if err := d.spending.commit(d.v.r.Context()); err != nil {
+			d.stopped = err
+			return nil, nil, err
+		}
+	}
+	conn, rw, err := http.NewResponseController(d.ResponseWriter).Hijack()
+	if err == nil {
+		d.sent = true
+	}
+	return conn, rw, err
+}
+
+// finish settles what is left when the next handler has returned with err.
+func (d *delivery) finish(err error) error {
+	if d.sent {
+		return err
+	}
+	held := d.status != 0
+	if d.stopped == nil && err == nil {
+		if held && d.v.r.Method == http.MethodGet && announcesBody(d.Header()) && d.status != http.StatusNoContent {
+			d.stopped = errNoBody
+		} else if d.letOut() == nil {
+			return nil
+		}
+	}
+	if d.stopped == nil {
+		d.dropHeld(held)
+		return err
+	}
+	d.dropHeld(true)
+	switch {
+	case d.v.r.Context().Err() != nil:
+		return nil // nobody is there to be answered
+	case errors.Is(d.stopped, errOtherFile), errors.Is(d.stopped, errNoBody):
+		d.h.logger.Error(d.stopped.Error(),
+			zap.String("fingerprint", d.v.fingerprint.String()),
+			zap.String("authorised", d.authorised),
+			zap.String("path", d.v.r.URL.Path))
+		countOutcome("failed")
+		return caddyhttp.Error(http.StatusInternalServerError, d.stopped)
+	}
+	return d.h.deny(d.v, d.stopped)
+}
+
+// announcesBody reports whether Content-Length promises at least one byte.
+func announcesBody(header http.Header) bool {
+	n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
+	return err == nil && n > 0
+}
+
+// dropHeld takes the description of a body that will not be sent out of the
+// header, so that it does not end up with the body of an error.
+func (d *delivery) dropHeld(held bool) {
+	if !held {
+		return
+	}
+	header := d.Header()
+	for _, name := range []string{
+		"Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language",
+		"Content-Length", "Content-Location", "Content-Range", "Content-Type", "Etag", "Expires",
+		"Last-Modified", "Location", "Trailer", "Vary",
+	} {
+		header.Del(name)
+	}
+}
+
+// Interface guards
+var (
+	_ http.ResponseWriter = (*delivery)(nil)
+	_ io.ReaderFrom       = (*delivery)(nil)
+	_ http.Flusher        = (*delivery)(nil)
+	_ http.Hijacker       = (*delivery)(nil)
+)

@@ -1,0 +1,116 @@
+package downloadtoken
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// Refusals that are decided in this package; the others are sentinels of
+// packages token, scope and nonce.
+var (
+	errMethod   = errors.New("method is not GET or HEAD")
+	errScope    = errors.New("no scope of the token opens this path")
+	errClientIP = errors.New("token is bound to another client address")
+)
+
+// denial is one way to be refused: one row of the table in which reason,
+// status and codes meet.
+type denial struct {
+	err    error  // what it is recognised by
+	reason string // exact: log, metric, placeholder
+	status int    // unless configured otherwise
+	told   told   // coarse: all that the client learns
+	oauth  string // error code of RFC 6750 section 3.1; "" for a bare challenge or none
+}
+
+// denials is in the order in which the checks are made.
+var denials = []*denial{
+	{token.ErrMissing, "missing", http.StatusUnauthorized, toldMissing, ""},
+	{token.ErrAmbiguous, "ambiguous", http.StatusBadRequest, toldMalformed, "invalid_request"},
+	{token.ErrTooLarge, "too_large", http.StatusBadRequest, toldMalformed, "invalid_request"},
+	{token.ErrMalformed, "malformed", http.StatusUnauthorized, toldMalformed, "invalid_token"},
+	{token.ErrCritical, "critical", http.StatusUnauthorized, toldMalformed, "invalid_token"},
+	{token.ErrUnknownKey, "unknown_key", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{token.ErrAlgorithm, "algorithm", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{token.ErrSignature, "signature", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{token.ErrClaim, "claim", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{token.ErrExpired, "expired", http.StatusUnauthorized, toldExpired, "invalid_token"},
+	{token.ErrNotYetValid, "not_yet_valid", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{token.ErrIssuer, "issuer", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{token.ErrAudience, "audience", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{token.ErrHeaderTyp, "header_typ", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{token.ErrTooLongLived, "too_long_lived", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{errMethod, "method", http.StatusMethodNotAllowed, toldMethod, ""},
+	{scope.ErrPath, "bad_path", http.StatusBadRequest, toldMalformed, "invalid_request"},
+	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
+	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
+	{nonce.ErrReplayed, "replayed", http.StatusUnauthorized, toldUsed, "invalid_token"},
+	{nonce.ErrUnproven, "unproven", http.StatusUnauthorized, toldUsed, "invalid_token"},
+	{nonce.ErrInUse, "in_use", http.StatusConflict, toldInUse, ""},
+	unavailable,
+}
+
+// unavailable is also the answer to an error that the table does not know:
+// whatever went wrong, the request is refused.
+var unavailable = &denial{nonce.ErrUnavailable, "store_unavailable", http.StatusServiceUnavailable, toldUnavailable, ""}
+
+// denialOf finds the row for err.
+func denialOf(err error) *denial {
+	for _, d := range denials {
+		if errors.Is(err, d.err) {
+			return d
+		}
+	}
+	return unavailable
+}
+
+// Reasons lists the exact reasons for which a request can be refused, as they
+// appear in the log, in the metric, in `{http.download_token.reason}`, and as
+// arguments of `status`. The client is told less.
+func Reasons() []string {
+	reasons := make([]string, 0, len(denials))
+	for _, d := range denials {
+		reasons = append(reasons, d.reason)
+	}
+	return reasons
+}
+
+// statusesOf turns the configured status codes into a table; a code given with
+// reasons wins over one without.
+func statusesOf(configured []Status) map[*denial]int {
+	statuses := make(map[*denial]int)
+	for _, d := range denials {
+		for _, s := range configured {
+			switch {
+			case slices.Contains(s.Reason, d.reason):
+				statuses[d] = s.Code
+			case len(s.Reason) > 0, d.status != http.StatusUnauthorized && d.status != http.StatusForbidden:
+			case statuses[d] == 0:
+				statuses[d] = s.Code
+			}
+		}
+	}
+	return statuses
+}
+
+// told is what a refused client is told: a word for programs, a sentence for
+// people. It is coarse so that nobody can find out by trial which key, claim or
+// address a token would need.
+type told struct{ word, sentence string }
+
+var (
+	toldMissing     = told{"missing", "This file needs a link with a download token."}
+	toldMalformed   = told{"malformed", "This link is damaged. Copy it again, whole, or ask for a new one."}
+	toldInvalid     = told{"invalid", "This link is not valid here. Ask for a new one."}
+	toldExpired     = told{"expired", "This link has expired. Ask for a new one."}
+	toldForbidden   = told{"forbidden", "This link does not open this file."}
+	toldUsed        = told{"used", "This link has been used already. Ask for a new one."}
+	toldInUse       = told{"in_use", "This link is being used at this moment."}
+	toldMethod      = told{"method", "Files can only be fetched, with GET or HEAD."}
+	toldUnavailable = told{"unavailable", "The server cannot check this link at the moment. Try again in a few seconds; the link still works."}
+)

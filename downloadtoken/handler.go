@@ -1,0 +1,271 @@
+package downloadtoken
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+// Handler lets a request through to the next handler, usually file_server, only
+// if it carries a JSON Web Token (RFC 7519) that is genuine, meant for the
+// requested path and, with [OneTime], not used before.
+//
+// A request is judged in a fixed order, and the order is a security property:
+// the token is found, screened, its header read, its key chosen, its signature
+// verified; only then are its claims decoded and checked, then the method, the
+// path against the token's scope, and the client's address. The nonce of a
+// one-time token is reserved last, so that no refused request ever costs
+// anybody a token, and it is spent when the first byte of the body is about to
+// go out, so that a failed download does not cost one either.
+//
+// The token is taken out of the request before any other handler or error
+// route sees it, unless `forward` is set. It is never logged, and neither are
+// keys or claim values; log lines name a token by its fingerprint.
+//
+// A refused request gets the status of its reason (see [Reasons]). If the
+// server has an error route for it, the error is returned to Caddy; otherwise
+// the handler answers with application/problem+json (RFC 9457).
+//
+// Placeholders set by this handler:
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.download_token.reason}` | Why the request was refused, one of the reasons listed under `status`; empty if it was not
+// `{http.download_token.sub}` | The `sub` claim
+// `{http.download_token.nonce}` | The nonce of a one-time token
+// `{http.download_token.scope}` | The `scope` claim
+// `{http.download_token.issuer}` | The `iss` claim
+// `{http.download_token.expires}` | The `exp` claim, RFC 3339, UTC
+// `{http.download_token.fingerprint}` | 16 hex digits that name the token in logs; it cannot be turned back into a token
+// `{http.auth.user.id}` | The `sub` claim, else `user`, unless an earlier handler has set it
+//
+// A token that was refused sets the reason and the fingerprint only.
+type Handler struct {
+	// Where the token is carried, in the order of precedence: the first source
+	// that is present decides, whatever it holds. Default: the query parameter
+	// `download_token`.
+	From []Source `json:"from,omitempty"`
+
+	// The keys that may have signed a token. At least one is required.
+	Key []Key `json:"key,omitempty"`
+
+	// Accepted issuers (`iss`). If empty, any issuer is accepted whose
+	// signature one of the keys verifies.
+	Issuer []string `json:"issuer,omitempty"`
+
+	// Accepted audiences (`aud`); one in common is enough. If empty, a token
+	// that has an audience is refused, because it was meant for somebody else
+	// (RFC 7519 section 4.1.3).
+	Audience []string `json:"audience,omitempty"`
+
+	// Accepted values of the JOSE header `typ` (RFC 8725 section 3.11), compared
+	// without case and without the prefix `application/`. Use it when the same
+	// key signs other kinds of token too. Default: any.
+	HeaderTyp []string `json:"header_typ,omitempty"`
+
+	// Claims that must be present, or equal to one of the given values.
+	Require []Requirement `json:"require,omitempty"`
+
+	// The longest life of a token: `exp` less `iat`, or less the current time if
+	// it has no `iat`. Default: not limited. A short limit bounds what a leaked
+	// link is worth. Required for one-time tokens, unless `iat` is among the
+	// required claims.
+	MaxTTL caddy.Duration `json:"max_ttl,omitempty"`
+
+	// How far the clocks of issuer and server may differ when `exp`, `nbf` and
+	// `iat` are judged. Default: 0.
+	Leeway caddy.Duration `json:"leeway,omitempty"`
+
+	// A claim that holds an IP address or a CIDR range; the client's address, as
+	// Caddy knows it (see `trusted_proxies`), must lie in it. A token without
+	// the claim is refused. Clients change their address more often than one
+	// expects, so use it with care. Default: not checked.
+	IPClaim string `json:"ip_claim,omitempty"`
+
+	// What a token opens. One that admits the path is enough; none is a
+	// configuration error, `any` has to be said.
+	Scope []Scope `json:"scope,omitempty"`
+
+	// Put in front of the request's path before it is compared with a scope:
+	// what `handle_path` or `uri strip_prefix` took off. Default: none.
+	PathPrefix string `json:"path_prefix,omitempty"`
+
+	// If set, a token can be used once.
+	OneTime *OneTime `json:"one_time,omitempty"`
+
+	// The store that remembers which one-time tokens were used. Directives that
+	// name the same store share it. Default: `default`.
+	Store string `json:"store,omitempty"`
+
+	// If set, the file is offered for saving: Content-Disposition: attachment.
+	Attachment *Attachment `json:"attachment,omitempty"`
+
+	// What a refused client is asked for in WWW-Authenticate. Default: Bearer
+	// without a realm.
+	Challenge *Challenge `json:"challenge,omitempty"`
+
+	// Other status codes than the usual ones for refusals.
+	Status []Status `json:"status,omitempty"`
+
+	// Hand the token on to the next handlers instead of taking it out of the
+	// request. Default: false. With it, whatever logs or stores URLs behind this
+	// handler holds usable tokens.
+	Forward bool `json:"forward,omitempty"`
+
+	sources    []token.Source
+	queryNames []string
+	verifier   *token.Verifier
+	scopes     []scopeRule
+	oneTime    *oneTime
+	statuses   map[*denial]int
+	now        func() time.Time
+	logger     *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.download_token",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// ServeHTTP judges the request and serves it, or refuses it. It reads in the
+// order in which the checks are made.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if isPreflight(r) {
+		h.strip(r)
+		return next.ServeHTTP(w, r)
+	}
+
+	text, source, err := token.Find(r, h.sources)
+	v := &visit{r: r, w: w, source: source, fingerprint: token.FingerprintOf(text)}
+	v.rememberOriginal()
+	h.strip(r)
+	if err != nil {
+		return h.deny(v, err)
+	}
+
+	v.now = h.now()
+	v.token, err = h.verifier.Verify(text, v.now)
+	if err != nil {
+		return h.deny(v, err)
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return h.deny(v, errMethod)
+	}
+	if v.path, err = scope.Path(r.URL); err != nil {
+		return h.deny(v, err)
+	}
+	if !h.opens(v.token, h.PathPrefix+v.path) {
+		return h.deny(v, errScope)
+	}
+	if !h.admitsClient(v) {
+		return h.deny(v, errClientIP)
+	}
+	if h.oneTime == nil {
+		h.publish(v)
+		return h.deliver(v, next)
+	}
+	return h.once(v, next)
+}
+
+// visit is one request on its way through the handler: what has been learned
+// about it so far.
+type visit struct {
+	r           *http.Request
+	w           http.ResponseWriter
+	now         time.Time
+	source      token.Source
+	fingerprint token.Fingerprint
+	token       *token.Token
+	nonce       string
+	path        string // r.URL.Path as it was authorised
+	original    original
+}
+
+// isPreflight reports whether r is a CORS preflight (WHATWG Fetch, "CORS
+// protocol"). A browser sends it without credentials, so it can carry no token.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions &&
+		r.Header.Get("Origin") != "" &&
+		r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// opens reports whether one of the configured scopes admits path.
+func (h *Handler) opens(t *token.Token, path string) bool {
+	for _, rule := range h.scopes {
+		if rule.admits(&t.Claims, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// admitsClient reports whether the token is not bound to an address, or the
+// client has it.
+func (h *Handler) admitsClient(v *visit) bool {
+	if h.IPClaim == "" {
+		return true
+	}
+	bound, ok := v.token.Claims.String(h.IPClaim)
+	if !ok {
+		return false
+	}
+	client, err := netip.ParseAddr(clientIP(v.r))
+	if err != nil {
+		return false
+	}
+	client = client.Unmap().WithZone("")
+	if addr, err := netip.ParseAddr(bound); err == nil {
+		return addr.Unmap() == client
+	}
+	prefix, err := netip.ParsePrefix(bound)
+	return err == nil && prefix.Contains(client)
+}
+
+// clientIP is the client's address as Caddy determined it, in text.
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+// publish sets the placeholders that describe an accepted token.
+func (h *Handler) publish(v *visit) {
+	repl := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	claims := &v.token.Claims
+	user := claims.Subject
+	if user == "" {
+		user, _ = claims.String("user")
+	}
+	scopeClaim, _ := claims.String("scope")
+	repl.Set("http.download_token.reason", "")
+	repl.Set("http.download_token.sub", claims.Subject)
+	repl.Set("http.download_token.nonce", v.nonce)
+	repl.Set("http.download_token.scope", scopeClaim)
+	repl.Set("http.download_token.issuer", claims.Issuer)
+	repl.Set("http.download_token.expires", claims.ExpiresAt.UTC().Format(time.RFC3339))
+	repl.Set("http.download_token.fingerprint", v.fingerprint.String())
+	if id, _ := repl.GetString("http.auth.user.id"); id == "" && user != "" {
+		repl.Set("http.auth.user.id", user)
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,298 @@
+package noncetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+)
+
+var background = context.Background()
+
+// fresh is a presentation of a token issued after epoch, expiring a minute
+// later.
+func fresh(number int) nonce.Presentation {
+	return from(0, number)
+}
+
+func from(by, number int) nonce.Presentation {
+	return nonce.Presentation{
+		Key:     nonce.NewKey(signer(by), "issuer", fmt.Sprint(number), ""),
+		Signer:  signer(by),
+		Issued:  epoch.Add(time.Second),
+		Expires: epoch.Add(time.Minute),
+		Policy:  layouts[0],
+	}
+}
+
+func begin(d Disk, capacity int) nonce.Store {
+	return d.Open(Life{Capacity: capacity, Start: epoch})
+}
+
+func reserve(t testing.TB, s nonce.Store, p nonce.Presentation) nonce.Reservation {
+	t.Helper()
+	r, err := s.Reserve(background, p, epoch)
+	if err != nil {
+		t.Fatalf("reserve: %v", err)
+	}
+	return r
+}
+
+func commit(t testing.TB, s nonce.Store, r nonce.Reservation) {
+	t.Helper()
+	if err := s.Commit(background, r); err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+}
+
+func spend(t testing.TB, s nonce.Store, p nonce.Presentation) {
+	t.Helper()
+	commit(t, s, reserve(t, s, p))
+}
+
+func refuse(t testing.TB, s nonce.Store, p nonce.Presentation, now time.Time, want ...error) {
+	t.Helper()
+	_, err := s.Reserve(background, p, now)
+	for _, w := range want {
+		if errors.Is(err, w) {
+			return
+		}
+	}
+	t.Fatalf("reserve: got %v, want one of %v", err, want)
+}
+
+func spendOnce(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	p := fresh(1)
+	r := reserve(t, s, p)
+	refuse(t, s, p, epoch, nonce.ErrInUse)
+	if got := s.Stats(epoch); got.Entries != 1 || got.Reserved != 1 {
+		t.Fatalf("stats with one reservation: %+v", got)
+	}
+	s.Release(r)
+	if got := s.Stats(epoch); got.Entries != 0 || got.Reserved != 0 || !got.Floor.IsZero() {
+		t.Fatalf("stats after release: %+v", got)
+	}
+	spend(t, s, p)
+	refuse(t, s, p, epoch, nonce.ErrReplayed)
+	spend(t, s, from(1, 1)) // the same nonce, another key
+	if got := s.Stats(epoch); got.Entries != 2 || got.Reserved != 0 {
+		t.Fatalf("stats with two spent: %+v", got)
+	}
+}
+
+func settleOnce(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	r := reserve(t, s, fresh(1))
+	commit(t, s, r)
+	if err := s.Commit(background, r); err == nil {
+		t.Fatal("a reservation was committed twice")
+	}
+	s.Release(r)
+	s.Release(r)
+	refuse(t, s, fresh(1), epoch, nonce.ErrReplayed)
+	s.Release(nonce.Reservation{})
+	if err := s.Commit(background, nonce.Reservation{}); err == nil {
+		t.Fatal("the zero reservation was committed")
+	}
+}
+
+func uses(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	p := fresh(1)
+	p.Uses = 3
+	spend(t, s, p)
+	a, b := reserve(t, s, p), reserve(t, s, p)
+	refuse(t, s, p, epoch, nonce.ErrInUse)
+	s.Release(a)
+	s.Release(a) // must not give back b
+	c := reserve(t, s, p)
+	refuse(t, s, p, epoch, nonce.ErrInUse)
+	commit(t, s, b)
+	commit(t, s, c)
+	refuse(t, s, p, epoch, nonce.ErrReplayed)
+	p.Uses = 4 // the config allows more now
+	spend(t, s, p)
+	p.Uses = -1
+	refuse(t, s, p, epoch, nonce.ErrReplayed)
+}
+
+func lookChangesNothing(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	p := fresh(1)
+	other := p
+	other.Policy = layouts[1]
+	look := func(p nonce.Presentation, want error) {
+		t.Helper()
+		before := s.Stats(epoch)
+		if err := s.Look(background, p, epoch); !errors.Is(err, want) {
+			t.Fatalf("look: got %v, want %v", err, want)
+		}
+		if after := s.Stats(epoch); after != before {
+			t.Fatalf("look changed %+v to %+v", before, after)
+		}
+	}
+	look(p, nil)
+	r := reserve(t, s, p)
+	look(p, nonce.ErrInUse)
+	commit(t, s, r)
+	look(p, nonce.ErrReplayed)
+	other.Key = nonce.NewKey(p.Signer, "issuer", "1", "/a")
+	look(other, nonce.ErrUnproven) // a look under another policy does not adopt it
+	spend(t, s, fresh(2))
+}
+
+func lateSettlement(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	p := fresh(1)
+	old := reserve(t, s, p)
+	s.Release(old)
+	r := reserve(t, s, p)
+	s.Release(old)
+	refuse(t, s, p, epoch, nonce.ErrInUse)
+	if err := s.Commit(background, old); err == nil {
+		t.Fatal("a released reservation was committed")
+	}
+	refuse(t, s, p, epoch, nonce.ErrInUse)
+	commit(t, s, r)
+	refuse(t, s, p, epoch, nonce.ErrReplayed)
+}
+
+// expiryReusesSpace spends tokens one after the other, each long after the one
+// before has expired: the store must not grow.
+func expiryReusesSpace(t *testing.T, d Disk) {
+	s := begin(d, 1000)
+	for i := range 500 {
+		p := fresh(i)
+		now := epoch.Add(time.Duration(i) * time.Hour)
+		p.Issued, p.Expires, p.Leeway = now.Add(time.Second), now.Add(time.Minute), time.Minute
+		r, err := s.Reserve(background, p, now)
+		if err != nil {
+			t.Fatalf("token %d: %v", i, err)
+		}
+		commit(t, s, r)
+		refuse(t, s, p, now.Add(2*time.Minute), nonce.ErrReplayed)
+		if got := s.Stats(now); got.Entries != 1 || got.EvictedLive != 0 {
+			t.Fatalf("after %d: %+v", i+1, got)
+		}
+	}
+	p := fresh(7)
+	p.Expires = epoch.Add(7*time.Hour + time.Minute)
+	p.Issued = epoch.Add(7*time.Hour + time.Second)
+	refuse(t, s, p, epoch, nonce.ErrUnproven, nonce.ErrReplayed) // the clock set back by weeks
+}
+
+func flood(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	victim := fresh(0)
+	spend(t, s, victim)
+	for i := range 200 {
+		p := fresh(i + 1)
+		p.Expires = p.Expires.Add(time.Duration(i) * time.Second)
+		spend(t, s, p)
+	}
+	refuse(t, s, victim, epoch, nonce.ErrUnproven, nonce.ErrReplayed)
+	for i := range 200 {
+		p := fresh(i + 1)
+		p.Expires = p.Expires.Add(time.Duration(i) * time.Second)
+		refuse(t, s, p, epoch, nonce.ErrUnproven, nonce.ErrReplayed)
+	}
+}
+
+func policy(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	perPath := func(n int, path string, lives time.Duration) nonce.Presentation {
+		p := fresh(n)
+		p.Key = nonce.NewKey(p.Signer, "issuer", fmt.Sprint(n), path)
+		p.Expires, p.Policy = epoch.Add(lives), layouts[1]
+		return p
+	}
+	spend(t, s, fresh(1))
+	held := reserve(t, s, fresh(2))
+	refuse(t, s, perPath(1, "/a", time.Minute), epoch, nonce.ErrUnproven, nonce.ErrReplayed)
+	refuse(t, s, perPath(2, "/a", time.Minute), epoch, nonce.ErrUnproven, nonce.ErrInUse)
+	commit(t, s, held)
+	spend(t, s, perPath(3, "/a", time.Hour))
+	spend(t, s, perPath(3, "/b", time.Hour))
+	back := fresh(3)
+	back.Expires = epoch.Add(time.Hour)
+	refuse(t, s, back, epoch, nonce.ErrUnproven, nonce.ErrReplayed)
+	spend(t, s, from(1, 3)) // another signer's policy did not change
+}
+
+func crash(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	p, noIat := fresh(1), fresh(2)
+	noIat.Issued, noIat.MaxTTL = time.Time{}, 30*time.Second
+	spend(t, s, p)
+	spend(t, s, noIat)
+	reserve(t, s, fresh(3))
+	for _, start := range []time.Time{epoch, epoch.Add(-time.Hour), epoch.Add(time.Hour)} {
+		s = d.Open(Life{Capacity: 64, Start: start})
+		refuse(t, s, p, epoch, nonce.ErrUnproven, nonce.ErrReplayed)
+		noIat.MaxTTL = time.Nanosecond // a smaller limit now
+		refuse(t, s, noIat, epoch, nonce.ErrUnproven, nonce.ErrReplayed)
+		refuse(t, s, fresh(3), epoch, nonce.ErrUnproven, nonce.ErrReplayed)
+	}
+	next := fresh(4)
+	next.Issued = p.Issued.Add(nonce.MarkStep + time.Microsecond)
+	spend(t, s, next)
+	other := from(1, 5) // a signer of whom nothing was honoured
+	spend(t, s, other)
+}
+
+func lost(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	noIat := fresh(2)
+	noIat.Issued, noIat.MaxTTL = time.Time{}, 30*time.Second
+	spend(t, s, fresh(1))
+	spend(t, s, noIat)
+	d.Lose()
+	s = d.Open(Life{Capacity: 64, Start: epoch.Add(40 * time.Second)})
+	refuse(t, s, fresh(1), epoch, nonce.ErrUnproven)
+	refuse(t, s, noIat, epoch, nonce.ErrUnproven)
+	equal := fresh(3)
+	equal.Issued = epoch.Add(40 * time.Second)
+	refuse(t, s, equal, epoch, nonce.ErrUnproven)
+	equal.Issued = equal.Issued.Add(time.Microsecond)
+	spend(t, s, equal)
+	noIat.Expires = epoch.Add(70 * time.Second)
+	refuse(t, s, noIat, epoch, nonce.ErrUnproven)
+	noIat.Expires = noIat.Expires.Add(time.Microsecond)
+	spend(t, s, noIat)
+}
+
+// lostThenKept: a signer that has no mark may still have been honoured, before
+// storage was lost.
+func lostThenKept(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	a, b := from(0, 1), from(1, 1)
+	spend(t, s, a)
+	spend(t, s, b)
+	d.Lose()
+	s = d.Open(Life{Capacity: 64, Start: epoch.Add(30 * time.Second)})
+	a = from(0, 2)
+	a.Issued = epoch.Add(31 * time.Second)
+	spend(t, s, a) // leaves a mark for the first signer only
+	s = d.Open(Life{Capacity: 64, Start: epoch.Add(45 * time.Second)})
+	refuse(t, s, b, epoch, nonce.ErrUnproven)
+}
+
+func broken(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	d.Break(true)
+	p := fresh(1)
+	r, err := s.Reserve(background, p, epoch)
+	if err == nil {
+		err = s.Commit(background, r)
+	}
+	if !errors.Is(err, nonce.ErrUnavailable) {
+		t.Fatalf("spent on a broken disk: %v", err)
+	}
+	s.Release(r)
+	d.Break(false)
+	spend(t, s, p)
+}

@@ -1,0 +1,66 @@
+// Package noncetest is the contract of [nonce.Store] as a test.
+//
+// A store passes if no sequence of operations makes it honour a token more
+// often than it may, and if it refuses an unused token only where a rule says
+// so. The model it is held against is a plain map that never forgets.
+package noncetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+)
+
+// Disk is the storage under a store: what outlives the process.
+type Disk interface {
+	// Open starts a store on whatever the storage holds. Opening again is a
+	// restart after a crash: the earlier store is not closed, just never used
+	// again, but for settling reservations that it gave out.
+	Open(Life) nonce.Store
+	// Lose empties the storage.
+	Lose()
+	// Break makes every write fail from now on, until mended by Break(false).
+	Break(broken bool)
+}
+
+// Life is one run of a process.
+type Life struct {
+	Capacity int       // how many entries fit, where the store is bounded
+	Start    time.Time // the clock when the store is opened
+}
+
+// resizer is a store whose capacity can change while it runs.
+type resizer interface {
+	SetCapacity(n int, now time.Time)
+}
+
+// Run holds the stores of fresh disks against the contract. newDisk is called
+// for every test case, many hundred times; it may use t.TempDir.
+func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
+	t.Helper()
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Disk)
+	}{
+		{"spend once", spendOnce},
+		{"settle once", settleOnce},
+		{"uses", uses},
+		{"look changes nothing", lookChangesNothing},
+		{"late settlement", lateSettlement},
+		{"expiry reuses space", expiryReusesSpace},
+		{"unique tokens at once, then all replayed", uniqueThenReplayed},
+		{"race for one token", race},
+		{"flood does not flush a spent token", flood},
+		{"policy", policy},
+		{"crash", crash},
+		{"storage lost", lost},
+		{"lost, then kept", lostThenKept},
+		{"storage broken", broken},
+		{"broken at random", brokenAtRandom},
+		{"cannot be confused", hostile},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, newDisk(t)) })
+	}
+	t.Run("promise", func(t *testing.T) { Promise(t, newDisk) })
+}

@@ -1,0 +1,139 @@
+package downloadtoken
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+)
+
+// oneTime is [OneTime], ready for use.
+type oneTime struct {
+	claims    []string
+	onRequest bool // spend when authorised, not when served
+	uses      int
+	perPath   bool
+	leeway    time.Duration
+	maxTTL    time.Duration
+	store     Store
+}
+
+// policy names the way in which nonces become keys of the store. Whoever
+// changes it makes everything spent before unreadable, so the store has to know.
+func (o *oneTime) policy() string {
+	per := "token"
+	if o.perPath {
+		per = "path"
+	}
+	return per + " " + strings.Join(o.claims, " ")
+}
+
+// present turns a verified token into what the store is asked about.
+func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
+	value, err := v.token.Claims.Nonce(o.claims...)
+	if err != nil {
+		return nonce.Presentation{}, err
+	}
+	v.nonce = value
+	path := ""
+	if o.perPath {
+		path = judged
+	}
+	signer := nonce.Signer(v.token.Key.Fingerprint())
+	return nonce.Presentation{
+		Key:     nonce.NewKey(signer, v.token.Claims.Issuer, value, path),
+		Signer:  signer,
+		Expires: v.token.Claims.ExpiresAt,
+		Issued:  v.token.Claims.IssuedAt,
+		Leeway:  o.leeway,
+		MaxTTL:  o.maxTTL,
+		Uses:    o.uses,
+		Policy:  o.policy(),
+	}, nil
+}
+
+// once serves a request with a one-time token: reserve, serve, and commit when
+// the first byte is about to go out, or release.
+func (h *Handler) once(v *visit, next caddyhttp.Handler) error {
+	presentation, err := h.oneTime.present(v, h.PathPrefix+v.path)
+	if err != nil {
+		return h.deny(v, err)
+	}
+	letGo, err := h.oneTime.store.Hold()
+	if err != nil {
+		return h.deny(v, err)
+	}
+	defer letGo()
+
+	ctx := v.r.Context()
+	if v.r.Method == http.MethodHead {
+		if err := h.oneTime.store.Look(ctx, presentation, v.now); err != nil {
+			return h.deny(v, err)
+		}
+		h.publish(v)
+		return h.deliver(v, next)
+	}
+
+	reserved, err := h.oneTime.store.Reserve(ctx, presentation, v.now)
+	if err != nil {
+		return h.deny(v, err)
+	}
+	s := &spending{store: h.oneTime.store, reserved: reserved, spent: func() { h.logSpent(v) }}
+	defer s.release() // in a defer: a panic must not leave the nonce reserved
+	if h.oneTime.onRequest {
+		if err := s.commit(ctx); err != nil {
+			return h.deny(v, err)
+		}
+	}
+	h.publish(v)
+
+	// A part would spend the whole, and an encoding that is chosen anew for
+	// every request would make parts that do not fit together.
+	v.r.Header.Del("Range")
+	v.r.Header.Del("If-Range")
+	v.r.Header.Del("Accept-Encoding")
+	return h.deliverOnce(v, next, s)
+}
+
+// logSpent writes the line that says when and for what a token was used.
+func (h *Handler) logSpent(v *visit) {
+	h.logger.Info("token spent",
+		zap.String("fingerprint", v.fingerprint.String()),
+		zap.String("path", v.path),
+		zap.String("client_ip", clientIP(v.r)))
+}
+
+// spending is a reserved nonce on its way to being spent or released.
+type spending struct {
+	store     nonce.Store
+	reserved  nonce.Reservation
+	spent     func() // told once, after a successful commit
+	committed bool
+}
+
+// commit spends the nonce, durably where the store is durable.
+func (s *spending) commit(ctx context.Context) error {
+	if s.committed {
+		return nil
+	}
+	// A client that goes away while the store is at work must not leave it
+	// half done.
+	if err := s.store.Commit(context.WithoutCancel(ctx), s.reserved); err != nil {
+		return err
+	}
+	s.committed = true
+	s.spent()
+	return nil
+}
+
+// release gives the nonce back if it was not spent.
+func (s *spending) release() {
+	if !s.committed {
+		s.store.Release(s.reserved)
+	}
+}

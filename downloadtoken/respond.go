@@ -1,0 +1,117 @@
+package downloadtoken
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/go-json-experiment/json"
+	"go.uber.org/zap"
+)
+
+// deny refuses the request for the reason that err stands for. It answers, or
+// returns an error if the server has an error route that will.
+func (h *Handler) deny(v *visit, err error) error {
+	d := denialOf(err)
+	status := d.status
+	if configured, ok := h.statuses[d]; ok {
+		status = configured
+	}
+
+	repl := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl.Set("http.download_token.reason", d.reason)
+	repl.Set("http.download_token.fingerprint", v.fingerprint.String())
+	countOutcome(d.reason)
+	h.logger.Info("request refused",
+		zap.String("reason", d.reason),
+		zap.String("fingerprint", v.fingerprint.String()),
+		zap.String("path", v.r.URL.Path),
+		zap.String("client_ip", clientIP(v.r)),
+		zap.Int("status", status))
+
+	header := v.w.Header()
+	header.Set("Cache-Control", "no-store")
+	if c := h.challenge(d, status); c != "" {
+		header.Set("WWW-Authenticate", c)
+	}
+	switch {
+	case status == http.StatusMethodNotAllowed:
+		header.Set("Allow", "GET, HEAD")
+	case d.told == toldInUse:
+		header.Set("Retry-After", "1")
+	case d == unavailable:
+		header.Set("Retry-After", "5")
+	}
+
+	failure := caddyhttp.Error(status, errors.New("download_token: "+d.told.word))
+	if hasErrorRoute(v.r, failure) {
+		return failure
+	}
+	return writeProblem(v.w, status, d.told)
+}
+
+// challenge builds WWW-Authenticate. A 401 must have one (RFC 9110 section
+// 15.5.2); Bearer has error codes for 400 and 403 as well (RFC 6750 section 3.1).
+func (h *Handler) challenge(d *denial, status int) string {
+	scheme, realm := "Bearer", ""
+	if h.Challenge != nil {
+		scheme, realm = h.Challenge.Scheme, h.Challenge.Realm
+	}
+	var params []string
+	if realm != "" {
+		params = append(params, "realm="+quoted(realm))
+	}
+	if scheme == "Bearer" && d.oauth != "" {
+		params = append(params, `error="`+d.oauth+`"`)
+		if status == http.StatusBadRequest || status == http.StatusForbidden {
+			return scheme + " " + strings.Join(params, ", ")
+		}
+	}
+	if status != http.StatusUnauthorized {
+		return ""
+	}
+	if len(params) == 0 {
+		return scheme
+	}
+	return scheme + " " + strings.Join(params, ", ")
+}
+
+// quoted writes s as a quoted-string (RFC 9110 section 5.6.4).
+func quoted(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// problem is the body of a refusal (RFC 9457), with the extension member
+// reason.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Reason string `json:"reason"`
+}
+
+// writeProblem answers with problem details.
+func writeProblem(w http.ResponseWriter, status int, t told) error {
+	body, err := json.Marshal(problem{
+		Type:   "about:blank",
+		Title:  http.StatusText(status),
+		Status: status,
+		Detail: t.sentence,
+		Reason: t.word,
+	})
+	if err != nil {
+		return caddyhttp.Error(status, err)
+	}
+	body = append(body, '\n')
+	header := w.Header()
+	header.Set("Content-Type", "application/problem+json")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone: nobody left to tell
+	return nil
+}

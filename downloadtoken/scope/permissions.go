@@ -1,0 +1,215 @@
+package scope
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ErrPermissions says that an access claim is not the JSON that Upload
+// defines. It never tells what stood there instead.
+var ErrPermissions = errors.New("access claim is malformed")
+
+// Permissions is the access claim of an Upload (now Bytescale) token: a list
+// of paths with what may be done there. The zero value admits nothing, and so
+// does nil.
+type Permissions struct {
+	grants []grant
+}
+
+// Operation is what a request wants to do.
+type Operation int
+
+const (
+	// Download is the GET of a file. It needs a downloadFile slug.
+	Download Operation = iota
+
+	// Details is the HEAD of a file. It needs getFileDetails, or what Download
+	// needs.
+	Details
+
+	// List is the GET or HEAD of a listing, whose path ends in a slash. It
+	// needs listFolderChildren on the folder. Whoever admits it must see to it
+	// that nothing but a listing is served, not the folder's index file.
+	List
+)
+
+// grant is one entry of pathPermissions, as far as it lets anything be read.
+type grant struct {
+	path    string // "" is the root; never ends in a slash
+	reach   reach
+	slugs   []string
+	details bool
+	list    bool
+}
+
+// reach says how far below its path a grant extends. The three are disjoint:
+// whoever wants a tree needs three grants.
+type reach int
+
+const (
+	this          reach = iota + 1 // the path itself
+	children                       // exactly one segment below
+	grandchildren                  // two segments below, or more
+)
+
+var reaches = map[string]reach{"This": this, "Children": children, "Grandchildren+": grandchildren}
+
+// The limits of the list of unknown values that ParsePermissions returns.
+const (
+	maxUnknown       = 8
+	maxUnknownLength = 32
+)
+
+// ParsePermissions reads the access claim, given as JSON. It is strict:
+// duplicate members, members of a wrong type (null is one) and text that is
+// not UTF-8 are [ErrPermissions]. Members that it does not know, and those that grant
+// anything but reading, are ignored.
+//
+// An entry with a path that is not canonical or not 1 to 512 characters long,
+// and one with a scope other than This, Children or Grandchildren+, admits
+// nothing. One slash at the end of a path is forgiven, though the vendor says
+// that there should be none.
+//
+// The strings are the unknown scopes that were met, each once and no more than
+// eight. What does not look like a word of 32 letters at most is shown as "?",
+// as these are meant for a log.
+func ParsePermissions(access []byte) (*Permissions, []string, error) {
+	var claim accessClaim
+	if err := json.Unmarshal(access, &claim, strict); err != nil {
+		// The decoder's own error would quote the claim.
+		return nil, nil, ErrPermissions
+	}
+	p := &Permissions{}
+	var unknown []string
+	for _, entry := range claim.PathPermissions {
+		reach, known := reaches[entry.Match.Scope]
+		if !known {
+			if name := loggable(entry.Match.Scope); len(unknown) < maxUnknown && !slices.Contains(unknown, name) {
+				unknown = append(unknown, name)
+			}
+			continue
+		}
+		// Canonical comes before the slash is taken off: "//" is not the root.
+		path := entry.Match.Path
+		if !canonical(path) || utf8.RuneCountInString(path) > 512 {
+			continue
+		}
+		read := entry.Permissions.Read
+		p.grants = append(p.grants, grant{
+			path:    strings.TrimSuffix(path, "/"),
+			reach:   reach,
+			slugs:   read.File.DownloadFile,
+			details: read.File.GetFileDetails,
+			list:    read.Folder.ListFolderChildren,
+		})
+	}
+	return p, unknown, nil
+}
+
+// Admits tells whether one of the entries lets op be done on path, which is a
+// result of [Path]. The slug is the name of the transformation that is asked
+// for; "raw" is the file as it is. It is matched by a downloadFile pattern that
+// equals it, or that ends in a star and is equal up to there.
+//
+// The path of a listing ends in a slash, that of a file does not: all else is
+// refused, and so is an empty slug. The cost is linear in the number of
+// entries.
+func (p *Permissions) Admits(path, slug string, op Operation) bool {
+	target, folder := strings.CutSuffix(path, "/")
+	if p == nil || folder != (op == List) || !canonical(path) {
+		return false
+	}
+	for i := range p.grants {
+		if g := &p.grants[i]; g.reaches(target) && g.allows(slug, op) {
+			return true
+		}
+	}
+	return false
+}
+
+// reaches compares with a target that, like the grant's path, has no slash at
+// its end.
+func (g *grant) reaches(target string) bool {
+	below, ok := strings.CutPrefix(target, g.path)
+	switch {
+	case !ok:
+		return false
+	case below == "":
+		return g.reach == this
+	case below[0] != '/': // in the middle of a segment
+		return false
+	case strings.Contains(below[1:], "/"):
+		return g.reach == grandchildren
+	}
+	return g.reach == children
+}
+
+func (g *grant) allows(slug string, op Operation) bool {
+	switch op {
+	case Download:
+		return g.serves(slug)
+	case Details:
+		return g.details || g.serves(slug)
+	case List:
+		return g.list
+	}
+	return false
+}
+
+func (g *grant) serves(slug string) bool {
+	return slug != "" && slices.ContainsFunc(g.slugs, func(pattern string) bool {
+		prefix, open := strings.CutSuffix(pattern, "*")
+		return pattern == slug || open && strings.HasPrefix(slug, prefix)
+	})
+}
+
+// accessClaim is the part of the vendor's UploadJwtAccess type that decides
+// about reading.
+type accessClaim struct {
+	PathPermissions []struct {
+		Match struct {
+			Path  string `json:"path"`
+			Scope string `json:"scope"`
+		} `json:"match"`
+		Permissions struct {
+			Read struct {
+				File struct {
+					DownloadFile   []string `json:"downloadFile"`
+					GetFileDetails bool     `json:"getFileDetails"`
+				} `json:"file"`
+				Folder struct {
+					ListFolderChildren bool `json:"listFolderChildren"`
+				} `json:"folder"`
+			} `json:"read"`
+		} `json:"permissions"`
+	} `json:"pathPermissions"`
+}
+
+// strict refuses null, which the decoder would take for the zero value of any
+// type. The rest is its default: no duplicate members, names are
+// case-sensitive, text is UTF-8.
+var strict = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, _ any) error {
+	if d.PeekKind() == 'n' {
+		return ErrPermissions
+	}
+	return errors.ErrUnsupported // go on as if this function were not there
+}))
+
+// loggable returns a value from a token if it looks like a word of a
+// vocabulary, which is no secret.
+func loggable(value string) string {
+	if value == "" || len(value) > maxUnknownLength {
+		return "?"
+	}
+	for i := range len(value) {
+		if c := value[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '+' || c == '-' || c == '_') {
+			return "?"
+		}
+	}
+	return value
+}

@@ -1,0 +1,91 @@
+package scope
+
+import (
+	"net/url"
+	"strings"
+)
+
+// PathAdmits tells whether one path from a token, already decoded, opens path,
+// which is a result of [Path]. The rules are those of the WLCG Common JWT
+// Profile for the path of a storage scope:
+//
+//	entry       opens                                 does not open
+//	/foo/bar    /foo/bar, /foo/bar/, /foo/bar/qux     /foo/bargain
+//	/foo/bar/   /foo/bar/, /foo/bar/qux               /foo/bar
+//	/           everything
+//
+// An entry that is empty, relative or not canonical opens nothing. A percent
+// sign in it is a percent sign.
+func PathAdmits(entry, path string) bool {
+	return canonical(path) && opens(entry, path)
+}
+
+// PathScope says how a claim holds the paths that a token opens.
+type PathScope struct {
+	// Prefix introduces a path among other scope strings, such as "download:"
+	// or "storage.read:". Each value of the claim is then a list separated by
+	// spaces (RFC 8693 section 4.2), in which all that lacks the prefix is
+	// somebody else's. Without a prefix, the default, each value is one path
+	// as a whole, spaces included.
+	Prefix string
+
+	// Escaped says that the paths are percent-encoded, as the WLCG profile
+	// has them inside a scope string; they are decoded once. Set it whenever
+	// there is a Prefix: a space could not be written otherwise. Default
+	// false: a percent sign is a percent sign.
+	Escaped bool
+}
+
+// Admits tells whether one of the claim's values opens path, which is a result
+// of [Path]. Each path in them is judged by the rules of [PathAdmits]. One that
+// is not well escaped, or that holds an encoded slash or backslash, opens
+// nothing; the others still count.
+func (s PathScope) Admits(values []string, path string) bool {
+	if !canonical(path) {
+		return false
+	}
+	for _, value := range values {
+		if s.admits(value, path) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s PathScope) admits(value, path string) bool {
+	if s.Prefix == "" {
+		return s.opens(value, path)
+	}
+	for scope := range strings.SplitSeq(value, " ") {
+		entry, ours := strings.CutPrefix(scope, s.Prefix)
+		if ours && s.opens(entry, path) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s PathScope) opens(entry, path string) bool {
+	if s.Escaped && strings.Contains(entry, "%") {
+		if separatorEscaped(entry) {
+			return false
+		}
+		decoded, err := url.PathUnescape(entry)
+		if err != nil {
+			return false
+		}
+		entry = decoded
+	}
+	return opens(entry, path)
+}
+
+// opens needs a canonical path. The entry is not searched for dot segments and
+// the like: it has to be equal to the path up to a segment boundary, and no
+// part of a canonical path holds any.
+func opens(entry, path string) bool {
+	if !strings.HasPrefix(entry, "/") {
+		return false
+	}
+	rest, ok := strings.CutPrefix(path, entry)
+	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(entry, "/"))
+}

@@ -1,0 +1,167 @@
+package token
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Claims are the members of a verified payload. Names are compared byte by byte.
+// The methods may be called from many goroutines.
+type Claims struct {
+	// Issuer and Subject are iss and sub, empty if absent (RFC 7519 4.1.1, 4.1.2).
+	Issuer, Subject string
+
+	// Audience is aud, a single string as a list of one (RFC 7519 4.1.3).
+	Audience []string
+
+	// ExpiresAt, NotBefore and IssuedAt are exp, nbf and iat, rounded to the
+	// microsecond, in UTC, zero if absent (RFC 7519 4.1.4 to 4.1.6). ExpiresAt is
+	// never zero in a [Token].
+	ExpiresAt, NotBefore, IssuedAt time.Time
+
+	members map[string]jsontext.Value
+}
+
+// Has tells whether a claim is there, be it null.
+func (c *Claims) Has(name string) bool {
+	_, ok := c.members[name]
+	return ok
+}
+
+// Raw returns a claim as it is written in the payload; it must not be changed.
+func (c *Claims) Raw(name string) (jsontext.Value, bool) {
+	value, ok := c.members[name]
+	return value, ok
+}
+
+// String returns the text of a claim, ok only if it is a JSON string.
+func (c *Claims) String(name string) (value string, ok bool) {
+	return unquote(c.members[name])
+}
+
+// Strings returns the texts of a claim: one for a JSON string, all for an array of
+// strings. Anything else, an array with one other element too, is not ok.
+func (c *Claims) Strings(name string) (values []string, ok bool) {
+	return stringsOf(c.members[name])
+}
+
+const maxNonceBytes = 256
+
+// Nonce returns what makes the token unique, for a store that remembers which were
+// used. The first of names that is present decides, whatever it holds. [ErrClaim]:
+// none is present, or it is no string of 1 to 256 bytes; a number would have too
+// many spellings, and no limit would fill the store (RFC 9449 11.1).
+func (c *Claims) Nonce(names ...string) (string, error) {
+	for _, name := range names {
+		value, present := c.members[name]
+		if !present {
+			continue
+		}
+		nonce, ok := unquote(value)
+		if !ok || nonce == "" || len(nonce) > maxNonceBytes {
+			return "", &refusal{ErrClaim, name + " is not a string of 1 to 256 bytes"}
+		}
+		return nonce, nil
+	}
+	return "", &refusal{ErrClaim, "there is no nonce"}
+}
+
+// parseClaims decodes a payload whose signature has verified. It must be a strict
+// JSON object, as the header must, and the registered claims must have their types;
+// null is none. exp is required. jti is left to [Claims.Nonce], which knows whether
+// it matters.
+func parseClaims(encoded string) (Claims, error) {
+	data, err := base64url.DecodeString(encoded)
+	if err != nil {
+		return Claims{}, ErrMalformed
+	}
+	var c Claims
+	if err := json.Unmarshal(data, &c.members); err != nil || c.members == nil {
+		return Claims{}, ErrMalformed
+	}
+	if err := c.readRegistered(); err != nil {
+		return Claims{}, err
+	}
+	return c, nil
+}
+
+func (c *Claims) readRegistered() error {
+	ok := true
+	if value, present := c.members["iss"]; present {
+		if c.Issuer, ok = unquote(value); !ok {
+			return &refusal{ErrClaim, "iss is not a string"}
+		}
+	}
+	if value, present := c.members["sub"]; present {
+		if c.Subject, ok = unquote(value); !ok {
+			return &refusal{ErrClaim, "sub is not a string"}
+		}
+	}
+	if value, present := c.members["aud"]; present {
+		if c.Audience, ok = stringsOf(value); !ok {
+			return &refusal{ErrClaim, "aud is neither a string nor a list of strings"}
+		}
+	}
+	if value, present := c.members["exp"]; !present {
+		return &refusal{ErrClaim, "exp is missing"}
+	} else if c.ExpiresAt, ok = timeOf(value); !ok {
+		return &refusal{ErrClaim, "exp is not a time"}
+	}
+	if value, present := c.members["nbf"]; present {
+		if c.NotBefore, ok = timeOf(value); !ok {
+			return &refusal{ErrClaim, "nbf is not a time"}
+		}
+	}
+	if value, present := c.members["iat"]; present {
+		if c.IssuedAt, ok = timeOf(value); !ok {
+			return &refusal{ErrClaim, "iat is not a time"}
+		}
+	}
+	return nil
+}
+
+// The times that a claim may hold, in seconds since 1970: after its first second,
+// since 0 stands for unset in many libraries, and before the year 2242, since beyond
+// lie milliseconds taken for seconds and tokens that never end.
+const minTime, maxTime = 1, 1 << 33
+
+// timeOf returns the time in a NumericDate (RFC 7519 2).
+func timeOf(value jsontext.Value) (time.Time, bool) {
+	if value.Kind() != jsontext.KindNumber {
+		return time.Time{}, false
+	}
+	seconds, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || seconds < minTime || seconds >= maxTime {
+		return time.Time{}, false
+	}
+	// Whole and part apart: together they would need more digits than a float64 has.
+	whole, part := math.Modf(seconds)
+	return time.Unix(int64(whole), 0).Add(time.Duration(math.Round(part*1e6)) * time.Microsecond).UTC(), true
+}
+
+func stringsOf(value jsontext.Value) ([]string, bool) {
+	switch value.Kind() {
+	case jsontext.KindString:
+		text, ok := unquote(value)
+		return []string{text}, ok
+	case jsontext.KindBeginArray:
+		var elements []jsontext.Value
+		if err := json.Unmarshal(value, &elements); err != nil {
+			return nil, false
+		}
+		texts := make([]string, 0, len(elements))
+		for _, element := range elements {
+			text, ok := unquote(element)
+			if !ok {
+				return nil, false
+			}
+			texts = append(texts, text)
+		}
+		return texts, true
+	}
+	return nil, false
+}

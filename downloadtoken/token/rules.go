@@ -1,0 +1,160 @@
+package token
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Rules are what a genuine token must fulfil. The zero value asks for exp in the
+// future, nbf not in it, and no aud.
+type Rules struct {
+	// Issuers are the accepted iss. Default: any, and none.
+	Issuers []string
+
+	// Audiences are what we call ourselves; aud must name one of them. Default: none,
+	// and then a token that has an aud is refused (RFC 7519 4.1.3).
+	Audiences []string
+
+	// HeaderTyps are the accepted typ of the header, compared without regard to case,
+	// with or without "application/" (RFC 8725 3.11). Default: any, and none. Set it
+	// if the same key signs tokens for other uses.
+	HeaderTyps []string
+
+	// Require lists claims, each of which must hold.
+	Require []Requirement
+
+	// MaxTTL is the longest life of a token: from iat to exp, and without iat from now
+	// to exp. Default, and zero: no limit. From now to exp, a token with iat may not
+	// live longer than MaxTTL and Leeway either, or an iat in the future would stretch it.
+	MaxTTL time.Duration
+
+	// Leeway is what the signer's clock may differ from ours, for exp, nbf and iat.
+	// Default: none. Whoever remembers used tokens must do so until exp and Leeway.
+	Leeway time.Duration
+
+	// OneTime refuses an iat in the future ([ErrNotYetValid]), for stores that compare
+	// it with what they have seen. Default: iat is not compared with now, because
+	// clocks differ by parts of a second.
+	OneTime bool
+}
+
+// Requirement asks for a claim to be present, and if there are Values, to equal one
+// of them. A string is compared as it is, a number or boolean as its JSON text (1.0
+// is not 1); of an array one element must be equal. null is not present.
+type Requirement struct {
+	Claim  string
+	Values []string
+}
+
+// check compares verified claims with the rules, in the order that DESIGN gives to
+// the refusals. The claims must have been through parseClaims. The issuer is foreign
+// if the key that verified may not speak for it.
+func (r *Rules) check(c *Claims, typ string, foreignIssuer bool, now time.Time) error {
+	validity := r.validate(c, now)
+	switch {
+	case errors.Is(validity, jwt.ErrTokenExpired):
+		return ErrExpired
+	case errors.Is(validity, jwt.ErrTokenNotValidYet), errors.Is(validity, jwt.ErrTokenUsedBeforeIssued):
+		return ErrNotYetValid
+	case foreignIssuer, len(r.Issuers) > 0 && (c.Issuer == "" || !slices.Contains(r.Issuers, c.Issuer)):
+		return ErrIssuer
+	case validity != nil, len(r.Audiences) == 0 && c.Has("aud"):
+		return ErrAudience // the only thing left that the validator checks
+	case len(r.HeaderTyps) > 0 && !slices.ContainsFunc(r.HeaderTyps, func(t string) bool { return sameTyp(t, typ) }):
+		return ErrHeaderTyp
+	case r.MaxTTL > 0 && r.outlives(c, now):
+		return ErrTooLongLived
+	}
+	for _, requirement := range r.Require {
+		if value, ok := c.Raw(requirement.Claim); !ok || !requirement.admits(value) {
+			return &refusal{ErrClaim, requirement.Claim + " is missing or has another value than required"}
+		}
+	}
+	return nil
+}
+
+// validate lets golang-jwt compare the times and the audience.
+func (r *Rules) validate(c *Claims, now time.Time) error {
+	options := append(make([]jwt.ParserOption, 0, 5),
+		jwt.WithTimeFunc(func() time.Time { return now }),
+		jwt.WithLeeway(r.Leeway),
+		jwt.WithExpirationRequired())
+	if r.OneTime {
+		options = append(options, jwt.WithIssuedAt())
+	}
+	if len(r.Audiences) > 0 {
+		options = append(options, jwt.WithAudience(r.Audiences...))
+	}
+	return jwt.NewValidator(options...).Validate((*validated)(c))
+}
+
+func (r *Rules) outlives(c *Claims, now time.Time) bool {
+	left := c.ExpiresAt.Sub(now)
+	if c.IssuedAt.IsZero() {
+		return left > r.MaxTTL
+	}
+	return c.ExpiresAt.Sub(c.IssuedAt) > r.MaxTTL || left > r.MaxTTL+r.Leeway
+}
+
+func sameTyp(want, got string) bool {
+	return got != "" && strings.EqualFold(subtype(want), subtype(got))
+}
+
+// subtype takes off the prefix that RFC 7515 4.1.9 recommends to leave out.
+func subtype(typ string) string {
+	const prefix = "application/"
+	if len(typ) > len(prefix) && strings.EqualFold(typ[:len(prefix)], prefix) {
+		return typ[len(prefix):]
+	}
+	return typ
+}
+
+func (q *Requirement) admits(value jsontext.Value) bool {
+	if value.Kind() == jsontext.KindNull {
+		return false
+	}
+	if len(q.Values) == 0 {
+		return true
+	}
+	if value.Kind() != jsontext.KindBeginArray {
+		return q.equals(value)
+	}
+	var elements []jsontext.Value
+	return json.Unmarshal(value, &elements) == nil && slices.ContainsFunc(elements, q.equals)
+}
+
+func (q *Requirement) equals(value jsontext.Value) bool {
+	switch value.Kind() {
+	case jsontext.KindString:
+		text, ok := unquote(value)
+		return ok && slices.Contains(q.Values, text)
+	case jsontext.KindNumber, jsontext.KindTrue, jsontext.KindFalse:
+		return slices.Contains(q.Values, string(value))
+	}
+	return false
+}
+
+// validated shows Claims to golang-jwt's validator. They have their types already,
+// so that no method fails.
+type validated Claims
+
+func (v *validated) GetExpirationTime() (*jwt.NumericDate, error) { return numericDate(v.ExpiresAt) }
+func (v *validated) GetNotBefore() (*jwt.NumericDate, error)      { return numericDate(v.NotBefore) }
+func (v *validated) GetIssuedAt() (*jwt.NumericDate, error)       { return numericDate(v.IssuedAt) }
+func (v *validated) GetAudience() (jwt.ClaimStrings, error)       { return v.Audience, nil }
+func (v *validated) GetIssuer() (string, error)                   { return v.Issuer, nil }
+func (v *validated) GetSubject() (string, error)                  { return v.Subject, nil }
+
+// numericDate keeps the microseconds, which jwt.NewNumericDate would cut off.
+func numericDate(t time.Time) (*jwt.NumericDate, error) {
+	if t.IsZero() {
+		return nil, nil
+	}
+	return &jwt.NumericDate{Time: t}, nil
+}

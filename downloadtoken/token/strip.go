@@ -1,0 +1,149 @@
+package token
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Strip takes the token out of a request, so that whatever comes next can neither
+// use nor leak it: every configured name, not only the one that was found, out of
+// the URL's query, the RequestURI, the header and the cookies. An Authorization of
+// another scheme than Bearer stays.
+//
+// Other parameters and cookies keep their bytes and their order. When nothing is
+// left of a query, its question mark goes too; when nothing was there to strip,
+// nothing is changed and nothing allocated. After Strip, [Find] with the same
+// sources answers [ErrMissing].
+//
+// It changes r.URL and r.Header in place; a copy of the request that has its own
+// URL is cleaned with [StripQuery] and [StripURI].
+func Strip(r *http.Request, sources []Source) {
+	for _, source := range sources {
+		switch source.Kind {
+		case Query:
+			stripURL(r, source.Name)
+		case Header:
+			stripField(r.Header, source.Name)
+		case Cookie:
+			stripCookie(r.Header, source.Name)
+		}
+	}
+}
+
+// StripQuery returns a raw query (without question mark) without the parameters of
+// these names, however they are percent-encoded. The other bytes stay as they are.
+func StripQuery(rawQuery string, names []string) string {
+	for _, name := range names {
+		rawQuery = stripParameter(rawQuery, name)
+	}
+	return rawQuery
+}
+
+// StripURI is [StripQuery] for a request target in origin or absolute form (RFC
+// 9112 3.2). The question mark goes if nothing is left of the query; a bare one,
+// with nothing to strip, stays.
+func StripURI(requestURI string, names []string) string {
+	path, query, found := strings.Cut(requestURI, "?")
+	if !found {
+		return requestURI
+	}
+	stripped := StripQuery(query, names)
+	switch {
+	case len(stripped) == len(query):
+		return requestURI
+	case stripped == "":
+		return path
+	}
+	return path + "?" + stripped
+}
+
+// QueryNames returns the names of the query sources, for [StripQuery] and
+// [StripURI].
+func QueryNames(sources []Source) []string {
+	var names []string
+	for _, source := range sources {
+		if source.Kind == Query {
+			names = append(names, source.Name)
+		}
+	}
+	return names
+}
+
+func stripURL(r *http.Request, name string) {
+	// Each on its own: a rewrite may have changed one of them.
+	if stripped := stripParameter(r.URL.RawQuery, name); len(stripped) != len(r.URL.RawQuery) {
+		r.URL.RawQuery = stripped
+		if stripped == "" {
+			r.URL.ForceQuery = false
+		}
+	}
+	names := [1]string{name}
+	r.RequestURI = StripURI(r.RequestURI, names[:])
+}
+
+func stripParameter(rawQuery, name string) string {
+	return strip(rawQuery, "&", name, isParameter)
+}
+
+func stripField(header http.Header, name string) {
+	lines := header.Values(name)
+	switch {
+	case len(lines) == 0:
+	case !isAuthorization(name):
+		header.Del(name)
+	case hasBearer(lines):
+		setLines(header, name, slices.DeleteFunc(slices.Clone(lines), isBearer))
+	}
+}
+
+func stripCookie(header http.Header, name string) {
+	lines := header["Cookie"]
+	isOurs := func(line string) bool { return hasPiece(line, ";", name, isCookie) }
+	if !slices.ContainsFunc(lines, isOurs) {
+		return
+	}
+	kept := make([]string, 0, len(lines))
+	for _, line := range lines {
+		if isOurs(line) {
+			// The space after a semicolon leads the next cookie, which is perhaps the first now.
+			line = strings.TrimLeft(strip(line, ";", name, isCookie), " \t")
+			if strings.Trim(line, "; \t") == "" {
+				continue
+			}
+		}
+		kept = append(kept, line)
+	}
+	setLines(header, "Cookie", kept)
+}
+
+func setLines(header http.Header, name string, lines []string) {
+	if len(lines) == 0 {
+		header.Del(name)
+		return
+	}
+	header[http.CanonicalHeaderKey(name)] = lines
+}
+
+// strip cuts text at each separator and leaves out the pieces that match name.
+func strip(text, separator, name string, match func(piece, name string) bool) string {
+	if !hasPiece(text, separator, name, match) {
+		return text
+	}
+	var kept []string
+	for piece := range strings.SplitSeq(text, separator) {
+		if !match(piece, name) {
+			kept = append(kept, piece)
+		}
+	}
+	return strings.Join(kept, separator)
+}
+
+func hasPiece(text, separator, name string, match func(piece, name string) bool) bool {
+	for piece := range strings.SplitSeq(text, separator) {
+		if match(piece, name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,88 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+)
+
+// MaxKidless is how many keys without an ID one algorithm may have, since each of
+// them is tried on every forged token that names none.
+const MaxKidless = 4
+
+// Table is a fixed set of keys, indexed by ID and algorithm. It is never changed,
+// and may be shared. The zero value has no keys.
+type Table struct {
+	keys    []*Key
+	index   map[keyName][]*Key
+	ids     map[string]bool // "" stands for the keys without an ID
+	issuers map[string]bool // that keys are bound to
+}
+
+type keyName struct{ id, alg string }
+
+// NewTable makes a table of keys. It refuses keys that [ParseKey] or [NewKey] did
+// not make, two with the same ID and algorithm, more than [MaxKidless] of one
+// algorithm without an ID, and among those the same key bound to two issuers, since
+// a token could not tell which is meant.
+func NewTable(keys ...Key) (*Table, error) {
+	t := &Table{
+		index:   make(map[keyName][]*Key, len(keys)),
+		ids:     make(map[string]bool, len(keys)),
+		issuers: make(map[string]bool),
+	}
+	for _, key := range keys {
+		if err := t.add(&key); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (t *Table) add(key *Key) error {
+	if !key.signs(key.Alg) {
+		return errors.New("key was not made for its algorithm: make it with ParseKey or NewKey")
+	}
+	name := keyName{key.ID, key.Alg}
+	others := t.index[name]
+	if key.ID != "" && len(others) > 0 {
+		return fmt.Errorf("two keys have the kid %q and the algorithm %s: give each its own kid", key.ID, key.Alg)
+	}
+	if len(others) == MaxKidless {
+		return fmt.Errorf("more than %d %s keys have no kid, and every token without one would be tried on all: give them kids", MaxKidless, key.Alg)
+	}
+	for _, other := range others {
+		if other.Fingerprint() == key.Fingerprint() && other.Issuer != key.Issuer {
+			return fmt.Errorf("one %s key without a kid is given for two issuers: give each entry a kid, or each issuer a key", key.Alg)
+		}
+	}
+	t.keys = append(t.keys, key)
+	// Clipped, so that nobody can append to what Lookup hands out.
+	t.index[name] = append(others[:len(others):len(others)], key)
+	t.ids[key.ID] = true
+	if key.Issuer != "" {
+		t.issuers[key.Issuer] = true
+	}
+	return nil
+}
+
+// Lookup returns the keys with this ID (none: "") and algorithm, in the order they
+// were given; they must not be changed. [ErrUnknownKey]: there is no such ID.
+// [ErrAlgorithm]: there is, but for other algorithms, or no key could have this one.
+func (t *Table) Lookup(kid, alg string) ([]*Key, error) {
+	if algorithmByName[alg] == nil {
+		return nil, ErrAlgorithm
+	}
+	if keys := t.index[keyName{kid, alg}]; len(keys) > 0 {
+		return keys, nil
+	}
+	if t.ids[kid] {
+		return nil, ErrAlgorithm
+	}
+	return nil, ErrUnknownKey
+}
+
+// Keys returns all keys, in the order they were given; they must not be changed.
+func (t *Table) Keys() []*Key { return append([]*Key(nil), t.keys...) }
+
+// IssuerBound tells whether any key is bound to this iss.
+func (t *Table) IssuerBound(iss string) bool { return t.issuers[iss] }

@@ -1,0 +1,116 @@
+package token
+
+import "time"
+
+// A KeySource finds the keys that may have signed a token. [*Table] is one.
+//
+// Lookup answers with [ErrUnknownKey] or [ErrAlgorithm] if there are none. It is
+// called for every token, forged ones too, so it must be cheap and follow nothing
+// but its own index; and it may be called from many goroutines at once.
+//
+// A source whose keys are bound to issuers also has a method
+// IssuerBound(iss string) bool, as [Table.IssuerBound].
+type KeySource interface {
+	Lookup(kid, alg string) ([]*Key, error)
+}
+
+// Verifier verifies tokens with the keys of a source and by a set of rules. It is
+// not changed by use and may be shared. Without Keys it refuses every token.
+type Verifier struct {
+	Keys  KeySource
+	Rules Rules
+}
+
+// Token is what a token says, after it was verified.
+type Token struct {
+	// Alg, KeyID and Typ are the header's alg, kid and typ; the last two may be empty.
+	Alg, KeyID, Typ string
+
+	// Key is the one that verified the signature.
+	Key *Key
+
+	Claims Claims
+
+	// Fingerprint names the token in logs.
+	Fingerprint Fingerprint
+}
+
+// Verify decides whether text is a genuine token that the rules accept at now. The
+// error is one of the sentinels from [ErrTooLarge] on, in the order of the steps
+// below, so that a text with several faults always gets the same one.
+func (v *Verifier) Verify(text string, now time.Time) (*Token, error) {
+	parts, err := screen(text)
+	if err != nil {
+		return nil, err
+	}
+	header, err := parseHeader(parts.header)
+	if err != nil {
+		return nil, err
+	}
+	candidates, err := v.candidates(header)
+	if err != nil {
+		return nil, err
+	}
+	key, err := verifySignature(parts, candidates)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := parseClaims(parts.payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.Rules.check(&claims, header.typ, v.isForeign(claims.Issuer, key), now); err != nil {
+		return nil, err
+	}
+	return &Token{
+		Alg:         header.alg,
+		KeyID:       header.kid,
+		Typ:         header.typ,
+		Key:         key,
+		Claims:      claims,
+		Fingerprint: FingerprintOf(text),
+	}, nil
+}
+
+// candidates asks the source for keys, and believes it no further than it must: a
+// key never verifies another algorithm than its own, and no token costs more than
+// [MaxKidless] verifications.
+func (v *Verifier) candidates(header joseHeader) ([]*Key, error) {
+	if v.Keys == nil {
+		return nil, ErrUnknownKey
+	}
+	keys, err := v.Keys.Lookup(header.kid, header.alg)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if !key.signs(header.alg) {
+			return nil, ErrAlgorithm
+		}
+	}
+	return keys[:min(len(keys), MaxKidless)], nil
+}
+
+// verifySignature returns the first of the keys that verifies.
+func verifySignature(parts compact, keys []*Key) (*Key, error) {
+	signature, err := base64url.DecodeString(parts.signature)
+	if err != nil {
+		return nil, ErrMalformed
+	}
+	for _, key := range keys {
+		if key.verify(parts.signed, signature) {
+			return key, nil
+		}
+	}
+	return nil, ErrSignature
+}
+
+// isForeign tells whether a key may not speak for an issuer (RFC 8725 3.8): a bound
+// key speaks for its own only, and what is bound is nobody else's.
+func (v *Verifier) isForeign(iss string, key *Key) bool {
+	if key.Issuer != "" {
+		return iss != key.Issuer
+	}
+	source, ok := v.Keys.(interface{ IssuerBound(iss string) bool })
+	return ok && source.IssuerBound(iss)
+}

@@ -1,0 +1,30 @@
+// Command example is a Caddy with this plugin.
+//
+// Without arguments it serves a demonstration on http://localhost:8080, with a
+// key that it makes up and forgets, and prints links to try. With arguments it
+// is the whole Caddy command line:
+//
+//	go run ./example
+//	go run ./example validate --config example/chris/Caddyfile
+package main
+
+import (
+	"fmt"
+	"os"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/caddy-download-token/caddy-download-token"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		caddycmd.Main()
+		return
+	}
+	if err := demonstrate(os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "example:", err)
+		os.Exit(1)
+	}
+}

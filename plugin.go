@@ -1,0 +1,15 @@
+// Package downloadtokenplugin brings every module of this repository into a
+// Caddy build with a single import, so that
+//
+//	xcaddy build --with github.com/caddy-download-token/caddy-download-token
+//
+// is all that an operator has to say. Import it for its side effects only. The
+// documentation lives with the modules: the directive in package caddyfile, its
+// behaviour and JSON form in package downloadtoken.
+package downloadtokenplugin
+
+import (
+	_ "github.com/caddy-download-token/caddy-download-token/caddyfile"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/stores"
+)
