@@ -1,11 +1,12 @@
 package downloadtoken
 
 import (
+	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -74,10 +75,25 @@ func (d *delivery) keepToken(header http.Header) bool {
 	if strings.HasSuffix(asked.Path, "/") {
 		decoded, escaped = strings.TrimSuffix(asked.Path, "/"), strings.TrimSuffix(asked.EscapedPath(), "/")
 	}
-	location, _, _ := strings.Cut(header.Get("Location"), "?")
-	if location != decoded && location != (&url.URL{Path: decoded}).EscapedPath() {
+	if query := d.v.r.URL.RawQuery; query != "" {
+		decoded += "?" + query
+	}
+	if header.Get("Location") != escapeNonASCII(decoded) {
 		return false
 	}
 	header.Set("Location", escaped+"?"+d.v.original.rawQuery)
 	return true
+}
+
+// escapeNonASCII does to a redirect's target what http.Redirect does.
+func escapeNonASCII(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c < utf8.RuneSelf {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%x", c)
+		}
+	}
+	return b.String()
 }

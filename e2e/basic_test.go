@@ -10,7 +10,7 @@ func TestOneTimeTokenOpensAFileOnce(t *testing.T) {
 	s := start(t, map[string]string{"a.txt": "content of a"}, oneTime)
 	token := once(t)
 	s.get("/a.txt?download_token="+token).wantBody(t, "content of a")
-	again := s.get("/a.txt?download_token=" + token).want(t, http.StatusUnauthorized)
+	again := s.get("/a.txt?download_token="+token).want(t, http.StatusUnauthorized)
 	if got := again.Header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control %q", got)
 	}

@@ -133,22 +133,28 @@ func (s *server) reload(body string) error {
 }
 
 func (s *server) post(config []byte) error {
-	req, err := http.NewRequest(http.MethodPost, "http://"+s.admin+"/load", bytes.NewReader(config))
-	if err != nil {
-		return err
+	var lastErr error
+	for range 20 { // a reload also replaces the admin API's own listener
+		req, err := http.NewRequest(http.MethodPost, "http://"+s.admin+"/load", bytes.NewReader(config))
+		if err != nil {
+			return err
+		}
+		req.Close = true
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Cache-Control", "must-revalidate") // load even if unchanged
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			lastErr = err
+			continue
+		}
+		defer resp.Body.Close()
+		answer, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", resp.Status, answer)
+		}
+		return nil
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Cache-Control", "must-revalidate") // load even if unchanged
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, answer)
-	}
-	return nil
+	return lastErr
 }
 
 // logs is everything logged so far.
@@ -334,4 +340,16 @@ func readAnswer(t testing.TB, r io.Reader) answer {
 		t.Fatal(err)
 	}
 	return answer{resp, string(body)}
+}
+
+// wantLog waits until a line of this plugin with the reason is logged.
+func (s *server) wantLog(reason string) {
+	s.t.Helper()
+	for range 100 {
+		if strings.Contains(s.logs(), `"reason":"`+reason+`"`) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.t.Errorf("no log line with reason %q", reason)
 }

@@ -213,19 +213,18 @@ func (m modelTemplate) spells(scope, path string) (spelt, clear bool) {
 	}
 	kinds := m.uuids()
 	clear = true
-	expression := "(?s)^"
-	rest := m.scope
+	want, rest := "", m.scope
 	for {
 		v := variableText.FindStringSubmatchIndex(rest)
 		if v == nil {
 			break
 		}
 		name := rest[v[2]:v[3]]
-		expression += regexp.QuoteMeta(rest[:v[0]])
-		if kinds[name] {
-			expression += "(?i:" + values[name] + ")"
-		} else {
-			expression += regexp.QuoteMeta(values[name])
+		want += rest[:v[0]]
+		begin, end := len(want), len(want)+len(values[name])
+		want += values[name]
+		if kinds[name] && end <= len(scope) && uuidText.MatchString(scope[begin:end]) {
+			scope = scope[:begin] + strings.ToLower(scope[begin:end]) + scope[end:]
 		}
 		rest = rest[v[1]:]
 		if rest == "" || len(values) < 2 {
@@ -237,7 +236,7 @@ func (m modelTemplate) spells(scope, path string) (spelt, clear bool) {
 			}
 		}
 	}
-	return regexp.MustCompile(expression + regexp.QuoteMeta(rest) + "$").MatchString(scope), clear
+	return scope == want+rest, clear
 }
 
 // modelEntry is one entry of pathPermissions.
@@ -263,11 +262,8 @@ func modelPermissions(entries []modelEntry, path, slug string, op Operation) boo
 		}
 		download := false
 		for _, p := range e.slugs {
-			expression := "^" + regexp.QuoteMeta(p) + "$"
-			if strings.HasSuffix(p, "*") {
-				expression = "^" + regexp.QuoteMeta(p[:len(p)-1])
-			}
-			download = download || regexp.MustCompile(expression).MatchString(slug)
+			begins := len(p) > 0 && p[len(p)-1] == '*' && strings.Index(slug, p[:len(p)-1]) == 0
+			download = download || slug != "" && (slug == p || begins)
 		}
 		if op == Download && download || op == Details && (e.details || download) || op == List && e.list {
 			return true

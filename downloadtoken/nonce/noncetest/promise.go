@@ -22,7 +22,7 @@ func Promise(t *testing.T, newDisk func(t testing.TB) Disk) {
 		w := &world{T: rt, disk: newDisk(t), model: newModel(), minTTL: 1}
 		w.clock = epoch.Add(w.seconds("first start", 0, 60))
 		w.open()
-		for range rapid.IntRange(1, 120).Draw(rt, "steps") {
+		for range rapid.IntRange(30, 150).Draw(rt, "steps") {
 			w.step()
 		}
 	})
@@ -56,34 +56,51 @@ func (w *world) seconds(label string, from, to int) time.Duration {
 }
 
 func (w *world) step() {
-	switch n := rapid.IntRange(0, 99).Draw(w.T, "step"); {
-	case n < 50:
+	switch n := w.chance("step"); {
+	case n < 45:
 		w.show()
-	case n < 70:
+	case n < 60:
 		w.commit()
-	case n < 80:
+	case n < 70:
 		w.release()
-	case n < 87:
-		w.setClock(epoch.Add(w.seconds("clock", 0, 120)))
+	case n < 85:
+		w.setClock(w.clock.Add(w.seconds("passes", 0, 8)))
+	case n < 88:
+		w.setClock(w.clock.Add(w.seconds("jump", -60, 60)))
 	case n < 90:
 		w.layouts[rapid.IntRange(0, signers-1).Draw(w.T, "signer")] = rapid.SampledFrom(layouts).Draw(w.T, "layout")
-	case n < 93:
+	case n < 92:
 		if s, ok := w.store.(resizer); ok {
 			w.room = rapid.IntRange(1, 8).Draw(w.T, "new capacity")
 			w.crowded = true
 			s.SetCapacity(w.room, w.clock)
 		}
-	case n < 95:
+	case n < 94:
 		w.broken = !w.broken
 		w.disk.Break(w.broken)
-	case n < 99:
-		w.setClock(epoch.Add(w.seconds("clock at restart", 0, 120)))
-		w.open()
-	default:
+	case n < 95:
 		w.disk.Lose()
 		w.lose()
 		w.open()
+	case n < 97:
+		w.setClock(w.clock.Add(w.seconds("jump while down", -60, 60)))
+		w.open()
+	default:
+		w.setClock(w.clock.Add(w.seconds("down", 0, 8)))
+		w.open()
 	}
+}
+
+// chance draws 0 to 99 evenly. Integer ranges favour their ends, and a world
+// that ends all the time proves nothing.
+func (w *world) chance(label string) (n int) {
+	for _, bit := range rapid.SliceOfN(rapid.Bool(), 10, 10).Draw(w.T, label) {
+		n <<= 1
+		if bit {
+			n++
+		}
+	}
+	return n * 100 / 1024
 }
 
 func (w *world) setClock(t time.Time) {
@@ -107,8 +124,8 @@ func (w *world) open() {
 // pick chooses a token, new or old.
 func (w *world) pick() (int, token) {
 	known := len(w.tokens)
-	i := rapid.IntRange(0, min(known, 40)).Draw(w.T, "token")
-	if i < known {
+	if known > 0 && w.chance("old token") < 60 {
+		i := known - 1 - rapid.IntRange(0, known-1).Draw(w.T, "how old")
 		return i, w.tokens[i]
 	}
 	t := token{
@@ -118,7 +135,7 @@ func (w *world) pick() (int, token) {
 	}
 	t.expires = w.clock.Add(w.seconds("lives", 1, 30))
 	if rapid.Bool().Draw(w.T, "has iat") {
-		t.issued = w.clock.Add(-w.seconds("age", 0, 8))
+		t.issued = w.clock.Add(-w.seconds("age", 0, 3))
 	}
 	w.tokens = append(w.tokens, t)
 	return known, t

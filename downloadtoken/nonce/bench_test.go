@@ -1,0 +1,123 @@
+package nonce
+
+import (
+	"encoding/binary"
+	"runtime"
+	"sync/atomic"
+	"testing"
+)
+
+// filled returns a store that holds n live entries of a few signers.
+func filled(tb testing.TB, n, capacity int) *Memory {
+	tb.Helper()
+	m := open(capacity)
+	for i := range n {
+		if err := m.spend(numbered(i), start); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return m
+}
+
+// numbered is a token whose key costs nothing to make, so that the store is
+// measured and not SHA-256.
+func numbered(i int) Presentation {
+	var k Key
+	binary.LittleEndian.PutUint64(k[:], uint64(i)*0x9e3779b97f4a7c15)
+	binary.LittleEndian.PutUint64(k[8:], uint64(i))
+	return Presentation{Key: k, Signer: Signer{byte(i % 4)}, Issued: at(1), Expires: at(60 + i>>8)}
+}
+
+func BenchmarkNewKey(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		NewKey(Signer{1}, "https://issuer.example", "0d9a7c1e-6b5f-4b1e-9a53-4b8f5f0a9a11", "")
+	}
+}
+
+func BenchmarkReserveCommit(b *testing.B) {
+	for _, c := range []struct {
+		name           string
+		live, capacity int
+	}{
+		{"empty", 0, 1 << 30},
+		{"1M live", 1_000_000, 1 << 30},
+		{"1M full, evicting", 1_000_000, 1_000_000},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			m := filled(b, c.live, c.capacity)
+			b.ReportAllocs()
+			for i := c.live; b.Loop(); i++ {
+				r, err := m.Reserve(ctx, numbered(i), start)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := m.Commit(ctx, r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkReserveRelease(b *testing.B) {
+	m := filled(b, 1_000_000, 1<<30)
+	p := numbered(1_000_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := m.Reserve(ctx, p, start)
+		if err != nil {
+			b.Fatal(err)
+		}
+		m.Release(r)
+	}
+}
+
+func BenchmarkReplay(b *testing.B) {
+	m := filled(b, 1_000_000, 1<<30)
+	p := numbered(500_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Reserve(ctx, p, start); err == nil {
+			b.Fatal("honoured twice")
+		}
+	}
+}
+
+func BenchmarkReserveParallel(b *testing.B) {
+	m := filled(b, 0, 1_000_000)
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			r, err := m.Reserve(ctx, numbered(int(next.Add(1))), start)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			if err := m.Commit(ctx, r); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// BenchmarkMillion reports what a million entries weigh, and what they cost the
+// garbage collector each time it runs.
+func BenchmarkMillion(b *testing.B) {
+	const n = 1_000_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	m := filled(b, n, n)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	for b.Loop() {
+		runtime.GC()
+	}
+	var end runtime.MemStats
+	runtime.ReadMemStats(&end)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/entry")
+	b.ReportMetric(float64(end.PauseTotalNs-after.PauseTotalNs)/float64(end.NumGC-after.NumGC), "ns-pause/gc")
+	runtime.KeepAlive(m)
+}

@@ -1,0 +1,226 @@
+package nonce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+var (
+	ctx   = context.Background()
+	start = time.Unix(1_800_000_000, 0)
+)
+
+func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+
+// shown is the token n of a signer, issued after the start.
+func shown(by Signer, n, expires int) Presentation {
+	return Presentation{
+		Key:    NewKey(by, "", fmt.Sprint(n), ""),
+		Signer: by, Issued: at(1), Expires: at(expires),
+	}
+}
+
+func open(capacity int) *Memory { return NewMemory(MemoryOptions{Capacity: capacity, Start: start}) }
+
+func (m *Memory) spend(p Presentation, now time.Time) error {
+	r, err := m.Reserve(ctx, p, now)
+	if err != nil {
+		return err
+	}
+	return m.Commit(ctx, r)
+}
+
+func mustSpend(t testing.TB, m *Memory, p Presentation, now time.Time) {
+	t.Helper()
+	if err := m.spend(p, now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustRefuse(t testing.TB, m *Memory, p Presentation, want error) {
+	t.Helper()
+	if err := m.spend(p, start); !errors.Is(err, want) {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+func TestFloodStaysWithItsSigner(t *testing.T) {
+	m := open(100)
+	quiet, loud := Signer{1}, Signer{2}
+	for n := range 50 {
+		mustSpend(t, m, shown(quiet, n, 60), start)
+	}
+	for n := range 1000 {
+		mustSpend(t, m, shown(loud, n, 30+n), start)
+	}
+	for n := range 50 {
+		mustRefuse(t, m, shown(quiet, n, 60), ErrReplayed)
+	}
+	if err := m.Look(ctx, shown(quiet, 1000, 5), start); err != nil {
+		t.Errorf("its floor has moved: %v", err)
+	}
+	got := m.Stats(start)
+	if got.EvictedLive != 950 || got.Entries != 100 || got.EvictedExpired != 0 {
+		t.Errorf("%+v", got)
+	}
+	if want := at(30 + 949); !got.Floor.Equal(want) {
+		t.Errorf("floor %v, want %v: not the soonest to expire went first", got.Floor, want)
+	}
+}
+
+func TestLeastRecentlyUsedAmongEquals(t *testing.T) {
+	m := open(3)
+	twice := shown(Signer{1}, 0, 60)
+	twice.Uses = 2
+	mustSpend(t, m, twice, start)
+	mustSpend(t, m, shown(Signer{1}, 1, 60), start)
+	mustSpend(t, m, shown(Signer{1}, 2, 60), start)
+	mustSpend(t, m, twice, start)
+	mustSpend(t, m, shown(Signer{1}, 3, 61), start)
+	mustRefuse(t, m, twice, ErrReplayed)
+	mustRefuse(t, m, shown(Signer{1}, 1, 60), ErrUnproven)
+	mustRefuse(t, m, shown(Signer{1}, 2, 60), ErrReplayed)
+}
+
+func TestExpiredGoFirst(t *testing.T) {
+	m := open(2)
+	mustSpend(t, m, shown(Signer{1}, 0, 10), start)
+	mustSpend(t, m, shown(Signer{2}, 0, 5), start)
+	late := shown(Signer{1}, 1, 60)
+	mustSpend(t, m, late, at(8)) // only the other signer's has expired
+	mustRefuse(t, m, shown(Signer{1}, 0, 10), ErrReplayed)
+	mustRefuse(t, m, shown(Signer{2}, 0, 5), ErrUnproven)
+	if got := m.Stats(at(8)); got.EvictedExpired != 1 || got.EvictedLive != 0 || got.Entries != 2 {
+		t.Errorf("%+v", got)
+	}
+	if got := m.Stats(at(61)); got.Entries != 0 {
+		t.Errorf("expired entries are counted: %+v", got)
+	}
+}
+
+func TestKeptThroughLeeway(t *testing.T) {
+	m := open(10)
+	p := shown(Signer{1}, 0, 10)
+	p.Leeway = 5 * time.Second
+	mustSpend(t, m, p, start)
+	mustSpend(t, m, shown(Signer{1}, 1, 60), at(15))
+	mustRefuse(t, m, p, ErrReplayed)
+	if got := m.Stats(at(15)); got.EvictedExpired != 0 || !got.Floor.IsZero() {
+		t.Errorf("forgotten within its leeway: %+v", got)
+	}
+	mustSpend(t, m, shown(Signer{1}, 2, 60), at(15).Add(time.Microsecond))
+	mustRefuse(t, m, p, ErrUnproven)
+}
+
+func TestEvictedWhileReserved(t *testing.T) {
+	m := open(1)
+	first, err := m.Reserve(ctx, shown(Signer{1}, 0, 60), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := m.Reserve(ctx, shown(Signer{1}, 1, 60), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third, err := m.Reserve(ctx, shown(Signer{2}, 2, 60), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Commit(ctx, first); err != nil {
+		t.Errorf("commit of an evicted reservation: %v", err)
+	}
+	m.Release(second)
+	if err := m.Commit(ctx, second); err == nil {
+		t.Error("released, then committed")
+	}
+	for n := range 2 {
+		mustRefuse(t, m, shown(Signer{1}, n, 60), ErrUnproven)
+	}
+	mustRefuse(t, m, shown(Signer{2}, 2, 60), ErrInUse)
+	m.Release(third)
+	mustSpend(t, m, shown(Signer{2}, 2, 60), start)
+	if got := m.Stats(start); got.Reserved != 0 || got.Entries != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestSameNonceTwice: an issuer that puts a nonce into a second token gets no
+// second use of the first.
+func TestSameNonceTwice(t *testing.T) {
+	m := open(10)
+	short, long := shown(Signer{1}, 0, 10), shown(Signer{1}, 0, 60)
+	short.Uses, long.Uses = 2, 2
+	mustSpend(t, m, short, start)
+	mustSpend(t, m, long, start)
+	mustSpend(t, m, shown(Signer{1}, 1, 90), at(30)) // short has expired, long not
+	mustRefuse(t, m, long, ErrReplayed)
+	mustSpend(t, m, shown(Signer{1}, 2, 90), at(61))
+	mustRefuse(t, m, long, ErrUnproven)
+}
+
+func TestSetCapacity(t *testing.T) {
+	m := open(0)
+	if got := m.Stats(start).Capacity; got != defaultCapacity {
+		t.Fatalf("default capacity %d", got)
+	}
+	const n = 5000
+	for i := range n {
+		mustSpend(t, m, shown(Signer{1}, i, 60+i), start)
+	}
+	m.SetCapacity(10, at(60+1000).Add(time.Microsecond))
+	got := m.Stats(start)
+	if got.Entries != 10 || got.Capacity != 10 || got.EvictedExpired+got.EvictedLive != n-10 || got.EvictedExpired != 1001 {
+		t.Errorf("%+v", got)
+	}
+	for i := range n {
+		want := ErrUnproven
+		if i >= n-10 {
+			want = ErrReplayed
+		}
+		mustRefuse(t, m, shown(Signer{1}, i, 60+i), want)
+	}
+	m.SetCapacity(-3, start)
+	if got := m.Stats(start); got.Entries != 1 || got.Capacity != 1 {
+		t.Errorf("%+v", got)
+	}
+	m.SetCapacity(0, start)
+	mustRefuse(t, m, shown(Signer{1}, 0, 60), ErrUnproven)
+}
+
+// TestManySigners: signers beyond the limit share a floor and a policy.
+func TestManySigners(t *testing.T) {
+	m := open(3 * maxSigners)
+	for n := range maxSigners {
+		mustSpend(t, m, shown(number(n), 0, 60), start)
+	}
+	one, two := shown(number(maxSigners), 0, 60), shown(number(maxSigners+1), 0, 70)
+	if err := m.Look(ctx, one, start); err != nil {
+		t.Fatal(err)
+	}
+	mustSpend(t, m, one, start)
+	mustSpend(t, m, two, start)
+	if got := len(m.ledger.owners); got != maxSigners+1 {
+		t.Fatalf("%d owners", got)
+	}
+	for n := range maxSigners {
+		mustRefuse(t, m, shown(number(n), 0, 60), ErrReplayed)
+	}
+	mustRefuse(t, m, one, ErrReplayed)
+	mustRefuse(t, m, two, ErrReplayed)
+
+	m.SetCapacity(1, start) // one floor holds for all of them
+	mustRefuse(t, m, one, ErrUnproven)
+	mustRefuse(t, m, two, ErrUnproven)
+	mustRefuse(t, m, shown(number(maxSigners+2), 0, 60), ErrUnproven)
+	mustSpend(t, m, shown(number(maxSigners+2), 0, 71), start)
+
+	other := shown(number(maxSigners+3), 0, 71)
+	other.Policy = "another"
+	if err := m.Look(ctx, other, start); !errors.Is(err, ErrUnproven) {
+		t.Errorf("look: %v", err)
+	}
+	mustRefuse(t, m, other, ErrUnproven) // theirs is one policy
+}

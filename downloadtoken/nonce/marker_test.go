@@ -1,0 +1,181 @@
+package nonce
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+)
+
+// slow is storage whose writes take until they are let through.
+type slow struct {
+	begun chan Marks
+	let   chan error
+}
+
+func newSlow() slow { return slow{make(chan Marks), make(chan error)} }
+
+func (s slow) persist(k Marks) error {
+	s.begun <- k
+	return <-s.let
+}
+
+func (s slow) open() *Memory {
+	return NewMemory(MemoryOptions{Start: start, Persist: s.persist})
+}
+
+// issued is a token of a signer with its own iat.
+func issued(by Signer, n, iat int) Presentation {
+	p := shown(by, n, 600)
+	p.Issued = at(iat)
+	return p
+}
+
+// TestMarkBeforeSuccess: nothing is honoured before its mark is in storage, and
+// one write is enough for all tokens of the next MarkStep.
+func TestMarkBeforeSuccess(t *testing.T) {
+	writes := 0
+	var stored Marks
+	m := NewMemory(MemoryOptions{Start: start, Persist: func(k Marks) error { writes++; stored = k; return nil }})
+	for n := range 100 {
+		p := issued(Signer{1}, n, 0)
+		p.Issued = start.Add(time.Second + time.Duration(n)*100*time.Millisecond)
+		r, err := m.Reserve(ctx, p, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := p.showing(); !stored.cover(&s) {
+			t.Fatalf("token %d reserved, its mark is not in storage", n)
+		}
+		m.Release(r)
+	}
+	if writes != 2 { // 10 s of tokens in steps of 5 s
+		t.Errorf("%d writes", writes)
+	}
+	if after := NewMemory(MemoryOptions{Start: start, Marks: stored}); after.spend(issued(Signer{1}, 0, 1), start) == nil {
+		t.Error("honoured after a crash")
+	}
+}
+
+func TestMarkKeepsNobodyElseWaiting(t *testing.T) {
+	disk := newSlow()
+	m := disk.open()
+	go func() { <-disk.begun; disk.let <- nil }()
+	mustSpend(t, m, issued(Signer{1}, 0, 1), start)
+
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		if err := m.spend(issued(Signer{1}, 1, 10), start); err != nil {
+			t.Error(err)
+		}
+	})
+	<-disk.begun // storage is busy from here on
+	mustSpend(t, m, issued(Signer{1}, 2, 2), start)
+	mustRefuse(t, m, issued(Signer{1}, 0, 1), ErrReplayed)
+	if err := m.Look(ctx, issued(Signer{1}, 3, 10), start); err != nil {
+		t.Error(err)
+	}
+
+	gone, cancel := context.WithCancelCause(ctx)
+	why := errors.New("client went away")
+	cancel(why)
+	for name, p := range map[string]Presentation{
+		"covered by the write under way": issued(Signer{1}, 4, 11),
+		"needs the next write":           issued(Signer{1}, 4, 100),
+	} {
+		_, err := m.Reserve(gone, p, start)
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, why) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	disk.let <- nil
+	waiting.Wait()
+}
+
+// TestOneWriteForMany: whoever comes while storage is busy shares the next
+// write, and shares its failure.
+func TestOneWriteForMany(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		want error
+	}{
+		{"written", nil, nil},
+		{"failed", errors.New("no space"), ErrUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			disk := newSlow()
+			m := disk.open()
+			var crowd sync.WaitGroup
+			crowd.Go(func() {
+				if err := m.spend(issued(Signer{}, 0, 1), start); err != nil {
+					t.Error(err)
+				}
+			})
+			<-disk.begun
+			const many = 20
+			for n := range many {
+				crowd.Go(func() {
+					if err := m.spend(issued(Signer{byte(n + 1)}, 0, 1), start); !errors.Is(err, c.want) {
+						t.Error(err)
+					}
+				})
+			}
+			for wanted := 0; wanted < many; {
+				m.mu.Lock()
+				wanted = len(m.wanted)
+				m.mu.Unlock()
+			}
+			disk.let <- nil
+			second := <-disk.begun
+			disk.let <- c.err
+			crowd.Wait()
+			if len(second.of) != many+1 {
+				t.Errorf("the second write held %d signers", len(second.of))
+			}
+			if c.err != nil {
+				go func() { <-disk.begun; disk.let <- nil }()
+				mustSpend(t, m, issued(Signer{1}, 0, 1), start)
+			}
+		})
+	}
+}
+
+func TestPersistPanics(t *testing.T) {
+	fail := true
+	m := NewMemory(MemoryOptions{Start: start, Persist: func(Marks) error {
+		if fail {
+			panic("storage")
+		}
+		return nil
+	}})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_ = m.spend(issued(Signer{1}, 0, 1), start)
+	}()
+	fail = false
+	mustSpend(t, m, issued(Signer{1}, 0, 1), start)
+}
+
+// TestReservedWhileWaiting: everything is judged anew after storage was waited
+// for.
+func TestReservedWhileWaiting(t *testing.T) {
+	disk := newSlow()
+	m := disk.open()
+	var crowd sync.WaitGroup
+	results := make(chan error, 2)
+	for range 2 {
+		crowd.Go(func() { results <- m.spend(issued(Signer{1}, 0, 1), start) })
+	}
+	<-disk.begun
+	disk.let <- nil
+	crowd.Wait()
+	if a, b := <-results, <-results; (a == nil) == (b == nil) {
+		t.Errorf("%v and %v", a, b)
+	}
+}

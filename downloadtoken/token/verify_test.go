@@ -1,0 +1,399 @@
+package token
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"math/big"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+func TestVerify(t *testing.T) {
+	for _, a := range algorithms {
+		t.Run(a.name, func(t *testing.T) {
+			key := named(makeKey(t, a.name), "k", "")
+			verifier := &Verifier{Keys: makeTable(t, key)}
+			text := mint(t, a.name, `{"typ":"dl+jwt","alg":"`+a.name+`","kid":"k"}`, `{`+soon+`,"iss":"i","sub":"s","jti":"n"}`)
+			got, err := verifier.Verify(text, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Alg != a.name || got.KeyID != "k" || got.Typ != "dl+jwt" || got.Key.Fingerprint() != key.Fingerprint() ||
+				got.Claims.Issuer != "i" || got.Claims.Subject != "s" || got.Claims.ExpiresAt != now.Add(time.Minute) || got.Fingerprint != FingerprintOf(text) {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+// Refused by each step, with a fault for every later one: the order of the steps is
+// a security property.
+func TestVerifyKeepsTheOrderOfItsSteps(t *testing.T) {
+	table := makeTable(t, named(makeSecret(t, "HS256", secret), "k", ""))
+	verifier := &Verifier{Keys: table}
+	forged := func(header, payload string) string {
+		return mintWith(t, "HS256", []byte(otherSecret), header, payload)
+	}
+	const known = `{"alg":"HS256","kid":"k"}`
+	tests := []struct {
+		name, text string
+		err        error
+	}{
+		{"nothing", "", ErrMalformed},
+		{"too large", repeat("=", MaxLength+1), ErrTooLarge},
+		{"not a token", "a=.b.c", ErrMalformed},
+		{"header is not JSON", forged("alg", "exp"), ErrMalformed},
+		{"critical", forged(`{"alg":"none","kid":"x","crit":[]}`, "exp"), ErrCritical},
+		{"algorithm, whatever the kid", forged(`{"alg":"none","kid":"x"}`, "exp"), ErrAlgorithm},
+		{"algorithm of another key", forged(`{"alg":"HS512","kid":"k"}`, "exp"), ErrAlgorithm},
+		{"unknown key", forged(`{"alg":"HS256","kid":"x"}`, "exp"), ErrUnknownKey},
+		{"no kid", forged(`{"alg":"HS256"}`, "exp"), ErrUnknownKey},
+		{"bad signature, payload is not JSON", forged(known, "exp"), ErrSignature},
+		{"bad signature, payload is not base64url", strings.Replace(forged(known, "exp"), ".ZXhw.", ".ZXhwA.", 1), ErrSignature},
+		{"bad signature, payload is expired", forged(known, `{"exp":1}`), ErrSignature},
+		{"bad signature, payload lacks exp", forged(known, `{}`), ErrSignature},
+		{"good signature, payload is not JSON", mint(t, "HS256", known, "exp"), ErrMalformed},
+		{"good signature, payload lacks exp", mint(t, "HS256", known, `{}`), ErrClaim},
+		{"good signature, payload is expired", mint(t, "HS256", known, `{"exp":1}`), ErrExpired},
+		{"good", mint(t, "HS256", known, `{`+soon+`}`), nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := verifier.Verify(test.text, now)
+			wantErr(t, err, test.err)
+			if (got == nil) != (err != nil) {
+				t.Errorf("token %v with error %v", got, err)
+			}
+		})
+	}
+}
+
+func TestVerifyWithoutKeysRefuses(t *testing.T) {
+	_, err := new(Verifier).Verify(mintClaims(t, `{`+soon+`}`), now)
+	wantErr(t, err, ErrUnknownKey)
+}
+
+// RFC 7515 A.1, which no code of ours has made.
+func TestVerifyRFC7515(t *testing.T) {
+	const (
+		text = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9" +
+			".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ" +
+			".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+		key = "base64:AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+	)
+	verifier := &Verifier{Keys: makeTable(t, makeSecret(t, "HS256", key)), Rules: Rules{Issuers: []string{"joe"}}}
+	got, err := verifier.Verify(text, time.Unix(1300819379, 0))
+	wantErr(t, err, nil)
+	if got.Typ != "JWT" || got.Claims.Issuer != "joe" {
+		t.Errorf("got %+v", got)
+	}
+	_, err = verifier.Verify(text, time.Unix(1300819380, 0))
+	wantErr(t, err, ErrExpired)
+}
+
+func TestAlgorithmConfusion(t *testing.T) {
+	rsaKey, ecKey := named(makeKey(t, "RS256"), "k", ""), named(makeKey(t, "ES256"), "e", "")
+	pemText := []byte(publicPEM(t, rsaSigner().Public()))
+	tests := []struct {
+		name, alg string
+		signer    any
+		header    string
+		err       error
+	}{
+		{"public key as HMAC secret", "HS256", pemText, `{"alg":"HS256","kid":"k"}`, ErrAlgorithm},
+		{"public key as HMAC secret, no kid", "HS256", pemText, `{"alg":"HS256"}`, ErrUnknownKey},
+		{"public key as HMAC secret, alg of the key", "HS256", pemText, `{"alg":"RS256","kid":"k"}`, ErrSignature},
+		{"DER as HMAC secret", "HS256", rsaSigner().N.Bytes(), `{"alg":"HS256","kid":"k"}`, ErrAlgorithm},
+		{"PSS with a PKCS #1 key", "PS256", rsaSigner(), `{"alg":"PS256","kid":"k"}`, ErrAlgorithm},
+		{"PSS signature as PKCS #1", "PS256", rsaSigner(), `{"alg":"RS256","kid":"k"}`, ErrSignature},
+		{"other hash", "RS512", rsaSigner(), `{"alg":"RS512","kid":"k"}`, ErrAlgorithm},
+		{"other hash under the same name", "RS512", rsaSigner(), `{"alg":"RS256","kid":"k"}`, ErrSignature},
+		{"other key's kid", "RS256", rsaSigner(), `{"alg":"RS256","kid":"e"}`, ErrAlgorithm},
+		{"none", "HS256", pemText, `{"alg":"none","kid":"k"}`, ErrAlgorithm},
+		{"None", "HS256", pemText, `{"alg":"None","kid":"k"}`, ErrAlgorithm},
+		{"nOnE", "HS256", pemText, `{"alg":"nOnE","kid":"k"}`, ErrAlgorithm},
+		{"own key in the header", "RS256", rsaSigner(), `{"alg":"RS256","jwk":{"kty":"RSA"}}`, ErrUnknownKey},
+		{"the right way", "RS256", rsaSigner(), `{"alg":"RS256","kid":"k"}`, nil},
+	}
+	verifier := &Verifier{Keys: makeTable(t, rsaKey, ecKey)}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := verifier.Verify(mintWith(t, test.alg, test.signer, test.header, `{`+soon+`}`), now)
+			wantErr(t, err, test.err)
+		})
+	}
+}
+
+// A source is somebody else's code.
+type sourceFunc func(kid, alg string) ([]*Key, error)
+
+func (f sourceFunc) Lookup(kid, alg string) ([]*Key, error) { return f(kid, alg) }
+
+func TestVerifyDoesNotBelieveItsKeySource(t *testing.T) {
+	hmac, long, rsaKey := makeSecret(t, "HS256", secret), makeSecret(t, "HS512", secret), makeKey(t, "RS256")
+	other := makeSecret(t, "HS256", otherSecret)
+	changed := rsaKey
+	changed.Alg = "HS256"
+	text := mintClaims(t, `{`+soon+`}`)
+	tests := []struct {
+		name string
+		keys []*Key
+		err  error
+	}{
+		{"the key", []*Key{&hmac}, nil},
+		{"the key last of four", []*Key{&other, &other, &other, &hmac}, nil},
+		{"the key fifth", []*Key{&other, &other, &other, &other, &hmac}, ErrSignature},
+		{"no keys and no error", nil, ErrSignature},
+		{"key of another algorithm", []*Key{&long}, ErrAlgorithm},
+		{"key of another family", []*Key{&rsaKey}, ErrAlgorithm},
+		{"key that says another algorithm", []*Key{&changed}, ErrAlgorithm},
+		{"zero key", []*Key{{Alg: "HS256"}}, ErrAlgorithm},
+		{"nil key", []*Key{nil}, ErrAlgorithm},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			verifier := &Verifier{Keys: sourceFunc(func(string, string) ([]*Key, error) { return test.keys, nil })}
+			_, err := verifier.Verify(text, now)
+			wantErr(t, err, test.err)
+		})
+	}
+}
+
+func TestIssuerBinding(t *testing.T) {
+	table := makeTable(t,
+		named(makeSecret(t, "HS256", secret), "a", "https://a.example"),
+		named(makeSecret(t, "HS256", secret), "b", "https://b.example"),
+		named(makeSecret(t, "HS256", otherSecret), "free", ""),
+	)
+	tests := []struct {
+		name, kid, iss string
+		err            error
+	}{
+		{"bound key, its issuer", "a", `"https://a.example"`, nil},
+		{"bound key, another's issuer", "a", `"https://b.example"`, ErrIssuer},
+		{"bound key, an issuer of nobody", "a", `"https://c.example"`, ErrIssuer},
+		{"bound key, empty issuer", "a", `""`, ErrIssuer},
+		{"bound key, no issuer", "a", ``, ErrIssuer},
+		{"free key, a bound issuer", "free", `"https://a.example"`, ErrIssuer},
+		{"free key, an issuer of nobody", "free", `"https://c.example"`, nil},
+		{"free key, no issuer", "free", ``, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			signer, payload := []byte(secret), `{`+soon+`}`
+			if test.kid == "free" {
+				signer = []byte(otherSecret)
+			}
+			if test.iss != "" {
+				payload = `{` + soon + `,"iss":` + test.iss + `}`
+			}
+			verifier := &Verifier{Keys: table}
+			_, err := verifier.Verify(mintWith(t, "HS256", signer, `{"alg":"HS256","kid":"`+test.kid+`"}`, payload), now)
+			wantErr(t, err, test.err)
+		})
+	}
+}
+
+func TestVerifyNeverMovesTheTable(t *testing.T) {
+	table := makeTable(t, makeSecret(t, "HS256", secret), makeSecret(t, "HS256", otherSecret))
+	before := table.Keys()
+	verifier := &Verifier{Keys: table}
+	for range 3 {
+		if _, err := verifier.Verify(mintClaims(t, `{`+soon+`}`), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !reflect.DeepEqual(before, table.Keys()) {
+		t.Error("the keys have changed")
+	}
+}
+
+func TestSpellingsOfOneToken(t *testing.T) {
+	text := mintClaims(t, `{`+soon+`}`)
+	parts := strings.Split(text, ".")
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	spare := func(part string) string { // sets the lowest spare bit of the last digit
+		last := len(part) - 1
+		return part[:last] + string(digits[strings.IndexByte(digits, part[last])|1])
+	}
+	sameBytes := func(a, b string) bool {
+		x, errX := base64.RawURLEncoding.DecodeString(a)
+		y, errY := base64.RawURLEncoding.DecodeString(b)
+		return a != b && errX == nil && errY == nil && string(x) == string(y)
+	}
+	if !sameBytes(parts[2], spare(parts[2])) {
+		t.Fatal("the signature has no spare bits")
+	}
+	verifier := verifierOf(t, "HS256")
+	for name, spelling := range map[string]string{
+		"spare bits":               parts[0] + "." + parts[1] + "." + spare(parts[2]),
+		"padding":                  text + "=",
+		"line feed at the end":     text + "\n",
+		"line break in the middle": parts[0] + "." + parts[1] + "." + parts[2][:4] + "\r\n" + parts[2][4:],
+		"space":                    " " + text,
+		"standard alphabet":        strings.NewReplacer("-", "+", "_", "/").Replace(text) + "+",
+		"four parts":               text + ".",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := verifier.Verify(spelling, now)
+			wantErr(t, err, ErrMalformed)
+		})
+	}
+}
+
+func TestECDSASignatures(t *testing.T) {
+	verifier := verifierOf(t, "ES256")
+	text := mint(t, "ES256", `{"alg":"ES256"}`, `{`+soon+`,"jti":"n"}`)
+	signed, encoded := text[:strings.LastIndexByte(text, '.')], text[strings.LastIndexByte(text, '.')+1:]
+	signature, _ := base64url.DecodeString(encoded)
+	n := ecdsaSigner().Params().N
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	join := func(r, s *big.Int) []byte {
+		return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	}
+	zero, one := new(big.Int), big.NewInt(1)
+	hash := sha256.Sum256([]byte(signed))
+	der, err := ecdsa.SignASN1(rand.Reader, ecdsaSigner(), hash[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := new(big.Int).Sub(new(big.Int).Lsh(one, 256), one)
+	tests := []struct {
+		name      string
+		signature []byte
+		err       error
+	}{
+		{"as signed", join(r, s), nil},
+		{"r, n-s", join(r, new(big.Int).Sub(n, s)), nil},
+		{"n-r, s", join(new(big.Int).Sub(n, r), s), ErrSignature},
+		{"s, r", join(s, r), ErrSignature},
+		{"0, 0", join(zero, zero), ErrSignature},
+		{"0, s", join(zero, s), ErrSignature},
+		{"r, 0", join(r, zero), ErrSignature},
+		{"1, 1", join(one, one), ErrSignature},
+		{"n, n", join(n, n), ErrSignature},
+		{"r, n", join(r, n), ErrSignature},
+		{"n, 0", join(n, zero), ErrSignature},
+		{"all ones", join(all, all), ErrSignature},
+		{"one byte short", signature[:63], ErrSignature},
+		{"one byte long", append(signature[:64:64], 0), ErrSignature},
+		{"one byte before", append([]byte{0}, signature...), ErrSignature},
+		{"one byte in all", []byte{1}, ErrSignature},
+		{"padded halves", append(append(make([]byte, 1), signature[:32]...), append(make([]byte, 1), signature[32:]...)...), ErrSignature},
+		{"DER", der, ErrSignature},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			text := signed + "." + base64url.EncodeToString(test.signature)
+			got, err := verifier.Verify(text, now)
+			wantErr(t, err, test.err)
+			if err != nil {
+				return
+			}
+			// Another spelling, but neither another fingerprint nor another nonce.
+			if nonce, err := got.Claims.Nonce("jti"); nonce != "n" || err != nil || got.Fingerprint != FingerprintOf(signed+".x") {
+				t.Errorf("nonce %q (%v), fingerprint %v", nonce, err, got.Fingerprint)
+			}
+		})
+	}
+}
+
+func TestEverySignatureByteCounts(t *testing.T) {
+	for _, a := range algorithms {
+		verifier := verifierOf(t, a.name)
+		text := mint(t, a.name, `{"alg":"`+a.name+`"}`, `{`+soon+`}`)
+		cut := strings.LastIndexByte(text, '.') + 1
+		signature, _ := base64url.DecodeString(text[cut:])
+		for _, i := range []int{0, len(signature) / 2, len(signature) - 1} {
+			forged := append([]byte(nil), signature...)
+			forged[i] ^= 1
+			_, err := verifier.Verify(text[:cut]+base64url.EncodeToString(forged), now)
+			wantErr(t, err, ErrSignature)
+		}
+		_, err := verifier.Verify(text[:cut]+base64url.EncodeToString(signature[:len(signature)-1]), now)
+		wantErr(t, err, ErrSignature)
+	}
+}
+
+func TestPSSSaltLength(t *testing.T) {
+	for alg, hash := range map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512} {
+		signed := encode(`{"alg":"`+alg+`"}`) + "." + encode(`{`+soon+`}`)
+		hasher := hash.New()
+		hasher.Write([]byte(signed))
+		digest := hasher.Sum(nil)
+		verifier := verifierOf(t, alg)
+		for _, length := range []int{0, 1, 16, 20, 32, 48, 64, 100} {
+			signature := signPSS(t, hash, digest, length)
+			if jwt.GetSigningMethod(alg).Verify(signed, signature, rsaSigner().Public()) != nil {
+				t.Fatalf("%s, salt of %d: the test's signature is no PSS at all", alg, length)
+			}
+			var want error
+			if length != hash.Size() {
+				want = ErrSignature
+			}
+			_, err := verifier.Verify(signed+"."+base64url.EncodeToString(signature), now)
+			wantErr(t, err, want)
+		}
+	}
+}
+
+// signPSS makes signatures with any salt length; for crypto/rsa, 0 would mean the
+// longest that fits. The encoding is EMSA-PSS of RFC 8017 9.1.1.
+func signPSS(t *testing.T, hash crypto.Hash, digest []byte, saltLength int) []byte {
+	t.Helper()
+	if saltLength > 0 {
+		signature, err := rsa.SignPSS(rand.Reader, rsaSigner(), hash, digest, &rsa.PSSOptions{SaltLength: saltLength})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signature
+	}
+	hasher := hash.New()
+	hasher.Write(make([]byte, 8))
+	hasher.Write(digest)
+	h := hasher.Sum(nil)
+	encoded := make([]byte, rsaSigner().Size())
+	db := encoded[:len(encoded)-len(h)-1]
+	db[len(db)-1] = 1
+	for i, counter := 0, byte(0); i < len(db); counter++ { // MGF1
+		mask := hash.New()
+		mask.Write(h)
+		mask.Write([]byte{0, 0, 0, counter})
+		for _, b := range mask.Sum(nil) {
+			if i < len(db) {
+				db[i] ^= b
+				i++
+			}
+		}
+	}
+	db[0] &= 0x7f
+	copy(encoded[len(db):], h)
+	encoded[len(encoded)-1] = 0xbc
+	m := new(big.Int).SetBytes(encoded)
+	return m.Exp(m, rsaSigner().D, rsaSigner().N).FillBytes(encoded)
+}
+
+func TestFingerprintOf(t *testing.T) {
+	sum := sha256.Sum256([]byte("a.b"))
+	want := Fingerprint(sum[:8])
+	for _, text := range []string{"a.b.c", "a.b.", "a.b.other", "a.b"} {
+		got := FingerprintOf(text)
+		if same := text != "a.b"; (got == want) != same {
+			t.Errorf("%q has %v", text, got)
+		}
+	}
+	if FingerprintOf("") != (Fingerprint{}) || FingerprintOf("a") == (Fingerprint{}) || FingerprintOf(".") == (Fingerprint{}) {
+		t.Error("only no text has the zero fingerprint")
+	}
+	if got := FingerprintOf("a.b.c").String(); got != "0d1d7dd5d4dfc7bc" && len(got) != 16 {
+		t.Errorf("String is %q", got)
+	}
+}
