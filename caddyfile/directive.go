@@ -5,6 +5,10 @@
 package caddyfile
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -95,7 +99,8 @@ func unmarshalHandler(d *caddyfile.Dispenser) (*downloadtoken.Handler, error) {
 		name := d.Val()
 		parse, ok := subdirectives[name]
 		if !ok {
-			return nil, d.Errf("download_token: unrecognized subdirective '%s'", name)
+			known := strings.Join(slices.Sorted(maps.Keys(subdirectives)), ", ")
+			return nil, d.Errf("download_token: unrecognized subdirective '%s'; write one of %s", name, known)
 		}
 		if seen[name] && !repeatable[name] {
 			return nil, d.Errf("%s: specified more than once; write all of it on one line, or remove one", name)

@@ -26,10 +26,10 @@ const storeNamespace = "download_token.stores."
 //
 // Without a name the store is the one that is used by default.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // consume option name
 	if existing != nil {
 		return nil, d.Err("download_token: the global option is specified more than once; put all stores into one block")
 	}
-	d.Next() // consume option name
 	if d.NextArg() {
 		return nil, d.Errf("download_token: unexpected argument '%s'; stores go into a block", d.Val())
 	}

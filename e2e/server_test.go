@@ -103,6 +103,9 @@ func (s *server) caddyfile(body string) string {
 			resp_headers>Location query {
 				replace download_token REDACTED
 			}
+			uri query {
+				replace download_token REDACTED
+			}
 		}
 	}
 }
@@ -120,7 +123,13 @@ func (s *server) logFile() string { return filepath.Join(s.dir, "log.json") }
 // adapt turns directives into the JSON of the whole configuration.
 func (s *server) adapt(body string) []byte {
 	s.t.Helper()
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(s.caddyfile(body)), nil)
+	return s.adaptWhole(s.caddyfile(body))
+}
+
+// adaptWhole turns a whole Caddyfile into JSON.
+func (s *server) adaptWhole(caddyfile string) []byte {
+	s.t.Helper()
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
 	if err != nil {
 		s.t.Fatalf("adapting: %v", err)
 	}

@@ -115,6 +115,7 @@ func TestPathOfRewrittenURL(t *testing.T) {
 		{"opaque beside a path", url.URL{Path: "/a", Opaque: "//h/b"}, ""},
 		{"raw path that does not fit", url.URL{Path: "/a", RawPath: "/x%2Fa"}, ""},
 		{"raw path with an encoded backslash", url.URL{Path: "/a", RawPath: "/x%5ca"}, ""},
+		{"raw path with an encoded backslash, upper case", url.URL{Path: "/a", RawPath: "/x%5Ca"}, ""},
 		{"broken raw path", url.URL{Path: "/a", RawPath: "/a%2"}, "/a"},
 		{"backslash without raw path", url.URL{Path: `/a\b`}, ""},
 		{"raw path that fits", url.URL{Path: "/a!b", RawPath: "/a%21b"}, "/a!b"},

@@ -36,6 +36,7 @@ func TestParsePermissionsRefuses(t *testing.T) {
 		{"getFileDetails is a number", `{"pathPermissions":[{"permissions":{"read":{"file":{"getFileDetails":1}}}}]}`},
 		{"listFolderChildren is null", `{"pathPermissions":[{"permissions":{"read":{"folder":{"listFolderChildren":null}}}}]}`},
 		{"duplicate member", `{"pathPermissions":[],"pathPermissions":[]}`},
+		{"duplicate unknown member", `{"secret":1,"secret":2}`},
 		{"duplicate path", `{"pathPermissions":[{"match":{"path":"/secret","path":"/"}}]}`},
 		{"duplicate in escapes", `{"pathPermissions":[{"match":{"path":"/secret","p\u0061th":"/"}}]}`},
 		{"duplicate in what is ignored", `{"tagPermissions":{"write":[],"write":[]}}`},

@@ -80,12 +80,10 @@ func (s PathScope) opens(entry, path string) bool {
 }
 
 // opens needs a canonical path. The entry is not searched for dot segments and
-// the like: it has to be equal to the path up to a segment boundary, and no
-// part of a canonical path holds any.
+// the like, nor for its leading slash: it has to be equal to the path up to a
+// segment boundary, and a canonical path begins with a slash and holds no such
+// thing. Only of nothing would all that be true as well.
 func opens(entry, path string) bool {
-	if !strings.HasPrefix(entry, "/") {
-		return false
-	}
 	rest, ok := strings.CutPrefix(path, entry)
-	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(entry, "/"))
+	return ok && entry != "" && (rest == "" || rest[0] == '/' || strings.HasSuffix(entry, "/"))
 }

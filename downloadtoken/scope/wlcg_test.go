@@ -168,6 +168,8 @@ func TestPathScope(t *testing.T) {
 		{"decoded letter", prefixed, []string{"download:/%61"}, "/a", true},
 		{"decoded utf-8", prefixed, []string{"download:/caf%C3%A9"}, "/café", true},
 		{"plus is plus", prefixed, []string{"download:/a+b"}, "/a b", false},
+		{"plus is plus beside an escape", prefixed, []string{"download:/a+b%20c"}, "/a b c", false},
+		{"plus stays plus", prefixed, []string{"download:/a+b%20c"}, "/a+b c", true},
 		{"decoded once", prefixed, []string{"download:/%2561"}, "/a", false},
 		{"decoded once: the percent sign", prefixed, []string{"download:/%2561"}, "/%61", true},
 		{"encoded slash", prefixed, []string{"download:/a%2Fb"}, "/a/b", false},

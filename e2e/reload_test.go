@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestReloadsKeepWhatWasSpent(t *testing.T) {
+	s := start(t, map[string]string{"a.txt": "a"}, oneTime)
+	spent, kept := "?download_token="+once(t), "?download_token="+once(t)
+	s.get("/a.txt"+spent).want(t, http.StatusOK)
+	stillSpent := func(after string) {
+		t.Helper()
+		if a := s.get("/a.txt" + spent); a.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("after %s: status %d", after, a.StatusCode)
+		}
+	}
+
+	if err := s.reload("header X-Changed yes\n" + oneTime); err != nil {
+		t.Fatal(err)
+	}
+	stillSpent("a reload")
+
+	for name, broken := range map[string]string{
+		"a bad key":               strings.Replace(oneTime, secret, "short", 1),
+		"a bad directive behind":  oneTime + "\nhandle /x {\n" + strings.Replace(oneTime, secret, "short", 1) + "\n}",
+		"a store that is missing": strings.Replace(oneTime, "one_time", "one_time\nstore nowhere", 1),
+	} {
+		if err := s.reload(broken); err == nil {
+			t.Fatalf("%s was loaded", name)
+		}
+		stillSpent("a reload that fails because of " + name)
+	}
+
+	s.globals = "download_token {\n\t\tstore memory {\n\t\t\tcapacity 100\n\t\t}\n\t}"
+	if err := s.reload(oneTime); err != nil {
+		t.Fatal(err)
+	}
+	stillSpent("a smaller capacity")
+	s.get("/a.txt"+kept).want(t, http.StatusOK)
+
+	s.globals = "download_token {\n\t\tstore memory {\n\t\t\tcapacity 1\n\t\t}\n\t}"
+	if err := s.reload(oneTime); err != nil {
+		t.Fatal(err)
+	}
+	stillSpent("a capacity that is smaller than what is remembered")
+	if a := s.get("/a.txt" + kept); a.StatusCode != http.StatusUnauthorized {
+		t.Fatalf("status %d", a.StatusCode)
+	}
+
+	s.globals = ""
+	if err := s.reload("file_server"); err != nil {
+		t.Fatal(err)
+	}
+	s.get("/a.txt").want(t, http.StatusOK)
+	if err := s.reload(oneTime); err != nil {
+		t.Fatal(err)
+	}
+	stillSpent("the directive was gone for a while")
+}
+
+func TestDroppingTheDirectiveWhileItsDownloadIsInFlight(t *testing.T) {
+	s := start(t, map[string]string{"a.txt": "a"}, withFault)
+	query := "?download_token=" + once(t)
+	begun := make(chan *http.Response)
+	go func() {
+		req, err := http.NewRequest(http.MethodGet, s.url+"/a.txt"+query, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		req.Header.Set("Fault", "wait")
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Error(err)
+		}
+		begun <- resp
+	}()
+	resp := <-begun
+	defer resp.Body.Close()
+	body := bufio.NewReader(resp.Body)
+	if _, err := body.Peek(len("begun")); err != nil {
+		t.Fatal(err)
+	}
+	for _, config := range []string{"file_server", withFault, "respond nothing", withFault} {
+		if err := s.reload(config); err != nil {
+			t.Fatal(err)
+		}
+		if config == withFault {
+			s.get("/a.txt"+query).want(t, http.StatusUnauthorized)
+		}
+	}
+	released <- struct{}{}
+	if all, err := io.ReadAll(body); err != nil || string(all) != "begun, done" {
+		t.Fatalf("body %q, %v", all, err)
+	}
+	s.get("/a.txt"+query).want(t, http.StatusUnauthorized)
+	s.get("/a.txt?download_token="+once(t)).want(t, http.StatusOK)
+}
+
+func TestStoresAreSharedByName(t *testing.T) {
+	globals := "download_token {\n\t\tstore memory\n\t\tstore other memory {\n\t\t\tcapacity 10\n\t\t}\n\t}"
+	with := func(store string) string { return strings.Replace(oneTime, "one_time", "one_time\n\t\t"+store, 1) }
+	s := startWith(t, map[string]string{"one/a.txt": "a", "two/a.txt": "a", "three/a.txt": "a"}, globals,
+		"handle /one/* {\n"+with("")+"\n}\nhandle /two/* {\n"+with("store default")+"\n}\nhandle /three/* {\n"+with("store other")+"\n}")
+	query := "?download_token=" + once(t)
+	s.get("/one/a.txt"+query).want(t, http.StatusOK)
+	s.get("/two/a.txt"+query).want(t, http.StatusUnauthorized)
+	s.get("/three/a.txt"+query).want(t, http.StatusOK)
+}
+
+func TestDirectivesThatDisagreeAreRefused(t *testing.T) {
+	s := start(t, nil, oneTime)
+	for _, other := range []string{"one_time nonce", "one_time {\nuses 2\n}", "one_time {\nper path\n}"} {
+		config := "handle /a/* {\n" + oneTime + "\n}\nhandle /b/* {\n" + strings.Replace(oneTime, "one_time", other, 1) + "\n}"
+		err := s.reload(config)
+		if err == nil || !strings.Contains(err.Error(), "make them equal, or give one of them a store of its own") {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+}
