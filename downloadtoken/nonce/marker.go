@@ -5,21 +5,24 @@ import (
 	"fmt"
 )
 
-// marker moves marks forward in storage, ahead of the tokens. Any number of
-// requests may need a mark at once; one of them writes for all that are
-// waiting, and the others see whether that was enough.
+// marker moves marks forward in storage, ahead of the tokens. Requests that
+// need a mark board the next write; one write at a time is under way, and takes
+// all who have gathered meanwhile. Everybody aboard shares its outcome, so that
+// storage that fails slowly fails a crowd once and not one after the other.
 type marker struct {
 	persist func(Marks) error
-	kept    Marks           // in storage
-	wanted  map[Signer]mark // by requests that wait for the next write
-	flight  *flight         // the write under way
+	kept    Marks  // in storage
+	current *write // under way
+	next    *write // gathering
+	writing bool   // a goroutine is there to take care of next
 }
 
-// flight is one write. err may be read once done is closed.
-type flight struct {
-	marks Marks
-	done  chan struct{}
-	err   error
+// write is one write of marks. err may be read once done is closed.
+type write struct {
+	wanted map[Signer]mark
+	marks  Marks // set when it gets under way
+	done   chan struct{}
+	err    error
 }
 
 // markedLocked reports whether a crash right now would leave the token covered.
@@ -27,56 +30,75 @@ func (m *Memory) markedLocked(s *showing) bool {
 	return m.persist == nil || m.kept.cover(s)
 }
 
-// advanceLocked takes part in one write and returns, locked again, for the
-// caller to look once more. It fails with ErrUnavailable if a write that was to
-// cover the token failed, or the request ended first.
+// advanceLocked waits for a write that covers the token and returns, locked
+// again, for the caller to look once more. It fails with ErrUnavailable if the
+// write failed or the request ended first.
 func (m *Memory) advanceLocked(ctx context.Context, s *showing) error {
-	f := m.flight
-	if f != nil && f.marks.cover(s) {
-		if err := m.awaitLocked(ctx, f); err != nil {
-			return err
-		}
-		return f.err
+	w := m.current
+	if w == nil || !w.marks.cover(s) {
+		w = m.boardLocked(s)
 	}
-	if m.wanted == nil {
-		m.wanted = make(map[Signer]mark)
-	}
-	m.wanted[s.signer] = m.wanted[s.signer].max(s.ahead())
-	if f != nil {
-		return m.awaitLocked(ctx, f)
-	}
-	return m.flyLocked()
-}
-
-func (m *Memory) awaitLocked(ctx context.Context, f *flight) error {
 	m.mu.Unlock()
 	defer m.mu.Lock()
 	select {
-	case <-f.done:
-		return nil
+	case <-w.done:
+		return w.err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
 	}
 }
 
-// flyLocked writes everything that is wanted. It leaves no flight behind even
-// if Persist panics: that counts as a failure for those who wait.
-func (m *Memory) flyLocked() error {
-	f := &flight{marks: m.kept.raised(m.wanted), done: make(chan struct{}), err: ErrUnavailable}
-	m.flight, m.wanted = f, nil
-	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		if f.err == nil {
-			m.kept = f.marks
-		}
-		m.flight = nil
-		close(f.done)
-	}()
-	if err := m.persist(f.marks); err != nil {
-		f.err = fmt.Errorf("%w: marks not kept: %w", ErrUnavailable, err)
-	} else {
-		f.err = nil
+func (m *Memory) boardLocked(s *showing) *write {
+	if m.next == nil {
+		m.next = &write{wanted: make(map[Signer]mark), done: make(chan struct{})}
 	}
-	return f.err
+	m.next.wanted[s.signer] = m.next.wanted[s.signer].max(s.ahead())
+	if !m.writing {
+		m.writing = true
+		// Not in the request's own goroutine: the request may end before
+		// storage answers, and those who boarded with it must not.
+		go m.write()
+	}
+	return m.next
+}
+
+// write carries out writes until nobody is waiting for one.
+func (m *Memory) write() {
+	for w := m.depart(); w != nil; w = m.depart() {
+		err := persist(m.persist, w.marks)
+		m.mu.Lock()
+		if err == nil {
+			m.kept = w.marks
+		}
+		m.current = nil
+		m.mu.Unlock()
+		w.err = err
+		close(w.done)
+	}
+}
+
+// depart makes the next write the current one; nil if there is none.
+func (m *Memory) depart() *write {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.next
+	if m.writing = w != nil; m.writing {
+		w.marks = m.kept.raised(w.wanted)
+		m.current, m.next = w, nil
+	}
+	return w
+}
+
+// persist turns whatever goes wrong in storage into ErrUnavailable. A panic
+// does, too: it would end the process from here, and with it every download.
+func persist(put func(Marks) error, k Marks) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: keeping marks panicked: %v", ErrUnavailable, p)
+		}
+	}()
+	if err := put(k); err != nil {
+		return fmt.Errorf("%w: marks not kept: %w", ErrUnavailable, err)
+	}
+	return nil
 }

@@ -56,10 +56,11 @@ type MemoryOptions struct {
 	// Marks were found in storage. The zero value means that none were.
 	Marks Marks
 	// Persist puts marks into storage, durably, replacing those there, before
-	// any token beyond the previous ones is honoured. It is called by one
-	// goroutine at a time, with no lock held that other requests need, and
-	// about once in MarkStep for each busy signer. While it fails, tokens
-	// beyond the marks are refused with [ErrUnavailable].
+	// any token beyond the previous ones is honoured. It is called from a
+	// goroutine of its own, once at a time, with no lock held, about once in
+	// MarkStep for each busy signer. While it fails or panics, tokens beyond
+	// the marks are refused with [ErrUnavailable]. It must return at some
+	// time: a call that never does keeps them refused.
 	//
 	// Nil means that marks are not kept. Marks must then not be left in
 	// storage either: the next start would believe them.

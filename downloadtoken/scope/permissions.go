@@ -67,8 +67,8 @@ const (
 
 // ParsePermissions reads the access claim, given as JSON. It is strict:
 // duplicate members, members of a wrong type (null is one) and text that is
-// not UTF-8 are [ErrPermissions]. Members that it does not know, and those that grant
-// anything but reading, are ignored.
+// not UTF-8 are [ErrPermissions]. Members that it does not know, and those that
+// grant anything but reading, are ignored.
 //
 // An entry with a path that is not canonical or not 1 to 512 characters long,
 // and one with a scope other than This, Children or Grandchildren+, admits

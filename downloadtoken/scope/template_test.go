@@ -61,6 +61,8 @@ func TestTemplateAdmits(t *testing.T) {
 		{"prefix and suffix", "i:{id}", "/img-{id}-x", "i:5", "/img-5-x", true},
 		{"prefix and suffix overlap", "i:{id}", "/ab{id}ba", "i:", "/aba", false},
 		{"prefix missing", "i:{id}", "/img-{id}", "i:5", "/img5", false},
+		{"value instead of the prefix", "i:{id}", "/img-{id}", "i:5", "/5", false},
+		{"value instead of the suffix", "image:{id}", "/images/{id}.tif", "image:5.png", "/images/5.png", false},
 		{"directory", "d:{id}", "/d/{id}/", "d:5", "/d/5/", true},
 		{"directory: not the file", "d:{id}", "/d/{id}/", "d:5", "/d/5", false},
 		{"directory: nothing below", "d:{id}", "/d/{id}/", "d:5", "/d/5/x", false},

@@ -164,10 +164,18 @@ func TestKeyFingerprintDependsOnTheMaterialOnly(t *testing.T) {
 
 // Entries in a durable store are named by it, so it must never change.
 func TestKeyFingerprintIsStable(t *testing.T) {
-	key := makeSecret(t, "HS256", secret)
-	const want = "e5f6510c8a627048acb64ea2360b305e5e1ef43ef320d1c7021732932b0f263f"
-	if got := key.Fingerprint(); hex.EncodeToString(got[:]) != want {
-		t.Errorf("got %x, want %s", got, want)
+	hmac := makeSecret(t, "HS256", secret)
+	edwards, err := NewKey("EdDSA", ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, key := range map[string]*Key{
+		"e5f6510c8a627048acb64ea2360b305e5e1ef43ef320d1c7021732932b0f263f": &hmac,
+		"aec7eaa1a17ef67256eeb20e00ff9460c179c79c1761c2873eada5cd59c0a663": &edwards,
+	} {
+		if got := key.Fingerprint(); hex.EncodeToString(got[:]) != want {
+			t.Errorf("%v has %x, want %s", key, got, want)
+		}
 	}
 }
 

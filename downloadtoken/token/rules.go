@@ -52,9 +52,9 @@ type Requirement struct {
 	Values []string
 }
 
-// check compares verified claims with the rules, in the order that DESIGN gives to
-// the refusals. The claims must have been through parseClaims. The issuer is foreign
-// if the key that verified may not speak for it.
+// check compares verified claims with the rules, in the order of the sentinels. The
+// claims must have been through parseClaims. The issuer is foreign if the key that
+// verified may not speak for it.
 func (r *Rules) check(c *Claims, typ string, foreignIssuer bool, now time.Time) error {
 	validity := r.validate(c, now)
 	switch {

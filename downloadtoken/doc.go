@@ -1,0 +1,61 @@
+// Package downloadtoken has the Caddy modules of download tokens: the handler
+// http.handlers.download_token, which lets a request through only with a JSON
+// Web Token that is genuine, meant for this path and, with one_time, unused;
+// and the app download_token, which owns the stores that remember what was
+// used.
+//
+// # Use
+//
+// In a Caddyfile the handler is a directive in front of file_server:
+//
+//	http://localhost:8080 {
+//		root /srv/files
+//		download_token {
+//			key HS256 {env.DOWNLOAD_SECRET}
+//			scope template file:{name} /{name}
+//			max_ttl 10m
+//			one_time
+//		}
+//		file_server
+//	}
+//
+// The grammar is in package caddyfile, and every setting is described with its
+// field in [Handler]. The application mints the tokens; nothing here does.
+//
+// # The request
+//
+// [Handler.ServeHTTP] is the whole story in the order of its steps, and the
+// order is a security property. Each step is somebody's question:
+//
+//   - package token: is this token genuine, and acceptable now?
+//   - package scope: does it open this path?
+//   - package nonce: was it used before?
+//   - this package: what does Caddy know, and what is the client told?
+//
+// The first three decide. They are pure, know nothing of Caddy and take the time
+// as an argument. What refuses a request is a sentinel error of theirs, and
+// denial.go is the one place where reason, status and codes meet.
+//
+// # One time
+//
+// A nonce is reserved when every other check has passed. The response writer in
+// deliver.go then holds the header of a 2xx answer back until a first byte is
+// there, spends the nonce, and only then lets anything out. Whatever ends in
+// another way, by an error, a redirect, a panic or a client that is gone, gives
+// the nonce back. So a token is never honoured twice, and never spent for
+// nothing.
+//
+// # Stores
+//
+// A store is a guest module in the namespace download_token.stores that
+// implements [StoreModule]. What it opens is a [Store], shared by name and kept
+// across config reloads: a new configuration takes hold of it before the old one
+// lets go. What a store has to promise is written in package nonce, and package
+// noncetest is that promise as a test.
+//
+// # Secrets
+//
+// Keys stay placeholders in the configuration, which others can read; their
+// values are held privately. No error, log line, metric or answer of this
+// package holds a token, a key or the value of a claim.
+package downloadtoken
