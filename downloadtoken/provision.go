@@ -3,6 +3,7 @@ package downloadtoken
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -60,6 +61,9 @@ func (h *Handler) provisionSources() error {
 		}
 		for _, name := range from.Name {
 			source := token.Source{Kind: kind, Name: name}
+			if kind == token.Header {
+				source.Name = http.CanonicalHeaderKey(name) // found without allocation
+			}
 			switch {
 			case name == "", strings.ContainsAny(name, "{}"):
 				return fmt.Errorf("from %s: '%s' is not a name; placeholders cannot be used here", from.In, name)
@@ -99,6 +103,9 @@ func (h *Handler) provisionKeys() (*token.Table, error) {
 		}
 		for _, warning := range warnings {
 			h.logger.Warn("weak key", zap.String("key", where), zap.String("warning", warning))
+		}
+		if key.CertificateExpired(h.now()) {
+			h.logger.Warn("the certificate has expired; its key is used all the same", zap.String("key", where))
 		}
 		key.ID, key.Issuer = configured.KeyID, configured.Issuer
 		keys = append(keys, key)

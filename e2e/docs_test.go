@@ -1,0 +1,388 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+const (
+	readmeFile    = "../README.md"
+	referenceFile = "../docs/reference.md"
+)
+
+// TestDocsCaddyfiles loads every Caddyfile in the documents and examples, short
+// of starting it: caddy fmt leaves it unchanged, it adapts without a warning,
+// and its configuration is valid.
+//
+// A block marked caddyfile is a whole file, caddyfile site is part of a site,
+// caddyfile directive is subdirectives of download_token; the last get a key
+// and a scope if they have none.
+func TestDocsCaddyfiles(t *testing.T) {
+	count := 0
+	check := func(name, whole string) {
+		count++
+		t.Run(name, func(t *testing.T) {
+			if formatted := string(caddyfile.Format([]byte(whole))); formatted != whole {
+				t.Errorf("caddy fmt would write:\n%s\ninstead of:\n%s", formatted, whole)
+			}
+			config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(standIns(t, whole)), map[string]any{"filename": "Caddyfile"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, warning := range warnings {
+				t.Errorf("line %d: %s", warning.Line, warning.Message)
+			}
+			validateConfig(t, config)
+		})
+	}
+	for _, file := range documents(t) {
+		for _, b := range blocksOf(t, file) {
+			switch b.info {
+			case "caddyfile":
+				check(b.name, b.text)
+			case "caddyfile site":
+				check(b.name, "http://localhost:8080 {\n"+indent(b.text)+"}\n")
+			case "caddyfile directive":
+				check(b.name, "http://localhost:8080 {\n"+indent("download_token {\n"+indent(completed(b.text))+"}\n")+"}\n")
+			case "json":
+				count++
+				t.Run(b.name, func(t *testing.T) { validateConfig(t, []byte(standIns(t, b.text))) })
+			default:
+				if strings.HasPrefix(b.info, "caddyfile") {
+					t.Errorf("%s: unknown kind of block %q", b.name, b.info)
+				}
+			}
+		}
+	}
+	err := filepath.WalkDir("../example", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Base(path) == "Caddyfile" {
+			check(path, readText(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if count < 15 {
+		t.Errorf("only %d configurations found", count)
+	}
+}
+
+// TestDocsLinks follows the relative links of the documents to files and
+// headings.
+func TestDocsLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]*)\)`)
+	for _, file := range documents(t) {
+		for _, match := range link.FindAllStringSubmatch(prose(readText(t, file)), -1) {
+			target, anchor, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			to := file
+			if target != "" {
+				to = filepath.Join(filepath.Dir(file), target)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: %v", file, err)
+			} else if anchor != "" && !slices.Contains(anchors(readText(t, to)), anchor) {
+				t.Errorf("%s: %s has no heading #%s", file, to, anchor)
+			}
+		}
+	}
+}
+
+// TestDocsGrammar compares the documents with the grammar in the godoc of the
+// directive.
+func TestDocsGrammar(t *testing.T) {
+	var grammar []string
+	for line := range strings.Lines(readText(t, "../caddyfile/directive.go")) {
+		if syntax, ok := strings.CutPrefix(line, "//\t"); ok {
+			grammar = append(grammar, strings.TrimRight(syntax, "\n"))
+		} else if line == "//\n" && len(grammar) > 0 && grammar[len(grammar)-1] != "}" {
+			grammar = append(grammar, "")
+		}
+	}
+	if len(grammar) < 20 {
+		t.Fatalf("no grammar found in directive.go: %q", grammar)
+	}
+
+	readme := readText(t, readmeFile)
+	comment := regexp.MustCompile(` +# .*`)
+	syntaxBlock := "```text\n" + strings.Join(grammar, "\n") + "\n```"
+	if !strings.Contains(comment.ReplaceAllString(readme, ""), syntaxBlock) {
+		t.Errorf("the README's syntax block is not, without its comments:\n%s", syntaxBlock)
+	}
+
+	reference := readText(t, referenceFile)
+	for _, line := range grammar[1 : len(grammar)-1] {
+		syntax := strings.TrimSuffix(strings.TrimSpace(line), " {")
+		want := "\n### `" + syntax + "`\n"
+		if strings.HasPrefix(line, "\t\t") {
+			want = "\n- `" + syntax + "`: "
+		}
+		if syntax != "" && syntax != "}" && !strings.Contains(reference, want) {
+			t.Errorf("%s lacks %q", referenceFile, want)
+		}
+	}
+	for _, reason := range downloadtoken.Reasons() {
+		if !strings.Contains(reference, "\n| `"+reason+"` | ") {
+			t.Errorf("%s has no row for the reason %s", referenceFile, reason)
+		}
+		if !strings.Contains(readme, "`"+reason+"`") {
+			t.Errorf("%s lacks the reason %s", readmeFile, reason)
+		}
+	}
+}
+
+// TestDocsCommands looks for the two commands that the project promises.
+func TestDocsCommands(t *testing.T) {
+	if !strings.Contains(readText(t, readmeFile), "\n```sh\ngo run ./example\ngo test ./...\n```\n") {
+		t.Error("the README lacks its two commands")
+	}
+}
+
+// TestDocsVersions compares the versions in the documents with go.mod.
+func TestDocsVersions(t *testing.T) {
+	goMod := readText(t, "../go.mod")
+	version := func(module string) string {
+		match := regexp.MustCompile(regexp.QuoteMeta(module) + ` (v\S+)`).FindStringSubmatch(goMod)
+		if match == nil {
+			t.Fatalf("go.mod lacks %s", module)
+		}
+		return match[1]
+	}
+	if want := "| " + version("github.com/golang-jwt/jwt/v5") + " |"; !strings.Contains(readText(t, readmeFile), want) {
+		t.Errorf("%s lacks %q", readmeFile, want)
+	}
+	caddyVersion := version("github.com/caddyserver/caddy/v2")
+	named := regexp.MustCompile(`(?:[Cc]addy:|xcaddy build v|tested with v|\| unreleased \| v)(\d+\.\d+\.\d+)`)
+	for file, times := range map[string]int{readmeFile: 1, "../xcaddy.md": 5} {
+		found := named.FindAllStringSubmatch(readText(t, file), -1)
+		if len(found) < times {
+			t.Errorf("%s names a version of Caddy %d times, want %d", file, len(found), times)
+		}
+		for _, match := range found {
+			if "v"+match[1] != caddyVersion {
+				t.Errorf("%s: %q, but go.mod has %s", file, match[0], caddyVersion)
+			}
+		}
+	}
+}
+
+// TestDocsMinting runs the README's snippets and verifies what they mint.
+func TestDocsMinting(t *testing.T) {
+	t.Setenv("DOWNLOAD_SECRET", secret)
+	for _, b := range blocksOf(t, readmeFile) {
+		switch {
+		case b.info == "python":
+			t.Run("python", func(t *testing.T) { wantLink(t, run(t, b.text, python(t), "-")) })
+		case b.info == "sh" && strings.Contains(b.text, "openssl dgst"):
+			t.Run("shell", func(t *testing.T) {
+				tool(t, "openssl")
+				wantLink(t, run(t, b.text, tool(t, "sh")))
+			})
+		}
+	}
+}
+
+// wantLink fails the test if the README's Caddyfile would refuse the link.
+func wantLink(t *testing.T, link string) {
+	t.Helper()
+	u, err := url.Parse(strings.TrimSpace(link))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := token.ParseKey("HS256", secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := token.NewTable(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier := token.Verifier{Keys: table, Rules: token.Rules{MaxTTL: 601 * time.Second, OneTime: true}}
+	got, err := verifier.Verify(u.Query().Get("download_token"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := got.Claims.Nonce("jti", "nonce"); err != nil {
+		t.Error(err)
+	}
+	template, err := scope.ParseTemplate("file:{name}", "/{name}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claim, _ := got.Claims.String("scope"); !template.Admits(claim, u.Path) {
+		t.Errorf("%s does not open %s", claim, u.Path)
+	}
+}
+
+// documents are the Markdown files of the repository.
+func documents(t testing.TB) []string {
+	t.Helper()
+	var files []string
+	for _, pattern := range []string{"../*.md", "../docs/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	if !slices.Contains(files, readmeFile) || !slices.Contains(files, referenceFile) {
+		t.Fatalf("documents are missing: %q", files)
+	}
+	return files
+}
+
+// block is a fenced code block.
+type block struct{ name, info, text string }
+
+var fence = regexp.MustCompile("(?ms)^```([^\n]*)\n(.*?)^```$")
+
+func blocksOf(t testing.TB, file string) []block {
+	t.Helper()
+	var blocks []block
+	text := readText(t, file)
+	for _, at := range fence.FindAllStringSubmatchIndex(text, -1) {
+		line := strings.Count(text[:at[0]], "\n") + 1
+		blocks = append(blocks, block{
+			name: fmt.Sprintf("%s line %d", filepath.Base(file), line),
+			info: text[at[2]:at[3]],
+			text: text[at[4]:at[5]],
+		})
+	}
+	return blocks
+}
+
+// prose is a document without its code.
+func prose(text string) string {
+	return regexp.MustCompile("`[^`\n]*`").ReplaceAllString(fence.ReplaceAllString(text, ""), "")
+}
+
+// anchors are the names that headings of a Markdown file get.
+func anchors(text string) []string {
+	var names []string
+	for line := range strings.Lines(fence.ReplaceAllString(text, "")) {
+		if heading := strings.TrimLeft(line, "#"); heading != line && strings.HasPrefix(heading, " ") {
+			name := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+			names = append(names, strings.ReplaceAll(name, " ", "-"))
+		}
+	}
+	return names
+}
+
+// completed adds what a directive cannot be without.
+func completed(subdirectives string) string {
+	lacks := func(name string) bool { return !strings.Contains("\n"+subdirectives, "\n"+name+" ") }
+	if lacks("scope") {
+		subdirectives = "scope any\n" + subdirectives
+	}
+	if lacks("key") {
+		subdirectives = "key HS256 {env.DOWNLOAD_SECRET}\n" + subdirectives
+	}
+	return subdirectives
+}
+
+func indent(text string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		if line != "\n" {
+			out.WriteByte('\t')
+		}
+		out.WriteString(line)
+	}
+	return out.String()
+}
+
+// standIns sets the variables that a configuration uses, and puts key files in
+// the place of those it names.
+func standIns(t *testing.T, config string) string {
+	t.Helper()
+	for _, match := range regexp.MustCompile(`\{env\.(\w+)\}`).FindAllStringSubmatch(config, -1) {
+		value := t.TempDir()
+		if strings.HasSuffix(match[1], "SECRET") {
+			value = secret
+		}
+		t.Setenv(match[1], value)
+	}
+	keyFile := regexp.MustCompile(`(key )(\w+)( \{file\.)[^}]+\}`)
+	return keyFile.ReplaceAllStringFunc(config, func(found string) string {
+		match := keyFile.FindStringSubmatch(found)
+		file := filepath.Join(t.TempDir(), "key.pem")
+		if err := os.WriteFile(file, keyMaterial(t, match[2]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return match[1] + match[2] + match[3] + filepath.ToSlash(file) + "}"
+	})
+}
+
+// keyMaterial makes what a key file for the algorithm would hold.
+func keyMaterial(t *testing.T, alg string) []byte {
+	t.Helper()
+	var signer crypto.Signer
+	var err error
+	switch alg[:2] {
+	case "HS":
+		return []byte(secret)
+	case "RS", "PS":
+		signer, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "ES":
+		signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		_, signer, err = ed25519.GenerateKey(rand.Reader)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(signer.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+// validateConfig does what `caddy validate` does.
+func validateConfig(t *testing.T, config []byte) {
+	t.Helper()
+	var cfg *caddy.Config
+	if err := caddy.StrictUnmarshalJSON(config, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(cfg); err != nil {
+		t.Error(err)
+	}
+}
+
+func readText(t testing.TB, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n")))
+}
