@@ -42,6 +42,10 @@ func init() {
 //
 //		scope any
 //		scope template <scope> <path pattern>
+//		scope path [<claim> [<prefix>]]
+//		scope path_permissions [<slug>] {
+//			account <id>
+//		}
 //		path_prefix <path>
 //
 //		one_time [<claim>...] {

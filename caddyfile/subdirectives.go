@@ -144,6 +144,10 @@ func parseRequire(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 //
 //	scope any
 //	scope template <scope> <path pattern>
+//	scope path [<claim> [<prefix>]]
+//	scope path_permissions [<slug>] {
+//		account <id>
+//	}
 func parseScope(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
@@ -160,11 +164,47 @@ func parseScope(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 			return usage(d, "scope template", "scope template dataset:{id} /datasets/{id}/*")
 		}
 		s.Scope, s.Path = args[1], args[2]
+	case "path":
+		if len(args) > 3 {
+			return usage(d, "scope path", "scope path scope download:")
+		}
+		if len(args) > 1 {
+			s.Claim = args[1]
+		}
+		if len(args) > 2 {
+			s.Prefix = args[2]
+		}
+	case "path_permissions":
+		if len(args) > 2 {
+			return usage(d, "scope path_permissions", "scope path_permissions raw")
+		}
+		if len(args) > 1 {
+			s.Slug = args[1]
+		}
+		if err := parseAccount(d, &s); err != nil {
+			return err
+		}
 	default:
-		return d.Errf("scope: unknown kind '%s'; write any or template", args[0])
+		return d.Errf("scope: unknown kind '%s'; write any, template, path or path_permissions", args[0])
 	}
 	h.Scope = append(h.Scope, s)
 	return noBlock(d, "scope")
+}
+
+// parseAccount reads the block of scope path_permissions.
+func parseAccount(d *caddyfile.Dispenser, s *downloadtoken.Scope) error {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "account" {
+			return d.Errf("scope path_permissions: unrecognized option '%s'; it has only account", d.Val())
+		}
+		if s.Account != "" {
+			return d.Err("scope path_permissions: account specified more than once")
+		}
+		if !d.AllArgs(&s.Account) || s.Account == "" {
+			return d.Err("scope path_permissions: account takes one argument, the account ID")
+		}
+	}
+	return nil
 }
 
 // parseOneTime reads

@@ -94,6 +94,8 @@ func (d *delivery) letOut() error {
 	switch {
 	case !scope.Suffix(d.authorised, d.v.r.URL.Path):
 		d.stopped = errOtherFile
+	case d.v.opening == listingOnly && d.isFile():
+		d.stopped = errScope
 	case d.spends():
 		if d.stopped = context.Cause(d.v.r.Context()); d.stopped == nil {
 			d.stopped = d.spending.commit(d.v.r.Context())
@@ -106,6 +108,12 @@ func (d *delivery) letOut() error {
 	d.sent = true
 	d.ResponseWriterWrapper.WriteHeader(d.status)
 	return nil
+}
+
+// isFile reports whether the answer is a file: file_server gives files an
+// entity tag, and its listings none.
+func (d *delivery) isFile() bool {
+	return d.status < 400 && (d.Header().Get("Etag") != "" || d.Header().Get("Accept-Ranges") != "")
 }
 
 // Write lets the header out before the first byte.

@@ -169,7 +169,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if v.path, err = scope.Path(r.URL); err != nil {
 		return h.deny(v, err)
 	}
-	if !h.opens(v.token, h.PathPrefix+v.path) {
+	if v.opening = h.opening(v, h.PathPrefix+v.path); v.opening == closed {
 		return h.deny(v, errScope)
 	}
 	if !h.admitsClient(v) {
@@ -193,6 +193,7 @@ type visit struct {
 	token       *token.Token
 	nonce       string
 	path        string // r.URL.Path as it was authorised
+	opening     opening
 	original    original
 }
 
@@ -202,16 +203,6 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions &&
 		r.Header.Get("Origin") != "" &&
 		r.Header.Get("Access-Control-Request-Method") != ""
-}
-
-// opens reports whether one of the configured scopes admits path.
-func (h *Handler) opens(t *token.Token, path string) bool {
-	for _, rule := range h.scopes {
-		if rule.admits(&t.Claims, path) {
-			return true
-		}
-	}
-	return false
 }
 
 // admitsClient reports whether the token is not bound to an address, or the

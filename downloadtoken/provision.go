@@ -156,7 +156,7 @@ func (h *Handler) provisionScopes() error {
 			"(or, if every token may open every file: scope any)")
 	}
 	for i, s := range h.Scope {
-		rule, err := s.rule()
+		rule, err := s.rule(h.logger)
 		if err != nil {
 			return fmt.Errorf("scope %d: %w", i+1, err)
 		}

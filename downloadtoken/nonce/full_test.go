@@ -155,6 +155,11 @@ func TestSameNonceTwice(t *testing.T) {
 	short.Uses, long.Uses = 2, 2
 	mustSpend(t, m, short, start)
 	mustSpend(t, m, long, start)
+	renamed := long
+	renamed.Key, renamed.Policy = NewKey(long.Signer, "", "0", "/a"), "per path"
+	if err := m.Look(ctx, renamed, start); !errors.Is(err, ErrUnproven) {
+		t.Errorf("under another policy: %v", err)
+	}
 	mustSpend(t, m, shown(Signer{1}, 1, 90), at(30)) // short has expired, long not
 	mustRefuse(t, m, long, ErrReplayed)
 	mustSpend(t, m, shown(Signer{1}, 2, 90), at(61))

@@ -3,9 +3,9 @@ package nonce
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -108,42 +108,37 @@ func TestOneWriteForMany(t *testing.T) {
 		{"failed", errors.New("no space"), ErrUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			disk := newSlow()
-			m := disk.open()
-			var crowd sync.WaitGroup
-			crowd.Go(func() {
-				if err := m.spend(issued(Signer{}, 0, 1), start); err != nil {
-					t.Error(err)
-				}
-			})
-			<-disk.begun
-			const many = 20
-			for n := range many {
+			synctest.Test(t, func(t *testing.T) {
+				disk := newSlow()
+				m := disk.open()
+				var crowd sync.WaitGroup
 				crowd.Go(func() {
-					if err := m.spend(issued(Signer{byte(n + 1)}, 0, 1), start); !errors.Is(err, c.want) {
+					if err := m.spend(issued(Signer{}, 0, 1), start); err != nil {
 						t.Error(err)
 					}
 				})
-			}
-			for wanted := 0; wanted < many; {
-				runtime.Gosched()
-				m.mu.Lock()
-				if m.next != nil {
-					wanted = len(m.next.wanted)
+				<-disk.begun
+				const many = 20
+				for n := range many {
+					crowd.Go(func() {
+						if err := m.spend(issued(Signer{byte(n + 1)}, 0, 1), start); !errors.Is(err, c.want) {
+							t.Error(err)
+						}
+					})
 				}
-				m.mu.Unlock()
-			}
-			disk.let <- nil
-			second := <-disk.begun
-			disk.let <- c.err
-			crowd.Wait()
-			if len(second.of) != many+1 {
-				t.Errorf("the second write held %d signers", len(second.of))
-			}
-			if c.err != nil {
-				go func() { <-disk.begun; disk.let <- nil }()
-				mustSpend(t, m, issued(Signer{1}, 0, 1), start)
-			}
+				synctest.Wait() // all are aboard
+				disk.let <- nil
+				second := <-disk.begun
+				disk.let <- c.err
+				crowd.Wait()
+				if len(second.of) != many+1 {
+					t.Errorf("the second write held %d signers", len(second.of))
+				}
+				if c.err != nil {
+					go func() { <-disk.begun; disk.let <- nil }()
+					mustSpend(t, m, issued(Signer{1}, 0, 1), start)
+				}
+			})
 		})
 	}
 }
@@ -164,17 +159,18 @@ func TestPersistPanics(t *testing.T) {
 // TestReservedWhileWaiting: everything is judged anew after storage was waited
 // for.
 func TestReservedWhileWaiting(t *testing.T) {
-	disk := newSlow()
-	m := disk.open()
-	var crowd sync.WaitGroup
-	results := make(chan error, 2)
-	for range 2 {
-		crowd.Go(func() { results <- m.spend(issued(Signer{1}, 0, 1), start) })
-	}
-	<-disk.begun
-	disk.let <- nil
-	crowd.Wait()
-	if a, b := <-results, <-results; (a == nil) == (b == nil) {
-		t.Errorf("%v and %v", a, b)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		disk := newSlow()
+		m := disk.open()
+		results := make(chan error, 2)
+		for range 2 {
+			go func() { results <- m.spend(issued(Signer{1}, 0, 1), start) }()
+		}
+		<-disk.begun
+		synctest.Wait() // both wait for this write
+		disk.let <- nil
+		if a, b := <-results, <-results; (a == nil) == (b == nil) {
+			t.Errorf("%v and %v", a, b)
+		}
+	})
 }

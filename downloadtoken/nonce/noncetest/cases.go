@@ -104,7 +104,15 @@ func uses(t *testing.T, d Disk) {
 	s := begin(d, 10)
 	p := fresh(1)
 	p.Uses = 3
+	x, y := reserve(t, s, p), reserve(t, s, p)
+	s.Release(x) // must not give back y
+	reserved := s.Stats(epoch)
+	if reserved.Entries != 1 || reserved.Reserved != 1 {
+		t.Fatalf("stats with one reservation left: %+v", reserved)
+	}
+	s.Release(y)
 	spend(t, s, p)
+	s.Release(reserve(t, s, p)) // must not give back what was spent
 	a, b := reserve(t, s, p), reserve(t, s, p)
 	refuse(t, s, p, epoch, nonce.ErrInUse)
 	s.Release(a)
