@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
 
 func init() {
@@ -70,16 +71,9 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 // repeatable are the subdirectives that may be given more than once.
 var repeatable = map[string]bool{"from": true, "key": true, "require": true, "scope": true, "status": true}
 
-// subdirectives reads one subdirective each.
+// subdirectives are those that only this directive has.
 var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler) error{
 	"from":        parseFrom,
-	"key":         parseKey,
-	"issuer":      list(func(h *downloadtoken.Handler) *[]string { return &h.Issuer }, "issuer https://app.example.com"),
-	"audience":    list(func(h *downloadtoken.Handler) *[]string { return &h.Audience }, "audience downloads"),
-	"header_typ":  list(func(h *downloadtoken.Handler) *[]string { return &h.HeaderTyp }, "header_typ dl+jwt"),
-	"require":     parseRequire,
-	"max_ttl":     parseMaxTTL,
-	"leeway":      parseLeeway,
 	"ip_claim":    word(func(h *downloadtoken.Handler) *string { return &h.IPClaim }, "ip_claim ip"),
 	"scope":       parseScope,
 	"path_prefix": word(func(h *downloadtoken.Handler) *string { return &h.PathPrefix }, "path_prefix /pub"),
@@ -93,26 +87,40 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 
 // unmarshalHandler reads the whole directive.
 func unmarshalHandler(d *caddyfile.Dispenser) (*downloadtoken.Handler, error) {
-	d.Next() // consume directive name
-	if d.NextArg() {
-		return nil, d.Errf("download_token: unexpected argument '%s'; settings go into a block, one a line", d.Val())
-	}
 	h := new(downloadtoken.Handler)
+	return h, unmarshal(d, h, &h.Config, subdirectives)
+}
+
+// unmarshal reads a directive into v: its own subdirectives, and those that say
+// which tokens are believed into c.
+func unmarshal[T any](
+	d *caddyfile.Dispenser, v T, c *verification.Config, own map[string]func(*caddyfile.Dispenser, T) error,
+) error {
+	d.Next() // consume directive name
+	directive := d.Val()
+	if d.NextArg() {
+		return d.Errf("%s: unexpected argument '%s'; settings go into a block, one a line", directive, d.Val())
+	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
-		parse, ok := subdirectives[name]
-		if !ok {
-			known := strings.Join(slices.Sorted(maps.Keys(subdirectives)), ", ")
-			return nil, d.Errf("download_token: unrecognized subdirective '%s'; write one of %s", name, known)
-		}
 		if seen[name] && !repeatable[name] {
-			return nil, d.Errf("%s: specified more than once; write all of it on one line, or remove one", name)
+			return d.Errf("%s: specified more than once; write all of it on one line, or remove one", name)
 		}
 		seen[name] = true
-		if err := parse(d, h); err != nil {
-			return nil, err
+		var err error
+		if parse, ok := own[name]; ok {
+			err = parse(d, v)
+		} else if parse, ok := verificationSubdirectives[name]; ok {
+			err = parse(d, c)
+		} else {
+			known := slices.Sorted(maps.Keys(own))
+			known = slices.Sorted(slices.Values(slices.AppendSeq(known, maps.Keys(verificationSubdirectives))))
+			err = d.Errf("%s: unrecognized subdirective '%s'; write one of %s", directive, name, strings.Join(known, ", "))
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return h, nil
+	return nil
 }

@@ -89,26 +89,28 @@ func load(t *testing.T, input string) (string, bool) {
 
 // TestEverySubdirectiveHasAGoodAndABadCase keeps the files complete.
 func TestEverySubdirectiveHasAGoodAndABadCase(t *testing.T) {
-	source, err := os.ReadFile("directive.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(source), "var subdirectives = ")
-	table, _, _ = strings.Cut(table, "\n}\n")
 	count := 0
-	for _, line := range strings.Split(table, "\n") {
-		name, _, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), `"`), `"`)
-		if !ok || !strings.HasPrefix(strings.TrimSpace(line), `"`) {
-			continue
+	for _, file := range []string{"directive.go", "verification.go"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		count++
-		for _, kind := range []string{"good_", "bad_"} {
-			if found, _ := filepath.Glob(filepath.Join("testdata", kind+name+"*.caddyfiletest")); len(found) == 0 {
-				t.Errorf("there is no testdata/%s%s*.caddyfiletest", kind, name)
+		_, table, _ := strings.Cut(string(source), "ubdirectives = map[string]")
+		table, _, _ = strings.Cut(table, "\n}\n")
+		for _, line := range strings.Split(table, "\n") {
+			name, _, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), `"`), `"`)
+			if !ok || !strings.HasPrefix(strings.TrimSpace(line), `"`) {
+				continue
+			}
+			count++
+			for _, kind := range []string{"good_", "bad_"} {
+				if found, _ := filepath.Glob(filepath.Join("testdata", kind+name+"*.caddyfiletest")); len(found) == 0 {
+					t.Errorf("there is no testdata/%s%s*.caddyfiletest", kind, name)
+				}
 			}
 		}
 	}
-	if count < 10 {
+	if count < 17 {
 		t.Errorf("only %d subdirectives found: the table has another form", count)
 	}
 }

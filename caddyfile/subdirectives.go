@@ -2,9 +2,7 @@ package caddyfile
 
 import (
 	"strconv"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
@@ -24,19 +22,6 @@ func noBlock(d *caddyfile.Dispenser, name string) error {
 	return nil
 }
 
-// list reads a subdirective of one or more arguments.
-func list(field func(*downloadtoken.Handler) *[]string, example string) func(*caddyfile.Dispenser, *downloadtoken.Handler) error {
-	return func(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
-		name := d.Val()
-		args := d.RemainingArgs()
-		if len(args) == 0 {
-			return usage(d, name, example)
-		}
-		*field(h) = args
-		return noBlock(d, name)
-	}
-}
-
 // word reads a subdirective of exactly one argument.
 func word(field func(*downloadtoken.Handler) *string, example string) func(*caddyfile.Dispenser, *downloadtoken.Handler) error {
 	return func(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
@@ -48,33 +33,6 @@ func word(field func(*downloadtoken.Handler) *string, example string) func(*cadd
 		*field(h) = args[0]
 		return noBlock(d, name)
 	}
-}
-
-// duration reads a subdirective whose argument is a length of time.
-func duration(d *caddyfile.Dispenser, example string) (caddy.Duration, error) {
-	name := d.Val()
-	args := d.RemainingArgs()
-	if len(args) != 1 {
-		return 0, usage(d, name, example)
-	}
-	length, err := caddy.ParseDuration(args[0])
-	if err != nil || length < 0 {
-		return 0, d.Errf("%s: '%s' is not a duration; write it like this: %s", name, args[0], example)
-	}
-	return caddy.Duration(length), noBlock(d, name)
-}
-
-func parseMaxTTL(d *caddyfile.Dispenser, h *downloadtoken.Handler) (err error) {
-	h.MaxTTL, err = duration(d, "max_ttl 10m")
-	if err == nil && time.Duration(h.MaxTTL) < time.Second {
-		return d.Err("max_ttl: must be at least 1s; leave it out for no limit")
-	}
-	return err
-}
-
-func parseLeeway(d *caddyfile.Dispenser, h *downloadtoken.Handler) (err error) {
-	h.Leeway, err = duration(d, "leeway 5s")
-	return err
 }
 
 // parseFrom reads
@@ -92,52 +50,6 @@ func parseFrom(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	}
 	h.From = append(h.From, downloadtoken.Source{In: args[0], Name: args[1:]})
 	return noBlock(d, "from")
-}
-
-// parseKey reads
-//
-//	key <alg> <secret|PEM> {
-//		kid <id>
-//		issuer <iss>
-//	}
-func parseKey(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 {
-		return usage(d, "key", "key HS256 {env.DOWNLOAD_SECRET}")
-	}
-	key := downloadtoken.Key{Alg: args[0], Key: args[1]}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var field *string
-		option := d.Val()
-		switch option {
-		case "kid":
-			field = &key.KeyID
-		case "issuer":
-			field = &key.Issuer
-		default:
-			return d.Errf("key: unrecognized option '%s'; it has kid and issuer", option)
-		}
-		if *field != "" {
-			return d.Errf("key: %s specified more than once", option)
-		}
-		if !d.AllArgs(field) || *field == "" {
-			return d.Errf("key: %s takes one argument", option)
-		}
-	}
-	h.Key = append(h.Key, key)
-	return nil
-}
-
-// parseRequire reads
-//
-//	require <claim> [<value>...]
-func parseRequire(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return usage(d, "require", "require typ download")
-	}
-	h.Require = append(h.Require, downloadtoken.Requirement{Claim: args[0], Values: args[1:]})
-	return noBlock(d, "require")
 }
 
 // parseScope reads

@@ -13,41 +13,6 @@ type Source struct {
 	Name []string `json:"name"`
 }
 
-// Key is a key that may have signed a token.
-type Key struct {
-	// The signature algorithm (RFC 7518 section 3.1), and the only one this key
-	// is used with: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384,
-	// PS512, ES256, ES384, ES512 or EdDSA.
-	Alg string `json:"alg"`
-
-	// For HS*: the secret, as text, or as `base64:` and the encoded bytes; 32
-	// bytes or more. For the others: the public key or X.509 certificate in PEM.
-	//
-	// Placeholders that are known when the configuration is loaded are
-	// replaced, so the key need not stand in the configuration:
-	// `{env.DOWNLOAD_SECRET}`, `{file./etc/caddy/download.pem}`. Prefer that: the
-	// configuration can be read through the admin API, and the key is not shown.
-	Key string `json:"key"`
-
-	// The key's ID. A token that names a `kid` is verified with that key only, a
-	// token without one only with keys that have none.
-	KeyID string `json:"kid,omitempty"`
-
-	// Binds the key to an issuer: it verifies only tokens whose `iss` is this,
-	// and such tokens are verified with no other key. Default: not bound.
-	Issuer string `json:"issuer,omitempty"`
-}
-
-// Requirement is a claim that a token must have.
-type Requirement struct {
-	// The name of the claim, case-sensitive.
-	Claim string `json:"claim"`
-
-	// The values of which the claim must equal one; if the claim is an array, one
-	// of its elements. Default: any value but null.
-	Values []string `json:"values,omitempty"`
-}
-
 // Scope says what a token opens.
 type Scope struct {
 	// `any`: every path. `template`: the paths that the `scope` claim names by

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
 
 func init() {
@@ -57,35 +58,7 @@ type Handler struct {
 	// `download_token`.
 	From []Source `json:"from,omitempty"`
 
-	// The keys that may have signed a token. At least one is required.
-	Key []Key `json:"key,omitempty"`
-
-	// Accepted issuers (`iss`). If empty, any issuer is accepted whose
-	// signature one of the keys verifies.
-	Issuer []string `json:"issuer,omitempty"`
-
-	// Accepted audiences (`aud`); one in common is enough. If empty, a token
-	// that has an audience is refused, because it was meant for somebody else
-	// (RFC 7519 section 4.1.3).
-	Audience []string `json:"audience,omitempty"`
-
-	// Accepted values of the JOSE header `typ` (RFC 8725 section 3.11), compared
-	// without case and without the prefix `application/`. Use it when the same
-	// key signs other kinds of token too. Default: any.
-	HeaderTyp []string `json:"header_typ,omitempty"`
-
-	// Claims that must be present, or equal to one of the given values.
-	Require []Requirement `json:"require,omitempty"`
-
-	// The longest life of a token: `exp` less `iat`, or less the current time if
-	// it has no `iat`. Default: not limited. A short limit bounds what a leaked
-	// link is worth. Required for one-time tokens, unless `iat` is among the
-	// required claims.
-	MaxTTL caddy.Duration `json:"max_ttl,omitempty"`
-
-	// How far the clocks of issuer and server may differ when `exp`, `nbf` and
-	// `iat` are judged. Default: 0.
-	Leeway caddy.Duration `json:"leeway,omitempty"`
+	verification.Config
 
 	// A claim that holds an IP address or a CIDR range; the client's address, as
 	// Caddy knows it (see `trusted_proxies`), must lie in it. A token without

@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/stores"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
 
 const hmacSecret = "benchmark-secret-0123456789-abcdefghijklmnopqrst"
@@ -107,8 +108,8 @@ func BenchmarkHandler(b *testing.B) {
 		target := "/datasets/2489e9ad-2ee2-8e00-8ec9-32d5f69181c0/cog.tif?download_token=" + token
 		b.Run(pair.method.Alg(), func(b *testing.B) {
 			h := &downloadtoken.Handler{
-				Key:   []downloadtoken.Key{{Alg: pair.method.Alg(), Key: pair.material}},
-				Scope: []downloadtoken.Scope{{Type: "template", Scope: "dataset:{id:uuid}", Path: "/datasets/{id:uuid}/*"}},
+				Config: verification.Config{Key: []verification.Key{{Alg: pair.method.Alg(), Key: pair.material}}},
+				Scope:  []downloadtoken.Scope{{Type: "template", Scope: "dataset:{id:uuid}", Path: "/datasets/{id:uuid}/*"}},
 			}
 			provision(b, h)
 			serve(b, h, func(int) string { return target })
@@ -126,8 +127,8 @@ func BenchmarkHandler(b *testing.B) {
 	}
 	b.Run("refused-signature", func(b *testing.B) {
 		h := &downloadtoken.Handler{
-			Key:   []downloadtoken.Key{{Alg: "HS256", Key: hmacSecret}},
-			Scope: []downloadtoken.Scope{{Type: "any"}},
+			Config: verification.Config{Key: []verification.Key{{Alg: "HS256", Key: hmacSecret}}},
+			Scope:  []downloadtoken.Scope{{Type: "any"}},
 		}
 		provision(b, h)
 		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"exp": 1}).SignedString([]byte("another"))
@@ -138,9 +139,8 @@ func BenchmarkHandler(b *testing.B) {
 	})
 	b.Run("one-time-HS256", func(b *testing.B) {
 		h := &downloadtoken.Handler{
-			Key:     []downloadtoken.Key{{Alg: "HS256", Key: hmacSecret}},
+			Config:  verification.Config{MaxTTL: caddy.Duration(time.Hour), Key: []verification.Key{{Alg: "HS256", Key: hmacSecret}}},
 			Scope:   []downloadtoken.Scope{{Type: "any"}},
-			MaxTTL:  caddy.Duration(time.Hour),
 			OneTime: new(downloadtoken.OneTime),
 		}
 		provision(b, h)

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
 
 // DefaultQuery is the query parameter that holds the token if no source is
@@ -31,11 +31,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionSources(); err != nil {
 		return err
 	}
-	keys, err := h.provisionKeys()
+	verifier, keys, err := h.Verifier(h.logger, h.now())
 	if err != nil {
 		return err
 	}
-	h.verifier = &token.Verifier{Keys: keys, Rules: h.rules()}
+	verifier.Rules.OneTime = h.OneTime != nil
+	h.verifier = verifier
 	if err := h.provisionScopes(); err != nil {
 		return err
 	}
@@ -79,76 +80,6 @@ func (h *Handler) provisionSources() error {
 	return nil
 }
 
-// provisionKeys reads the keys. Their values replace their placeholders only in
-// what is kept privately; the configuration can be read by others.
-func (h *Handler) provisionKeys() (*token.Table, error) {
-	if len(h.Key) == 0 {
-		return nil, errors.New("key: at least one is required, such as: key HS256 {env.DOWNLOAD_SECRET}")
-	}
-	repl := caddy.NewReplacer()
-	var keys []token.Key
-	for i, configured := range h.Key {
-		where := fmt.Sprintf("key %d", i+1)
-		if configured.KeyID != "" {
-			where += " (" + configured.KeyID + ")"
-		}
-		material, err := repl.ReplaceOrErr(configured.Key, true, true)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w; write {env.NAME} or {file./absolute/path} and make sure that it is set "+
-				`(a brace that belongs to a secret is written \{)`, where, withoutValue(err))
-		}
-		key, warnings, err := token.ParseKey(configured.Alg, material)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", where, err)
-		}
-		for _, warning := range warnings {
-			h.logger.Warn("weak key", zap.String("key", where), zap.String("warning", warning))
-		}
-		if key.CertificateExpired(h.now()) {
-			h.logger.Warn("the certificate has expired; its key is used all the same", zap.String("key", where))
-		}
-		key.ID, key.Issuer = configured.KeyID, configured.Issuer
-		keys = append(keys, key)
-	}
-	table, err := token.NewTable(keys...)
-	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	return table, nil
-}
-
-// withoutValue keeps an error of the replacer from quoting a secret in which a
-// brace looked like a placeholder.
-func withoutValue(err error) error {
-	text := err.Error()
-	if i := strings.IndexByte(text, '{'); i >= 0 && !knownPlaceholder(text[i:]) {
-		return errors.New("unknown placeholder")
-	}
-	return err
-}
-
-// knownPlaceholder reports whether text begins with a placeholder of the kind
-// that is meant to stand in a key.
-func knownPlaceholder(text string) bool {
-	return strings.HasPrefix(text, "{env.") || strings.HasPrefix(text, "{file.") || strings.HasPrefix(text, "{system.")
-}
-
-// rules are the checks on the claims.
-func (h *Handler) rules() token.Rules {
-	rules := token.Rules{
-		Issuers:    h.Issuer,
-		Audiences:  h.Audience,
-		HeaderTyps: h.HeaderTyp,
-		MaxTTL:     time.Duration(h.MaxTTL),
-		Leeway:     time.Duration(h.Leeway),
-		OneTime:    h.OneTime != nil,
-	}
-	for _, r := range h.Require {
-		rules.Require = append(rules.Require, token.Requirement{Claim: r.Claim, Values: r.Values})
-	}
-	return rules
-}
-
 // provisionScopes prepares the scopes.
 func (h *Handler) provisionScopes() error {
 	if len(h.Scope) == 0 {
@@ -182,7 +113,7 @@ func (h *Handler) provisionOneTime(ctx caddy.Context, keys *token.Table) error {
 		}
 		return nil
 	}
-	o, err := h.OneTime.prepare(h.rules())
+	o, err := h.OneTime.prepare(&h.Config)
 	if err != nil {
 		return err
 	}
@@ -212,7 +143,7 @@ func (h *Handler) provisionOneTime(ctx caddy.Context, keys *token.Table) error {
 }
 
 // prepare sets the defaults and checks what belongs together.
-func (o *OneTime) prepare(rules token.Rules) (*oneTime, error) {
+func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 	if len(o.Claim) == 0 {
 		o.Claim = []string{"jti", "nonce"}
 	}
@@ -225,7 +156,6 @@ func (o *OneTime) prepare(rules token.Rules) (*oneTime, error) {
 	if o.Uses == 0 {
 		o.Uses = 1
 	}
-	requiresIssuedAt := slices.ContainsFunc(rules.Require, func(r token.Requirement) bool { return r.Claim == "iat" })
 	switch {
 	case o.Spend != "response" && o.Spend != "request":
 		return nil, fmt.Errorf("one_time: spend is response or request, not '%s'", o.Spend)
@@ -233,7 +163,7 @@ func (o *OneTime) prepare(rules token.Rules) (*oneTime, error) {
 		return nil, fmt.Errorf("one_time: per is token or path, not '%s'", o.Per)
 	case o.Uses < 1 || o.Uses > maxUses:
 		return nil, fmt.Errorf("one_time: uses must be between 1 and %d, not %d", maxUses, o.Uses)
-	case rules.MaxTTL == 0 && !requiresIssuedAt:
+	case c.MaxTTL == 0 && !c.Requires("iat"):
 		return nil, errors.New("one_time: after a restart, a token without iat can be told from a used one only by its exp; " +
 			"add max_ttl (such as: max_ttl 10m), or require iat")
 	}
@@ -242,8 +172,8 @@ func (o *OneTime) prepare(rules token.Rules) (*oneTime, error) {
 		onRequest: o.Spend == "request",
 		uses:      o.Uses,
 		perPath:   o.Per == "path",
-		leeway:    rules.Leeway,
-		maxTTL:    rules.MaxTTL,
+		leeway:    time.Duration(c.Leeway),
+		maxTTL:    time.Duration(c.MaxTTL),
 	}, nil
 }
 
@@ -252,14 +182,6 @@ const maxUses = 1000
 
 // Validate checks what needs no preparation.
 func (h *Handler) Validate() error {
-	for _, r := range h.Require {
-		if r.Claim == "" {
-			return errors.New("require: the name of the claim is missing, such as: require typ download")
-		}
-	}
-	if h.MaxTTL < 0 || h.Leeway < 0 {
-		return errors.New("max_ttl and leeway must not be negative")
-	}
 	if c := h.Challenge; c != nil {
 		if !httpguts.ValidHeaderFieldName(c.Scheme) { // a scheme is a token, as a field name is
 			return fmt.Errorf("challenge: '%s' is not an authentication scheme; write one word, such as Bearer or Token", c.Scheme)

@@ -66,9 +66,9 @@ func TestDocsCaddyfiles(t *testing.T) {
 			case "caddyfile":
 				check(b.name, b.text)
 			case "caddyfile site":
-				check(b.name, "http://localhost:8080 {\n"+indent(b.text)+"}\n")
+				check(b.name, siteFile(b.text))
 			case "caddyfile directive":
-				check(b.name, "http://localhost:8080 {\n"+indent("download_token {\n"+indent(completed(b.text))+"}\n")+"}\n")
+				check(b.name, directiveFile(b.text))
 			case "json":
 				count++
 				t.Run(b.name, func(t *testing.T) { validateConfig(t, []byte(standIns(t, b.text))) })
@@ -157,6 +157,40 @@ func TestDocsGrammar(t *testing.T) {
 			t.Errorf("%s lacks the reason %s", readmeFile, reason)
 		}
 	}
+}
+
+// TestDocsTemplates checks the table of scope templates in the reference.
+func TestDocsTemplates(t *testing.T) {
+	row := regexp.MustCompile("(?m)^\\| `([^` ]+) (/[^` ]+)` \\| `([^`]+)` \\| (.+) \\| (.+) \\|$")
+	rows := row.FindAllStringSubmatch(readText(t, referenceFile), -1)
+	if len(rows) < 5 {
+		t.Errorf("only %d templates found", len(rows))
+	}
+	for _, columns := range rows {
+		template, err := scope.ParseTemplate(columns[1], columns[2])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for i, opens := range map[int]bool{4: true, 5: false} {
+			for _, path := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(columns[i], -1) {
+				if template.Admits(columns[3], path[1]) != opens {
+					t.Errorf("%s: the claim %s opens %s: %v", columns[1], columns[3], path[1], !opens)
+				}
+			}
+		}
+		validateConfig(t, adaptSnippet(t, "scope template "+columns[1]+" "+columns[2]+"\n"))
+	}
+}
+
+// adaptSnippet adapts subdirectives of download_token.
+func adaptSnippet(t *testing.T, subdirectives string) []byte {
+	t.Helper()
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(standIns(t, directiveFile(subdirectives))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
 }
 
 // TestDocsCommands looks for the two commands that the project promises.
@@ -296,8 +330,14 @@ func anchors(text string) []string {
 	return names
 }
 
-// completed adds what a directive cannot be without.
-func completed(subdirectives string) string {
+// siteFile is a Caddyfile with a site of these directives.
+func siteFile(directives string) string {
+	return "http://localhost:8080 {\n" + indent(directives) + "}\n"
+}
+
+// directiveFile is a Caddyfile with these subdirectives of download_token, and
+// those that it cannot be without.
+func directiveFile(subdirectives string) string {
 	lacks := func(name string) bool { return !strings.Contains("\n"+subdirectives, "\n"+name+" ") }
 	if lacks("scope") {
 		subdirectives = "scope any\n" + subdirectives
@@ -305,7 +345,7 @@ func completed(subdirectives string) string {
 	if lacks("key") {
 		subdirectives = "key HS256 {env.DOWNLOAD_SECRET}\n" + subdirectives
 	}
-	return subdirectives
+	return siteFile("download_token {\n" + indent(subdirectives) + "}\n")
 }
 
 func indent(text string) string {

@@ -1,6 +1,9 @@
 package token
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // A KeySource finds the keys that may have signed a token. [*Table] is one.
 //
@@ -9,7 +12,9 @@ import "time"
 // but its own index; and it may be called from many goroutines at once.
 //
 // A source whose keys are bound to issuers also has a method
-// IssuerBound(iss string) bool, as [Table.IssuerBound].
+// IssuerBound(iss string) bool, as [Table.IssuerBound]. One that may fetch keys when
+// a token names an unknown one has LookupContext, as [Ring.LookupContext], which is
+// then called instead.
 type KeySource interface {
 	Lookup(kid, alg string) ([]*Key, error)
 }
@@ -38,7 +43,16 @@ type Token struct {
 // Verify decides whether text is a genuine token that the rules accept at now. The
 // error is one of the sentinels from [ErrTooLarge] on, in the order of the steps
 // below, so that a text with several faults always gets the same one.
+//
+// It is [Verifier.VerifyContext] without a context.
 func (v *Verifier) Verify(text string, now time.Time) (*Token, error) {
+	return v.VerifyContext(context.Background(), text, now)
+}
+
+// VerifyContext is [Verifier.Verify] for sources that may fetch keys, such as
+// [*Ring]: it waits for them no longer than until ctx ends. The key comes before the
+// signature, so a forged token can cause a fetch; the source bounds how often.
+func (v *Verifier) VerifyContext(ctx context.Context, text string, now time.Time) (*Token, error) {
 	parts, err := screen(text)
 	if err != nil {
 		return nil, err
@@ -47,7 +61,7 @@ func (v *Verifier) Verify(text string, now time.Time) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	candidates, err := v.candidates(header)
+	candidates, err := v.candidates(ctx, header)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +89,11 @@ func (v *Verifier) Verify(text string, now time.Time) (*Token, error) {
 // candidates asks the source for keys, and believes it no further than it must: a
 // key never verifies another algorithm than its own, and no token costs more than
 // [MaxKidless] verifications.
-func (v *Verifier) candidates(header joseHeader) ([]*Key, error) {
+func (v *Verifier) candidates(ctx context.Context, header joseHeader) ([]*Key, error) {
 	if v.Keys == nil {
 		return nil, ErrUnknownKey
 	}
-	keys, err := v.Keys.Lookup(header.kid, header.alg)
+	keys, err := v.lookup(ctx, header.kid, header.alg)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +103,15 @@ func (v *Verifier) candidates(header joseHeader) ([]*Key, error) {
 		}
 	}
 	return keys[:min(len(keys), MaxKidless)], nil
+}
+
+func (v *Verifier) lookup(ctx context.Context, kid, alg string) ([]*Key, error) {
+	if source, ok := v.Keys.(interface {
+		LookupContext(ctx context.Context, kid, alg string) ([]*Key, error)
+	}); ok {
+		return source.LookupContext(ctx, kid, alg)
+	}
+	return v.Keys.Lookup(kid, alg)
 }
 
 // verifySignature returns the first of the keys that verifies.

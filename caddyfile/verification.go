@@ -1,0 +1,108 @@
+package caddyfile
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+)
+
+// verificationSubdirectives are those that say which tokens are believed. All
+// directives that verify tokens have them.
+var verificationSubdirectives = map[string]func(*caddyfile.Dispenser, *verification.Config) error{
+	"key":        parseKey,
+	"issuer":     list(func(c *verification.Config) *[]string { return &c.Issuer }, "issuer https://app.example.com"),
+	"audience":   list(func(c *verification.Config) *[]string { return &c.Audience }, "audience downloads"),
+	"header_typ": list(func(c *verification.Config) *[]string { return &c.HeaderTyp }, "header_typ dl+jwt"),
+	"require":    parseRequire,
+	"max_ttl":    parseMaxTTL,
+	"leeway":     parseLeeway,
+}
+
+// list reads a subdirective of one or more arguments.
+func list(field func(*verification.Config) *[]string, example string) func(*caddyfile.Dispenser, *verification.Config) error {
+	return func(d *caddyfile.Dispenser, c *verification.Config) error {
+		name := d.Val()
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return usage(d, name, example)
+		}
+		*field(c) = args
+		return noBlock(d, name)
+	}
+}
+
+// duration reads a subdirective whose argument is a length of time.
+func duration(d *caddyfile.Dispenser, example string) (caddy.Duration, error) {
+	name := d.Val()
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return 0, usage(d, name, example)
+	}
+	length, err := caddy.ParseDuration(args[0])
+	if err != nil || length < 0 {
+		return 0, d.Errf("%s: '%s' is not a duration; write it like this: %s", name, args[0], example)
+	}
+	return caddy.Duration(length), noBlock(d, name)
+}
+
+func parseMaxTTL(d *caddyfile.Dispenser, c *verification.Config) (err error) {
+	c.MaxTTL, err = duration(d, "max_ttl 10m")
+	if err == nil && time.Duration(c.MaxTTL) < time.Second {
+		return d.Err("max_ttl: must be at least 1s; leave it out for no limit")
+	}
+	return err
+}
+
+func parseLeeway(d *caddyfile.Dispenser, c *verification.Config) (err error) {
+	c.Leeway, err = duration(d, "leeway 5s")
+	return err
+}
+
+// parseKey reads
+//
+//	key <alg> <secret|PEM> {
+//		kid <id>
+//		issuer <iss>
+//	}
+func parseKey(d *caddyfile.Dispenser, c *verification.Config) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return usage(d, "key", "key HS256 {env.DOWNLOAD_SECRET}")
+	}
+	key := verification.Key{Alg: args[0], Key: args[1]}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var field *string
+		option := d.Val()
+		switch option {
+		case "kid":
+			field = &key.KeyID
+		case "issuer":
+			field = &key.Issuer
+		default:
+			return d.Errf("key: unrecognized option '%s'; it has kid and issuer", option)
+		}
+		if *field != "" {
+			return d.Errf("key: %s specified more than once", option)
+		}
+		if !d.AllArgs(field) || *field == "" {
+			return d.Errf("key: %s takes one argument", option)
+		}
+	}
+	c.Key = append(c.Key, key)
+	return nil
+}
+
+// parseRequire reads
+//
+//	require <claim> [<value>...]
+func parseRequire(d *caddyfile.Dispenser, c *verification.Config) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return usage(d, "require", "require typ download")
+	}
+	c.Require = append(c.Require, verification.Requirement{Claim: args[0], Values: args[1:]})
+	return noBlock(d, "require")
+}

@@ -1,0 +1,196 @@
+package token
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxJWKs is more than any issuer publishes. It bounds what a set can cost us in
+// memory, time and warnings.
+const maxJWKs = 1000
+
+var (
+	errNoSet      = errors.New(`it is not a JWK set, a JSON object with an array named keys (RFC 7517 5)`)
+	errManyInASet = errors.New("it has more than 1000 keys")
+)
+
+// A jwkPolicy decides which keys of a JWK set (RFC 7517 5) may verify what.
+type jwkPolicy struct {
+	issuer  string
+	algs    []string // for keys that name none
+	secrets bool     // whether kty oct is taken
+}
+
+// A complaint is about one key of a set, or with an empty kid about one that has no
+// ID. It holds no key material.
+type complaint struct{ message, kid string }
+
+// read makes a table of all usable keys. What is not usable is complained about and
+// has no influence on the others. The error is about the set as a whole; a set with
+// no usable key is none.
+//
+// Two different keys with the same ID and algorithm are both left out, since either
+// might be the one that its publisher meant to replace. The same key twice counts
+// once (RFC 9246 Appendix A publishes a public and a private half).
+func (p jwkPolicy) read(data []byte) (table *Table, complaints []complaint, err error) {
+	values, err := splitJWKs(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	var keys []Key
+	for _, value := range values {
+		made, complained := p.makeKeys(value)
+		keys = append(keys, made...)
+		complaints = append(complaints, complained...)
+	}
+	table, disputed := collect(keys)
+	return table, append(complaints, disputed...), nil
+}
+
+// splitJWKs returns the elements of keys, whatever they hold. Duplicate members and
+// invalid UTF-8 below are left to the key that has them.
+func splitJWKs(data []byte) ([]jsontext.Value, error) {
+	decoder := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if opening, err := decoder.ReadToken(); err != nil || opening.Kind() != jsontext.KindBeginObject {
+		return nil, errNoSet
+	}
+	var values []jsontext.Value
+	found := false
+	for decoder.PeekKind() == jsontext.KindString {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return nil, errNoSet
+		}
+		if name.String() != "keys" {
+			if decoder.SkipValue() != nil {
+				return nil, errNoSet
+			}
+			continue
+		}
+		if opening, err := decoder.ReadToken(); found || err != nil || opening.Kind() != jsontext.KindBeginArray {
+			return nil, errNoSet
+		}
+		found = true
+		for decoder.PeekKind() != jsontext.KindEndArray {
+			value, err := decoder.ReadValue()
+			if err != nil {
+				return nil, errNoSet
+			}
+			if len(values) == maxJWKs {
+				return nil, errManyInASet
+			}
+			values = append(values, value.Clone())
+		}
+		if _, err := decoder.ReadToken(); err != nil {
+			return nil, errNoSet
+		}
+	}
+	if _, err := decoder.ReadToken(); err != nil || !found { // the closing brace
+		return nil, errNoSet
+	}
+	if _, err := decoder.ReadToken(); err != io.EOF {
+		return nil, errNoSet
+	}
+	return values, nil
+}
+
+// makeKeys binds one JWK to each algorithm that it may be used with.
+func (p jwkPolicy) makeKeys(value jsontext.Value) (keys []Key, complaints []complaint) {
+	k, err := parseJWK(value)
+	if err != nil {
+		return nil, []complaint{{unused(err), ""}}
+	}
+	names, public, err := p.admit(k)
+	if err != nil {
+		return nil, []complaint{{unused(err), k.Kid}}
+	}
+	for _, name := range names {
+		key, warnings, err := bind(name, public, k)
+		if err != nil {
+			return nil, []complaint{{unused(err), k.Kid}} // the same for all of them
+		}
+		for _, warning := range warnings {
+			complaints = append(complaints, complaint{"JWK is weak: " + warning, k.Kid})
+		}
+		key.ID, key.Issuer = k.Kid, p.issuer
+		keys = append(keys, key)
+	}
+	if k.isPrivate() {
+		complaints = append(complaints, complaint{"JWK is a private key, with which whoever reads the set can sign tokens: make a new key and publish only its public part", k.Kid})
+	}
+	return keys, complaints
+}
+
+func (p jwkPolicy) admit(k *jwk) (names []string, public any, err error) {
+	if err := k.mayVerify(); err != nil {
+		return nil, nil, err
+	}
+	if k.Kty == "oct" && !p.secrets {
+		return nil, nil, errors.New("it is a secret, and what can be fetched is none: put it into a file, or publish a public key")
+	}
+	if public, err = k.public(); err != nil {
+		return nil, nil, err
+	}
+	names, err = k.algorithms(p.algs, public)
+	return names, public, err
+}
+
+// bind makes a secret as a configuration would, for the warnings.
+func bind(alg string, public any, k *jwk) (Key, []string, error) {
+	if _, isSecret := public.([]byte); isSecret && algorithmByName[alg].hash != 0 {
+		return ParseKey(alg, "base64:"+k.K)
+	}
+	key, err := NewKey(alg, public)
+	return key, nil, err
+}
+
+func unused(err error) string { return "JWK is not used: " + err.Error() }
+
+// collect puts the keys of one set into a table.
+func collect(keys []Key) (*Table, []complaint) {
+	first := make(map[keyName]*Key, len(keys))
+	disputed := make(map[keyName]bool)
+	for i := range keys {
+		name := keyName{keys[i].ID, keys[i].Alg}
+		if other := first[name]; other == nil {
+			first[name] = &keys[i]
+		} else if name.id != "" && other.Fingerprint() != keys[i].Fingerprint() {
+			disputed[name] = true
+		}
+	}
+	table := emptyTable()
+	var complaints []complaint
+	for i := range keys {
+		key := &keys[i]
+		if disputed[keyName{key.ID, key.Alg}] {
+			complaints = append(complaints, complaint{"JWK is not used: another key of the set has its kid and the algorithm " + key.Alg + ": each key needs a kid of its own", key.ID})
+			continue
+		}
+		if table.has(key) {
+			continue
+		}
+		if err := table.add(key); err != nil {
+			complaints = append(complaints, complaint{unused(err), key.ID})
+		}
+	}
+	return table, complaints
+}
+
+func emptyTable() *Table {
+	table, _ := NewTable() // fails for no keys of none
+	return table
+}
+
+// has tells whether this key is in the table already, under the same name and for
+// the same issuer.
+func (t *Table) has(key *Key) bool {
+	for _, other := range t.index[keyName{key.ID, key.Alg}] {
+		if other.Fingerprint() == key.Fingerprint() && other.Issuer == key.Issuer {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+package verification
+
+import "github.com/caddyserver/caddy/v2"
+
+// Config says which tokens are believed. Its members stand in the configuration
+// of the handlers that embed it, next to their own.
+type Config struct {
+	// The keys that may have signed a token. At least one is required.
+	Key []Key `json:"key,omitempty"`
+
+	// Accepted issuers (`iss`). If empty, any issuer is accepted whose
+	// signature one of the keys verifies.
+	Issuer []string `json:"issuer,omitempty"`
+
+	// Accepted audiences (`aud`); one in common is enough. If empty, a token
+	// that has an audience is refused, because it was meant for somebody else
+	// (RFC 7519 section 4.1.3).
+	Audience []string `json:"audience,omitempty"`
+
+	// Accepted values of the JOSE header `typ` (RFC 8725 section 3.11), compared
+	// without case and without the prefix `application/`. Use it when the same
+	// key signs other kinds of token too. Default: any.
+	HeaderTyp []string `json:"header_typ,omitempty"`
+
+	// Claims that must be present, or equal to one of the given values.
+	Require []Requirement `json:"require,omitempty"`
+
+	// The longest life of a token: `exp` less `iat`, or less the current time if
+	// it has no `iat`. Default: not limited. A short limit bounds what a leaked
+	// link is worth. Required for one-time tokens, unless `iat` is among the
+	// required claims.
+	MaxTTL caddy.Duration `json:"max_ttl,omitempty"`
+
+	// How far the clocks of issuer and server may differ when `exp`, `nbf` and
+	// `iat` are judged. Default: 0.
+	Leeway caddy.Duration `json:"leeway,omitempty"`
+}
+
+// Key is a key that may have signed a token.
+type Key struct {
+	// The signature algorithm (RFC 7518 section 3.1), and the only one this key
+	// is used with: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384,
+	// PS512, ES256, ES384, ES512 or EdDSA.
+	Alg string `json:"alg"`
+
+	// For HS*: the secret, as text, or as `base64:` and the encoded bytes; 32
+	// bytes or more. For the others: the public key or X.509 certificate in PEM.
+	//
+	// Placeholders that are known when the configuration is loaded are
+	// replaced, so the key need not stand in the configuration:
+	// `{env.DOWNLOAD_SECRET}`, `{file./etc/caddy/download.pem}`. Prefer that: the
+	// configuration can be read through the admin API, and the key is not shown.
+	Key string `json:"key"`
+
+	// The key's ID. A token that names a `kid` is verified with that key only, a
+	// token without one only with keys that have none.
+	KeyID string `json:"kid,omitempty"`
+
+	// Binds the key to an issuer: it verifies only tokens whose `iss` is this,
+	// and such tokens are verified with no other key. Default: not bound.
+	Issuer string `json:"issuer,omitempty"`
+}
+
+// Requirement is a claim that a token must have.
+type Requirement struct {
+	// The name of the claim, case-sensitive.
+	Claim string `json:"claim"`
+
+	// The values of which the claim must equal one; if the claim is an array, one
+	// of its elements. Default: any value but null.
+	Values []string `json:"values,omitempty"`
+}
