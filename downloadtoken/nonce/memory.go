@@ -34,6 +34,7 @@ type Memory struct {
 	number   uint64
 	open     map[uint64]held
 	found    Marks // as at the start; rule 3 never moves during a run
+	sealed   bool  // see Seal
 	marker
 }
 
@@ -99,6 +100,9 @@ func (m *Memory) Reserve(ctx context.Context, p Presentation, now time.Time) (Re
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for {
+		if m.sealed {
+			return Reservation{}, ErrUnavailable
+		}
 		slot := m.ledger.admit(s.signer, s.policy)
 		if err := m.judgeLocked(&s, m.ledger.owners[slot].floor); err != nil {
 			return Reservation{}, err
@@ -118,6 +122,9 @@ func (m *Memory) Look(_ context.Context, p Presentation, _ time.Time) error {
 	s := p.showing()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.sealed {
+		return ErrUnavailable
+	}
 	return m.judgeLocked(&s, m.ledger.ownerOf(s.signer).floorFor(s.policy))
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce/noncetest"
@@ -18,6 +19,9 @@ type disk struct {
 	mu     sync.Mutex
 	marks  []byte
 	broken bool
+
+	open     *nonce.Memory
+	snapshot []byte
 }
 
 var errBroken = errors.New("disk broken")
@@ -31,8 +35,18 @@ func (d *disk) Open(l noncetest.Life) nonce.Store {
 			panic(err)
 		}
 	}
-	return nonce.NewMemory(nonce.MemoryOptions{Capacity: l.Capacity, Start: l.Start, Marks: marks, Persist: d.persist})
+	d.open = nonce.NewMemory(nonce.MemoryOptions{Capacity: l.Capacity, Start: l.Start, Marks: marks, Persist: d.persist})
+	if d.snapshot != nil {
+		if err := d.open.Restore(d.snapshot, l.Start); err != nil {
+			panic(err)
+		}
+		d.snapshot = nil
+	}
+	return d.open
 }
+
+// Stop implements [noncetest.Stopper].
+func (d *disk) Stop(now time.Time) { d.snapshot = d.open.Seal(now) }
 
 func (d *disk) persist(m nonce.Marks) error {
 	d.mu.Lock()
@@ -50,7 +64,7 @@ func (d *disk) persist(m nonce.Marks) error {
 func (d *disk) Lose() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.marks = nil
+	d.marks, d.snapshot = nil, nil
 }
 
 func (d *disk) Break(broken bool) {

@@ -34,13 +34,14 @@ type Rules struct {
 	// live longer than MaxTTL and Leeway either, or an iat in the future would stretch it.
 	MaxTTL time.Duration
 
-	// Leeway is what the signer's clock may differ from ours, for exp, nbf and iat.
+	// Leeway is what the signer's clock may differ from ours, for exp and nbf.
 	// Default: none. Whoever remembers used tokens must do so until exp and Leeway.
 	Leeway time.Duration
 
-	// OneTime refuses an iat in the future ([ErrNotYetValid]), for stores that compare
-	// it with what they have seen. Default: iat is not compared with now, because
-	// clocks differ by parts of a second.
+	// OneTime refuses an iat in the future ([ErrNotYetValid]), without any Leeway: a
+	// store that has lost its memory tells new tokens from used ones by comparing iat
+	// with its start. Default: iat is not compared with now, because clocks differ by
+	// parts of a second.
 	OneTime bool
 }
 
@@ -60,7 +61,7 @@ func (r *Rules) check(c *Claims, typ string, foreignIssuer bool, now time.Time) 
 	switch {
 	case errors.Is(validity, jwt.ErrTokenExpired):
 		return ErrExpired
-	case errors.Is(validity, jwt.ErrTokenNotValidYet), errors.Is(validity, jwt.ErrTokenUsedBeforeIssued):
+	case errors.Is(validity, jwt.ErrTokenNotValidYet), r.OneTime && c.IssuedAt.After(now):
 		return ErrNotYetValid
 	case foreignIssuer, len(r.Issuers) > 0 && (c.Issuer == "" || !slices.Contains(r.Issuers, c.Issuer)):
 		return ErrIssuer
@@ -81,13 +82,10 @@ func (r *Rules) check(c *Claims, typ string, foreignIssuer bool, now time.Time) 
 
 // validate lets golang-jwt compare the times and the audience.
 func (r *Rules) validate(c *Claims, now time.Time) error {
-	options := append(make([]jwt.ParserOption, 0, 5),
+	options := append(make([]jwt.ParserOption, 0, 4),
 		jwt.WithTimeFunc(func() time.Time { return now }),
 		jwt.WithLeeway(r.Leeway),
 		jwt.WithExpirationRequired())
-	if r.OneTime {
-		options = append(options, jwt.WithIssuedAt())
-	}
 	if len(r.Audiences) > 0 {
 		options = append(options, jwt.WithAudience(r.Audiences...))
 	}

@@ -31,8 +31,8 @@ type Config struct {
 	// required claims.
 	MaxTTL caddy.Duration `json:"max_ttl,omitempty"`
 
-	// How far the clocks of issuer and server may differ when `exp`, `nbf` and
-	// `iat` are judged. Default: 0.
+	// How far the clocks of issuer and server may differ when `exp` and `nbf` are
+	// judged. The `iat` of a one-time token must never lie in the future. Default: 0.
 	Leeway caddy.Duration `json:"leeway,omitempty"`
 }
 

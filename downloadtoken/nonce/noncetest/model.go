@@ -80,12 +80,7 @@ func newModel() *model {
 
 // begin is a new life. Everything reserved is stranded.
 func (m *model) begin(start time.Time, capacity int) {
-	for _, b := range m.bookings {
-		if b.life == m.life && !b.settled {
-			m.stranded[b.key]++
-		}
-	}
-	m.life++
+	m.strand()
 	m.begun, m.latest = start, start
 	m.held, m.changed, m.crowded, m.room = nil, map[int]bool{}, false, capacity
 	m.policies = map[int]string{}
@@ -94,6 +89,27 @@ func (m *model) begin(start time.Time, capacity int) {
 	}
 	m.before.since = m.since
 	m.before.iat, m.before.exp = maps.Clone(m.iat), maps.Clone(m.exp)
+}
+
+// resume is a new life that knows all of the one before.
+func (m *model) resume(start time.Time, capacity int) {
+	m.strand()
+	m.latest, m.room = later(m.latest, start), capacity
+	m.measure()
+	if !m.kept {
+		m.since = start
+	}
+}
+
+// strand ends a life: what is reserved can be neither committed nor released
+// any more.
+func (m *model) strand() {
+	for _, b := range m.bookings {
+		if b.life == m.life && !b.settled {
+			m.stranded[b.key]++
+		}
+	}
+	m.life++
 }
 
 func (m *model) lose() {
@@ -125,6 +141,11 @@ func (m *model) reserved(b *booking, t token, leeway time.Duration) {
 	m.bookings = append(m.bookings, b)
 	m.wrote(t)
 	m.held = append(m.held, holding{t.signer, b.key, t.expires, t.expires.Add(leeway)})
+	m.measure()
+}
+
+// measure notes whether the store was ever short of room.
+func (m *model) measure() {
 	distinct := map[nonce.Key]bool{}
 	for _, h := range m.held {
 		distinct[h.key] = true

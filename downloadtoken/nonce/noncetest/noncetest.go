@@ -24,6 +24,14 @@ type Disk interface {
 	Break(broken bool)
 }
 
+// Stopper is a Disk whose stores can be stopped cleanly, so that the next Open
+// knows all that they knew.
+type Stopper interface {
+	// Stop ends the store that was opened last. Reservations that are open then
+	// count as spent; it honours nothing any more.
+	Stop(now time.Time)
+}
+
 // Life is one run of a process.
 type Life struct {
 	Capacity int       // how many entries fit, where the store is bounded

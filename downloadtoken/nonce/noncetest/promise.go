@@ -88,9 +88,11 @@ func (w *world) step() {
 		w.disk.Lose()
 		w.lose()
 		w.open()
-	case n < 97:
+	case n < 96:
 		w.setClock(w.clock.Add(w.seconds("jump while down", -60, 60)))
 		w.open()
+	case n < 98:
+		w.restart()
 	default:
 		w.setClock(w.clock.Add(w.seconds("down", 0, 8)))
 		w.open()
@@ -124,6 +126,25 @@ func (w *world) open() {
 	}
 	capacity := rapid.IntRange(1, 8).Draw(w.T, "capacity")
 	w.begin(w.clock, capacity)
+	w.store = w.disk.Open(Life{Capacity: capacity, Start: w.clock})
+}
+
+// restart stops the store cleanly and opens it again, whatever the clock says.
+func (w *world) restart() {
+	d, ok := w.disk.(Stopper)
+	if !ok || w.broken {
+		return
+	}
+	old := w.store
+	w.latest = later(w.latest, w.clock)
+	d.Stop(w.clock)
+	p := nonce.Presentation{Key: nonce.Key{1}, Signer: signer(0), Expires: w.clock.Add(time.Hour), Issued: w.clock}
+	if _, err := old.Reserve(context.Background(), p, w.clock); !errors.Is(err, nonce.ErrUnavailable) {
+		w.Fatalf("a stopped store answered %v", err)
+	}
+	w.setClock(w.clock.Add(w.seconds("jump between stop and start", -60, 60)))
+	capacity := rapid.IntRange(1, 8).Draw(w.T, "capacity")
+	w.resume(w.clock, capacity)
 	w.store = w.disk.Open(Life{Capacity: capacity, Start: w.clock})
 }
 
