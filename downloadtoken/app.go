@@ -1,10 +1,15 @@
 package downloadtoken
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
@@ -16,11 +21,11 @@ func init() {
 // DefaultStore is the name of the store that is used if none is named.
 const DefaultStore = "default"
 
-// App holds the stores that remember which one-time tokens were used. It need
-// not be configured: the store `default` is a memory store unless said
+// App holds the stores that remember which one-time tokens were used and which
+// tokens were revoked. It need not be configured: the store `default` is a memory store unless said
 // otherwise.
 type App struct {
-	// The stores by name. Handlers that name the same store share what it
+	// The stores by name, in lower case. Handlers that name the same store share what it
 	// remembers, across sites and across config reloads. Default: one store named
 	// `default`, of type `memory`.
 	StoresRaw map[string]json.RawMessage `json:"stores,omitempty" caddy:"namespace=download_token.stores inline_key=type"`
@@ -30,9 +35,9 @@ type App struct {
 	policies map[policyKey]policyUse
 }
 
-// StoreModule is a module in the namespace download_token.stores. Provision
-// must not touch anything outside the process, because it also runs for `caddy
-// validate`.
+// StoreModule is a module in the namespace download_token.stores. Provision and
+// Open must not touch anything outside the process, because they also run for
+// `caddy validate`.
 type StoreModule interface {
 	caddy.Module
 
@@ -40,19 +45,35 @@ type StoreModule interface {
 	// is called at most once, after Provision; Cleanup lets go of it again.
 	Open(name string) (Store, error)
 
-	// Start is called when the configuration takes over, and applies its
-	// settings to the store.
+	// Start is called when the configuration takes over. It makes the store
+	// ready, if it is new, and applies its settings.
 	Start() error
+
+	// Stopping is called when the process is about to exit, before requests in
+	// flight are waited for. From then on the store honours nothing.
+	Stopping() error
 }
 
-// Store is a [nonce.Store] that several configurations share.
+// Store is what several configurations share and several requests use.
 type Store interface {
+	// Hold waits until the store is ready, and keeps it from being closed while
+	// a request is in flight that may outlive its configuration. A store that is
+	// closed already answers [nonce.ErrUnavailable].
+	Hold(ctx context.Context) (HeldStore, error)
+}
+
+// HeldStore is a store as long as it is held.
+type HeldStore interface {
 	nonce.Store
 
-	// Hold keeps the store from being closed while a request is in flight that
-	// may outlive its configuration. The request calls letGo when it is done. A
-	// store that is closed already answers [nonce.ErrUnavailable].
-	Hold() (letGo func(), err error)
+	// Revoked reports whether the token was taken back.
+	Revoked(t nonce.Revocable, now time.Time) bool
+
+	// Revoke takes tokens back, durably when it returns.
+	Revoke(ctx context.Context, r nonce.Revocation, now time.Time) error
+
+	// LetGo ends the hold, once.
+	LetGo()
 }
 
 // policyKey is what must be used in one way only: the tokens of one signing key
@@ -66,6 +87,10 @@ type policyKey struct {
 type policyUse struct {
 	policy string
 	uses   int
+
+	// maxTTL matters for tokens without iat: after storage was lost, it tells
+	// those that were issued before. 0 if iat is required.
+	maxTTL time.Duration
 }
 
 // CaddyModule returns the Caddy module information.
@@ -101,9 +126,40 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if !ok {
 			return fmt.Errorf("store %s: module %T cannot be used as a store", name, mod)
 		}
+		if !validName(name) {
+			return fmt.Errorf("store %s: a name has lower-case letters, digits, - and _", name)
+		}
 		a.modules[name] = m
 	}
-	return nil
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	return events.(*caddyevents.App).On("stopping", stopping{a})
+}
+
+// validName reports whether name can be part of a key in any storage.
+func validName(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+// stopping is told when a configuration is about to stop.
+type stopping struct{ app *App }
+
+// Handle implements caddyevents.Handler. At the end of the process, downloads in
+// flight may hold the stores for longer than the service manager waits, so they
+// are told before.
+func (s stopping) Handle(context.Context, caddy.Event) error {
+	if !caddy.Exiting() {
+		return nil
+	}
+	var errs []error
+	for name := range s.app.open {
+		if err := s.app.modules[name].Stopping(); err != nil {
+			errs = append(errs, fmt.Errorf("store %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Start applies the configuration to the stores that are in use.
@@ -136,14 +192,28 @@ func (a *App) store(name string) (Store, error) {
 	return s, nil
 }
 
+// Revoke takes tokens back in the named store, durably when it returns.
+func (a *App) Revoke(ctx context.Context, store string, r nonce.Revocation) error {
+	s, ok := a.open[store]
+	if !ok {
+		return fmt.Errorf("no download_token directive uses a store named %s", store)
+	}
+	held, err := s.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.LetGo()
+	return held.Revoke(ctx, r, time.Now())
+}
+
 // agree checks that all handlers use the tokens of a signing key in a store in
 // the same way: a nonce that one of them spends per token and another per path
 // could be used once with each.
-func (a *App) agree(store string, signer nonce.Signer, policy string, uses int) error {
-	key, use := policyKey{store, signer}, policyUse{policy, uses}
+func (a *App) agree(store string, signer nonce.Signer, use policyUse) error {
+	key := policyKey{store, signer}
 	if known, ok := a.policies[key]; ok && known != use {
-		return fmt.Errorf("one_time: another download_token directive uses the same key with store %s, "+
-			"but with other nonce claims, uses or per; make them equal, or give one of them a store of its own", store)
+		return fmt.Errorf("one_time: another download_token directive uses the same key with store %s, but with other nonce claims, "+
+			"uses, per, or (where iat is not required) max_ttl; make them equal, or give one of them a store of its own", store)
 	}
 	a.policies[key] = use
 	return nil

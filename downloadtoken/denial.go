@@ -16,6 +16,7 @@ var (
 	errMethod   = errors.New("method is not GET or HEAD")
 	errScope    = errors.New("no scope of the token opens this path")
 	errClientIP = errors.New("token is bound to another client address")
+	errRevoked  = errors.New("token was revoked")
 )
 
 // denial is one way to be refused: one row of the table in which reason,
@@ -49,6 +50,7 @@ var denials = []*denial{
 	{scope.ErrPath, "bad_path", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
+	{errRevoked, "revoked", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{nonce.ErrReplayed, "replayed", http.StatusUnauthorized, toldUsed, "invalid_token"},
 	{nonce.ErrUnproven, "unproven", http.StatusUnauthorized, toldUsed, "invalid_token"},
 	{nonce.ErrInUse, "in_use", http.StatusConflict, toldInUse, ""},

@@ -77,8 +77,9 @@ type Handler struct {
 	// If set, a token can be used once.
 	OneTime *OneTime `json:"one_time,omitempty"`
 
-	// The store that remembers which one-time tokens were used. Directives that
-	// name the same store share it. Default: `default`.
+	// The store that remembers which one-time tokens were used and which tokens
+	// were revoked. Directives that name the same store share it. Default:
+	// `default`.
 	Store string `json:"store,omitempty"`
 
 	// If set, the file is offered for saving: Content-Disposition: attachment.
@@ -100,6 +101,7 @@ type Handler struct {
 	queryNames []string
 	verifier   *token.Verifier
 	scopes     []scopeRule
+	store      Store
 	oneTime    *oneTime
 	statuses   map[*denial]int
 	now        func() time.Time
@@ -127,32 +129,48 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	v := &visit{r: r, w: w, source: source, fingerprint: token.FingerprintOf(text)}
 	v.rememberOriginal()
 	h.strip(r)
+	if err == nil {
+		err = h.judge(v, text)
+	}
 	if err != nil {
 		return h.deny(v, err)
 	}
 
-	v.now = h.now()
-	v.token, err = h.verifier.Verify(text, v.now)
+	store, err := h.store.Hold(r.Context())
 	if err != nil {
 		return h.deny(v, err)
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return h.deny(v, errMethod)
-	}
-	if v.path, err = scope.Path(r.URL); err != nil {
-		return h.deny(v, err)
-	}
-	if v.opening = h.opening(v, h.PathPrefix+v.path); v.opening == closed {
-		return h.deny(v, errScope)
-	}
-	if !h.admitsClient(v) {
-		return h.deny(v, errClientIP)
+	defer store.LetGo()
+	if store.Revoked(h.revocable(v), v.now) {
+		return h.deny(v, errRevoked)
 	}
 	if h.oneTime == nil {
 		h.publish(v)
 		return h.deliver(v, next)
 	}
-	return h.once(v, next)
+	return h.once(v, store, next)
+}
+
+// judge makes the checks that leave no trace.
+func (h *Handler) judge(v *visit, text string) error {
+	var err error
+	v.now = h.now()
+	if v.token, err = h.verifier.VerifyContext(v.r.Context(), text, v.now); err != nil {
+		return err
+	}
+	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		return errMethod
+	}
+	if v.path, err = scope.Path(v.r.URL); err != nil {
+		return err
+	}
+	if v.opening = h.opening(v, h.PathPrefix+v.path); v.opening == closed {
+		return errScope
+	}
+	if !h.admitsClient(v) {
+		return errClientIP
+	}
+	return nil
 }
 
 // visit is one request on its way through the handler: what has been learned

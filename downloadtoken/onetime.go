@@ -20,7 +20,6 @@ type oneTime struct {
 	perPath   bool
 	leeway    time.Duration
 	maxTTL    time.Duration
-	store     Store
 }
 
 // policy names the way in which nonces become keys of the store. Whoever
@@ -59,31 +58,26 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 
 // once serves a request with a one-time token: reserve, serve, and commit when
 // the first byte is about to go out, or release.
-func (h *Handler) once(v *visit, next caddyhttp.Handler) error {
+func (h *Handler) once(v *visit, store nonce.Store, next caddyhttp.Handler) error {
 	presentation, err := h.oneTime.present(v, h.PathPrefix+v.path)
 	if err != nil {
 		return h.deny(v, err)
 	}
-	letGo, err := h.oneTime.store.Hold()
-	if err != nil {
-		return h.deny(v, err)
-	}
-	defer letGo()
 
 	ctx := v.r.Context()
 	if v.r.Method == http.MethodHead {
-		if err := h.oneTime.store.Look(ctx, presentation, v.now); err != nil {
+		if err := store.Look(ctx, presentation, v.now); err != nil {
 			return h.deny(v, err)
 		}
 		h.publish(v)
 		return h.deliver(v, next)
 	}
 
-	reserved, err := h.oneTime.store.Reserve(ctx, presentation, v.now)
+	reserved, err := store.Reserve(ctx, presentation, v.now)
 	if err != nil {
 		return h.deny(v, err)
 	}
-	s := &spending{store: h.oneTime.store, reserved: reserved, spent: func() { h.logSpent(v) }}
+	s := &spending{store: store, reserved: reserved, spent: func() { h.logSpent(v) }}
 	defer s.release() // in a defer: a panic must not leave the nonce reserved
 	if h.oneTime.onRequest {
 		if err := s.commit(ctx); err != nil {

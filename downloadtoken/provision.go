@@ -40,7 +40,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionScopes(); err != nil {
 		return err
 	}
-	if err := h.provisionOneTime(ctx, keys); err != nil {
+	if err := h.provisionStore(ctx, keys); err != nil {
 		return err
 	}
 	h.statuses = statusesOf(h.Status)
@@ -104,19 +104,9 @@ func (h *Handler) provisionScopes() error {
 	return nil
 }
 
-// provisionOneTime opens the store and makes sure that nobody else uses the
-// same tokens in another way.
-func (h *Handler) provisionOneTime(ctx caddy.Context, keys *token.Table) error {
-	if h.OneTime == nil {
-		if h.Store != "" {
-			return errors.New("store: only one-time tokens are stored; add one_time, or leave store out")
-		}
-		return nil
-	}
-	o, err := h.OneTime.prepare(&h.Config)
-	if err != nil {
-		return err
-	}
+// provisionStore opens the store and makes sure that nobody else uses the same
+// one-time tokens in another way.
+func (h *Handler) provisionStore(ctx caddy.Context, keys *token.Table) error {
 	appModule, err := ctx.App("download_token")
 	if err != nil {
 		return err
@@ -126,11 +116,22 @@ func (h *Handler) provisionOneTime(ctx caddy.Context, keys *token.Table) error {
 	if name == "" {
 		name = DefaultStore
 	}
-	if o.store, err = app.store(name); err != nil {
+	if h.store, err = app.store(name); err != nil {
 		return err
 	}
+	if h.OneTime == nil {
+		return nil
+	}
+	o, err := h.OneTime.prepare(&h.Config)
+	if err != nil {
+		return err
+	}
+	use := policyUse{policy: o.policy(), uses: o.uses, maxTTL: o.maxTTL}
+	if h.Requires("iat") {
+		use.maxTTL = 0
+	}
 	for _, key := range keys.Keys() {
-		if err := app.agree(name, nonce.Signer(key.Fingerprint()), o.policy(), o.uses); err != nil {
+		if err := app.agree(name, nonce.Signer(key.Fingerprint()), use); err != nil {
 			return err
 		}
 	}

@@ -3,13 +3,13 @@ package downloadtoken
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/go-json-experiment/json"
 	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 )
 
 // deny refuses the request for the reason that err stands for. It answers, or
@@ -47,10 +47,10 @@ func (h *Handler) deny(v *visit, err error) error {
 	}
 
 	failure := caddyhttp.Error(status, errors.New("download_token: "+d.told.word))
-	if hasErrorRoute(v.r, failure) {
+	if problem.HasErrorRoute(v.r, failure) {
 		return failure
 	}
-	return writeProblem(v.w, status, d.told)
+	return problem.Write(v.w, status, d.told.word, d.told.sentence)
 }
 
 // challenge builds WWW-Authenticate. A 401 must have one (RFC 9110 section
@@ -82,36 +82,4 @@ func (h *Handler) challenge(d *denial, status int) string {
 // quoted writes s as a quoted-string (RFC 9110 section 5.6.4).
 func quoted(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
-}
-
-// problem is the body of a refusal (RFC 9457), with the extension member
-// reason.
-type problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
-	Reason string `json:"reason"`
-}
-
-// writeProblem answers with problem details.
-func writeProblem(w http.ResponseWriter, status int, t told) error {
-	body, err := json.Marshal(problem{
-		Type:   "about:blank",
-		Title:  http.StatusText(status),
-		Status: status,
-		Detail: t.sentence,
-		Reason: t.word,
-	})
-	if err != nil {
-		return caddyhttp.Error(status, err)
-	}
-	body = append(body, '\n')
-	header := w.Header()
-	header.Set("Content-Type", "application/problem+json")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone: nobody left to tell
-	return nil
 }

@@ -370,14 +370,17 @@ func standIns(t *testing.T, config string) string {
 		}
 		t.Setenv(match[1], value)
 	}
-	keyFile := regexp.MustCompile(`(key )(\w+)( \{file\.)[^}]+\}`)
+	for _, match := range regexp.MustCompile(`\{\$(\w+)\}`).FindAllStringSubmatch(config, -1) {
+		t.Setenv(match[1], "some-text")
+	}
+	keyFile := regexp.MustCompile(`key (\w+) \{file\.([^{}]+|\{\$\w+\})\}`)
 	return keyFile.ReplaceAllStringFunc(config, func(found string) string {
-		match := keyFile.FindStringSubmatch(found)
+		alg := keyFile.FindStringSubmatch(found)[1]
 		file := filepath.Join(t.TempDir(), "key.pem")
-		if err := os.WriteFile(file, keyMaterial(t, match[2]), 0o600); err != nil {
+		if err := os.WriteFile(file, keyMaterial(t, alg), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return match[1] + match[2] + match[3] + filepath.ToSlash(file) + "}"
+		return "key " + alg + " {file." + filepath.ToSlash(file) + "}"
 	})
 }
 

@@ -40,7 +40,15 @@ type buildError struct {
 func (e *buildError) Error() string { return e.error.Error() + "\n" + string(e.output) }
 
 func TestMain(m *testing.M) {
+	home, err := os.MkdirTemp("", "download-token-home-")
+	if err != nil {
+		panic(err)
+	}
+	// Caddy keeps its instance ID there.
+	_ = os.Setenv("XDG_DATA_HOME", home)
+	_ = os.Setenv("XDG_CONFIG_HOME", home)
 	code := m.Run()
+	_ = os.RemoveAll(home)
 	if dir := builtIn.Load(); dir != nil {
 		_ = os.RemoveAll(*dir)
 	}

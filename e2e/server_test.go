@@ -157,6 +157,7 @@ func (s *server) post(config []byte) error {
 			continue
 		}
 		defer resp.Body.Close()
+		client.CloseIdleConnections() // the old server closes them, in its own time
 		answer, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s: %s", resp.Status, answer)

@@ -34,6 +34,10 @@ type Marks struct {
 // no larger. Zero: none was honoured.
 type mark struct{ issued, expires stamp }
 
+// NewMarks returns the marks of a store that begins to remember at start and has
+// honoured nothing.
+func NewMarks(start time.Time) Marks { return Marks{since: stampOf(start)} }
+
 // IsZero reports whether these are no marks at all, not even the knowledge
 // that nothing was honoured.
 func (k Marks) IsZero() bool { return k.since == 0 }

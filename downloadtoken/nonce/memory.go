@@ -23,7 +23,7 @@ const (
 // then on refuses every token of that signer that expires no later. After a
 // restart it vouches only for tokens beyond its marks.
 //
-// An entry takes about 150 bytes. Memory grows with the entries, in small
+// An entry takes about 170 bytes. Memory grows with the entries, in small
 // steps, and is reused but not given back.
 type Memory struct {
 	serial uint64 // tells the reservations of two stores apart

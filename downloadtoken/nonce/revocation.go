@@ -170,6 +170,14 @@ func (s *Revocations) Add(r Revocation, now time.Time, persist func([]byte) erro
 	return nil
 }
 
+// Encode returns the whole set in the form that [Revocations.Load] reads.
+func (s *Revocations) Encode() ([]byte, error) {
+	if set := s.current.Load(); set != nil {
+		return encodeRevocations(set.all)
+	}
+	return encodeRevocations(nil)
+}
+
 // Load replaces the set by one that was persisted. Damaged data is an error,
 // and must not be taken for an empty set.
 func (s *Revocations) Load(encoded []byte) error {

@@ -1,133 +1,156 @@
-// Package stores has the modules of the namespace download_token.stores: what
-// remembers which one-time tokens were used. They are thin; what they promise
-// and how is in package nonce.
 package stores
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
 
-func init() {
-	caddy.RegisterModule(Memory{})
+// memory is a memory store and what it keeps in storage.
+type memory struct {
+	*nonce.Memory
+	revocations nonce.Revocations
+	session     session
+
+	mu   sync.Mutex // held while kept is written to or replaced
+	kept kept
+	// volatile is set if storage could not be written at the start. Nothing is
+	// kept then, but for revocations, whose caller is told.
+	volatile bool
+	marks    []byte // as last written
 }
 
-// DefaultCapacity is the number of tokens that a memory store remembers.
-const DefaultCapacity = 1_000_000
-
-// Memory remembers used tokens in the memory of this process. It keeps them
-// across config reloads. It does not share them with other servers, and after a
-// restart it refuses, as unproven, what was issued before.
-//
-// When it is full it forgets first what has expired, then what expires soonest;
-// the tokens of that signing key that expire no later are refused as unproven
-// from then on, so that being full never makes a token usable twice.
-type Memory struct {
-	// The number of tokens to remember. About 100 bytes of memory are used for
-	// each token that has been used and has not expired. Default: 1000000.
-	Capacity int `json:"capacity,omitempty"`
-
-	held *shared
-}
-
-// CaddyModule returns the Caddy module information.
-func (Memory) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{
-		ID:  "download_token.stores.memory",
-		New: func() caddy.Module { return new(Memory) },
-	}
-}
-
-// Provision sets the default.
-func (m *Memory) Provision(caddy.Context) error {
-	if m.Capacity == 0 {
-		m.Capacity = DefaultCapacity
-	}
-	return nil
-}
-
-// Validate checks the capacity.
-func (m *Memory) Validate() error {
-	if m.Capacity < 1 {
-		return fmt.Errorf("capacity must be at least 1, not %d", m.Capacity)
-	}
-	return nil
-}
-
-// Open implements [downloadtoken.StoreModule].
-func (m *Memory) Open(name string) (downloadtoken.Store, error) {
-	s, err := acquire("memory/"+name, func() nonce.Store {
-		return nonce.NewMemory(nonce.MemoryOptions{Capacity: m.Capacity, Start: time.Now()})
-	})
+// startMemory begins with what an earlier run left in storage, which is used up
+// before the first token is honoured.
+func startMemory(k kept, capacity int, now time.Time, logger *zap.Logger) (*memory, error) {
+	f, err := k.find()
 	if err != nil {
 		return nil, err
 	}
-	m.held = s
-	return s, nil
+	m := &memory{kept: k, session: newSession()}
+	if err := m.loadRevocations(); err != nil {
+		return nil, err
+	}
+	marks := f.marks
+	if marks.IsZero() {
+		marks = nonce.NewMarks(now)
+	}
+	if err := m.begin(marks); err != nil {
+		if f.stale {
+			// A later start would believe what is there, and honour again what
+			// this run does.
+			return nil, fmt.Errorf("storage has the marks of an earlier run and cannot be written: %w", err)
+		}
+		m.volatile = true
+		logger.Warn("storage cannot be written, so used tokens are not remembered across restarts: "+
+			"after each, tokens issued before are refused", zap.Error(err))
+	}
+	options := nonce.MemoryOptions{Capacity: capacity, Marks: marks}
+	if !m.volatile {
+		options.Persist = m.persist
+	}
+	m.Memory = nonce.NewMemory(options)
+	if f.snapshot != nil {
+		err = m.Restore(f.snapshot, now)
+	}
+	if err != nil || f.stale && f.snapshot == nil {
+		logger.Warn("the last run did not end cleanly: of each signing key, tokens issued before its last used one are refused")
+	}
+	return m, nil
 }
 
-// Start implements [downloadtoken.StoreModule]. Only now may the capacity
-// change: a configuration that fails to load must not touch the store.
-func (m *Memory) Start() error {
-	m.held.Store.(*nonce.Memory).SetCapacity(m.Capacity, time.Now())
+// begin makes the marks those of this session, which makes every snapshot
+// worthless, and then removes it.
+func (m *memory) begin(marks nonce.Marks) error {
+	if err := m.persist(marks); err != nil {
+		return err
+	}
+	return m.kept.remove(keptSnapshot)
+}
+
+// persist writes marks; it is what [nonce.MemoryOptions] asks for.
+func (m *memory) persist(marks nonce.Marks) error {
+	encoded, err := marks.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	signed := m.session.sign(encoded)
+	if err := m.kept.store(keptMarks, signed); err != nil {
+		return err
+	}
+	m.marks = signed
 	return nil
 }
 
-// Cleanup lets go of the store; the last one to do so closes it.
-func (m *Memory) Cleanup() error {
-	if m.held == nil {
+// move changes to the storage of a new configuration.
+func (m *memory) move(k kept) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.volatile {
+		if err := k.store(keptMarks, m.marks); err != nil {
+			return err
+		}
+		if err := k.remove(keptSnapshot); err != nil {
+			return err
+		}
+	}
+	if encoded, err := m.revocations.Encode(); err != nil {
+		return err
+	} else if m.revocations.Len() > 0 {
+		if err := k.store(keptRevocations, encoded); err != nil {
+			return err
+		}
+	}
+	m.kept = k
+	return nil
+}
+
+// stop seals the store and writes the snapshot. It may be called again, when
+// what was in flight the first time is settled.
+func (m *memory) stop() error {
+	snapshot := m.Seal(time.Now())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.volatile {
 		return nil
 	}
-	held := m.held
-	m.held = nil
-	return held.letGo()
+	return m.kept.store(keptSnapshot, m.session.sign(snapshot))
 }
 
-// UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
-//
-//	memory {
-//		capacity <n>
-//	}
-func (m *Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the type
-	if d.NextArg() {
-		return d.Errf("store memory: unexpected argument '%s'; settings go into a block", d.Val())
+func (m *memory) loadRevocations() error {
+	encoded, err := m.kept.load(keptRevocations)
+	if err != nil || encoded == nil {
+		return err
 	}
-	seen := false
-	for d.NextBlock(d.Nesting()) {
-		if d.Val() != "capacity" {
-			return d.Errf("store memory: unrecognized subdirective '%s'; it has only capacity", d.Val())
-		}
-		if seen {
-			return d.Err("store memory: capacity specified more than once")
-		}
-		seen = true
-		var text string
-		if !d.AllArgs(&text) {
-			return d.Err("store memory: capacity takes one argument, the number of tokens to remember")
-		}
-		n, err := strconv.Atoi(strings.ReplaceAll(text, "_", ""))
-		if err != nil || n < 1 {
-			return d.Errf("store memory: capacity must be a whole number of at least 1, not '%s'", text)
-		}
-		m.Capacity = n
+	if err := m.revocations.Load(encoded); err != nil {
+		// Taking them for none would give back what was taken.
+		return fmt.Errorf("%s: %w; put it back from a backup, or remove it if no token that was revoked can still be valid",
+			m.kept.key(keptRevocations), err)
 	}
 	return nil
 }
 
-// Interface guards
-var (
-	_ caddy.Provisioner         = (*Memory)(nil)
-	_ caddy.Validator           = (*Memory)(nil)
-	_ caddy.CleanerUpper        = (*Memory)(nil)
-	_ caddyfile.Unmarshaler     = (*Memory)(nil)
-	_ downloadtoken.StoreModule = (*Memory)(nil)
-)
+// Revoked implements [downloadtoken.HeldStore].
+func (m *memory) Revoked(t nonce.Revocable, now time.Time) bool { return m.revocations.Revoked(t, now) }
+
+// Revoke implements [downloadtoken.HeldStore]. It is in force, durably, when it
+// returns.
+func (m *memory) Revoke(_ context.Context, r nonce.Revocation, now time.Time) error {
+	err := m.revocations.Add(r, now, func(encoded []byte) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.kept.store(keptRevocations, encoded)
+	})
+	if err != nil && !errors.Is(err, nonce.ErrRevocation) {
+		return fmt.Errorf("%w: %w", nonce.ErrUnavailable, err)
+	}
+	return err
+}

@@ -1,6 +1,10 @@
 package stores
 
 import (
+	"context"
+	"sync"
+	"time"
+
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
@@ -13,17 +17,26 @@ import (
 var pool = caddy.NewUsagePool()
 
 // shared is a store in the pool. It counts as used by every configuration that
-// acquired it and by every request that holds it.
+// acquired it and by every request that holds it. Until it is started it
+// answers nothing: requests wait.
 type shared struct {
-	nonce.Store
-	key string
+	key     string
+	started chan struct{}
+	once    sync.Once
+
+	// memory is set before started is closed.
+	memory *memory
 }
+
+// startTimeout is how long a request waits for its store to be ready, which may
+// begin to read its storage just when the first request arrives.
+const startTimeout = 10 * time.Second
 
 // acquire returns the store with that key, opening it if need be. The caller
 // must call letGo, once.
-func acquire(key string, open func() nonce.Store) (*shared, error) {
+func acquire(key string) (*shared, error) {
 	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return &shared{Store: open(), key: key}, nil
+		return &shared{key: key, started: make(chan struct{})}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -40,7 +53,7 @@ func (s *shared) letGo() error {
 // Hold implements [downloadtoken.Store]. A store that has left the pool stays
 // out: its successor may be open by now, and two stores of one name would each
 // honour a token.
-func (s *shared) Hold() (func(), error) {
+func (s *shared) Hold(ctx context.Context) (downloadtoken.HeldStore, error) {
 	value, _, err := pool.LoadOrNew(s.key, func() (caddy.Destructor, error) {
 		return nil, nonce.ErrUnavailable
 	})
@@ -51,13 +64,39 @@ func (s *shared) Hold() (func(), error) {
 		_ = value.(*shared).letGo()
 		return nil, nonce.ErrUnavailable
 	}
-	return func() { _ = s.letGo() }, nil
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	select {
+	case <-s.started:
+		return held{s.memory, s}, nil
+	case <-ctx.Done():
+		_ = s.letGo()
+		return nil, nonce.ErrUnavailable
+	}
 }
 
-// Destruct closes the store when nobody uses it any more.
+// held is a started store that cannot be closed.
+type held struct {
+	*memory
+	shared *shared
+}
+
+// LetGo implements [downloadtoken.HeldStore].
+func (h held) LetGo() { _ = h.shared.letGo() }
+
+// Destruct closes the store when nobody uses it any more. One that was never
+// started, as under `caddy validate`, has nothing to say about a clean stop.
 func (s *shared) Destruct() error {
-	return nil
+	select {
+	case <-s.started:
+		return s.memory.stop()
+	default:
+		return nil
+	}
 }
 
-// Interface guard
-var _ downloadtoken.Store = (*shared)(nil)
+// Interface guards
+var (
+	_ downloadtoken.Store     = (*shared)(nil)
+	_ downloadtoken.HeldStore = held{}
+)

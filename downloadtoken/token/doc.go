@@ -37,6 +37,18 @@
 // x5c) are never followed. To rotate a key, give old and new each an ID, sign
 // with the new one, and take the old one away when its last token has expired.
 //
+// Keys that an issuer publishes as a JWK set (RFC 7517) come from a [JWKS], which a
+// [Ring] puts beside the table:
+//
+//	set, err := token.NewJWKS(token.JWKSOptions{Location: "https://id.example/jwks", Issuer: "https://id.example"})
+//	set.Start(ctx) // reads it now and then every 15 minutes, until ctx ends
+//	verifier := token.Verifier{Keys: token.NewRing(table, set)}
+//	tok, err := verifier.VerifyContext(r.Context(), text, now)
+//
+// A key that the issuer has just begun to sign with is fetched when the first token
+// names it; one that he took out of the set is refused after the next refresh. If his
+// server is down, the keys from before stay in use.
+//
 // # What is stricter than usual
 //
 // The cryptography is golang-jwt's. Around it, this package refuses what that
@@ -58,6 +70,7 @@
 // error, and no formatted [Key], holds a secret, a token or the value of a claim.
 // In a log a token goes by its [Fingerprint].
 //
-// Every function here takes its clock as an argument and may be called from many
-// goroutines at once.
+// Every function here may be called from many goroutines at once, and what judges a
+// token takes its clock as an argument. Only a [JWKS] has one of its own, for its
+// fetches.
 package token

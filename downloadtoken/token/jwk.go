@@ -69,7 +69,9 @@ func (k *jwk) mayVerify() error {
 
 // isPrivate tells whether the key could also sign. A secret always can.
 func (k *jwk) isPrivate() bool {
-	return slices.ContainsFunc([]jsontext.Value{k.D, k.P, k.Q, k.DP, k.DQ, k.QI}, func(v jsontext.Value) bool { return v != nil })
+	return slices.ContainsFunc([]jsontext.Value{k.D, k.P, k.Q, k.DP, k.DQ, k.QI}, func(v jsontext.Value) bool {
+		return v != nil && v.Kind() != jsontext.KindNull
+	})
 }
 
 // public returns the key as [NewKey] wants it, never the private part.
@@ -134,9 +136,9 @@ func (k *jwk) edwards() (ed25519.PublicKey, error) {
 	return ed25519.PublicKey(x), err
 }
 
-// algorithms names what the key is to be bound to, separated by decisions of the
-// publisher, then of the configuration, then of the key itself where it leaves none
-// open. The error says what to write.
+// algorithms names what the key is to be bound to. Its publisher decides; where he
+// is silent, the configuration; and where that is too, the key, if only one goes with
+// it. The error says what to write.
 func (k *jwk) algorithms(configured []string, public any) ([]string, error) {
 	if k.Alg != nil {
 		if _, err := findAlgorithm(*k.Alg); err != nil {

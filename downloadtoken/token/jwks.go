@@ -108,27 +108,30 @@ func NewJWKS(o JWKSOptions) (*JWKS, error) {
 	}
 	o.Algs = slices.Clone(o.Algs)
 	j := &JWKS{options: o, warner: warner{warn: o.Warn}}
-	origin, err := parseLocation(o.Location)
+	location, err := parseLocation(o.Location)
 	if err != nil {
 		return nil, err
 	}
-	j.policy = jwkPolicy{issuer: o.Issuer, algs: o.Algs, secrets: origin == nil}
-	if origin != nil {
-		j.source = newOrigin(origin, o.Client)
+	j.policy = jwkPolicy{issuer: o.Issuer, algs: o.Algs, secrets: location == nil}
+	if location != nil {
+		j.source = newOrigin(location, o.Client)
 		return j, nil
 	}
 	j.source = file(o.Location)
-	return j, j.readNow()
+	if err := j.readNow(); err != nil {
+		return nil, err
+	}
+	return j, nil
 }
 
 // parseLocation returns nil for a file.
 func parseLocation(location string) (*url.URL, error) {
+	if filepath.IsAbs(location) {
+		return nil, nil
+	}
 	scheme, _, isURL := strings.Cut(location, "://")
 	if !isURL {
-		if !filepath.IsAbs(location) {
-			return nil, errors.New("location of the key set is neither an https URL nor an absolute path: write one of them")
-		}
-		return nil, nil
+		return nil, errors.New("location of the key set is neither an https URL nor an absolute path: write one of them")
 	}
 	origin, err := url.Parse(location)
 	switch {
@@ -157,10 +160,22 @@ func (j *JWKS) readNow() error {
 		return fmt.Errorf("key set cannot be used: %w", err)
 	}
 	if len(table.keys) == 0 && len(complaints) > 0 {
-		return fmt.Errorf("key set has no usable key: the first %s", complaints[0].message)
+		return fmt.Errorf("key set has no usable key: %s", complaints[0].message)
 	}
 	j.replace(table, complaints)
 	return nil
+}
+
+// replace is the only place where keys change.
+func (j *JWKS) replace(table *Table, complaints []complaint) {
+	if len(table.keys) == 0 {
+		complaints = append(complaints, complaint{"key set has no usable key: until it has, every token that needs one is refused", ""})
+	}
+	j.mu.Lock()
+	j.table.Store(table)
+	j.lastSuccess = j.options.Now()
+	j.mu.Unlock()
+	j.warner.report(aboutKeys, complaints)
 }
 
 // Lookup answers as [Table.Lookup] does, from the keys that are there. It never

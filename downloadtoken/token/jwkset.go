@@ -1,10 +1,9 @@
 package token
 
 import (
-	"bytes"
 	"errors"
-	"io"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -13,8 +12,8 @@ import (
 const maxJWKs = 1000
 
 var (
-	errNoSet      = errors.New(`it is not a JWK set, a JSON object with an array named keys (RFC 7517 5)`)
-	errManyInASet = errors.New("it has more than 1000 keys")
+	errNoSet    = errors.New(`it is not a JWK set, a JSON object with an array named keys (RFC 7517 5)`)
+	errManyJWKs = errors.New("it has more than 1000 keys")
 )
 
 // A jwkPolicy decides which keys of a JWK set (RFC 7517 5) may verify what.
@@ -53,48 +52,42 @@ func (p jwkPolicy) read(data []byte) (table *Table, complaints []complaint, err 
 // splitJWKs returns the elements of keys, whatever they hold. Duplicate members and
 // invalid UTF-8 below are left to the key that has them.
 func splitJWKs(data []byte) ([]jsontext.Value, error) {
-	decoder := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if opening, err := decoder.ReadToken(); err != nil || opening.Kind() != jsontext.KindBeginObject {
+	var set struct {
+		Keys jwkArray `json:"keys"`
+	}
+	err := json.Unmarshal(data, &set, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	switch {
+	case errors.Is(err, errManyJWKs):
+		return nil, errManyJWKs
+	case err != nil, set.Keys == nil:
 		return nil, errNoSet
 	}
-	var values []jsontext.Value
-	found := false
-	for decoder.PeekKind() == jsontext.KindString {
-		name, err := decoder.ReadToken()
+	return set.Keys, nil
+}
+
+type jwkArray []jsontext.Value
+
+// UnmarshalJSONFrom reads an array, once, and stops when there are too many elements.
+func (a *jwkArray) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
+	if *a != nil || decoder.PeekKind() != jsontext.KindBeginArray {
+		return errNoSet
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return err
+	}
+	*a = jwkArray{}
+	for decoder.PeekKind() != jsontext.KindEndArray {
+		value, err := decoder.ReadValue()
 		if err != nil {
-			return nil, errNoSet
+			return err
 		}
-		if name.String() != "keys" {
-			if decoder.SkipValue() != nil {
-				return nil, errNoSet
-			}
-			continue
+		if len(*a) == maxJWKs {
+			return errManyJWKs
 		}
-		if opening, err := decoder.ReadToken(); found || err != nil || opening.Kind() != jsontext.KindBeginArray {
-			return nil, errNoSet
-		}
-		found = true
-		for decoder.PeekKind() != jsontext.KindEndArray {
-			value, err := decoder.ReadValue()
-			if err != nil {
-				return nil, errNoSet
-			}
-			if len(values) == maxJWKs {
-				return nil, errManyInASet
-			}
-			values = append(values, value.Clone())
-		}
-		if _, err := decoder.ReadToken(); err != nil {
-			return nil, errNoSet
-		}
+		*a = append(*a, value.Clone())
 	}
-	if _, err := decoder.ReadToken(); err != nil || !found { // the closing brace
-		return nil, errNoSet
-	}
-	if _, err := decoder.ReadToken(); err != io.EOF {
-		return nil, errNoSet
-	}
-	return values, nil
+	_, err := decoder.ReadToken()
+	return err
 }
 
 // makeKeys binds one JWK to each algorithm that it may be used with.

@@ -42,8 +42,6 @@ func (e *readError) Error() string {
 
 func (e *readError) Unwrap() error { return e.cause }
 
-var errTooLarge = &readError{"is larger than 1 MiB", nil}
-
 // A file is a path. It is read in full each time: that costs less than finding out
 // by date and size whether it changed, and cannot be wrong.
 type file string
@@ -62,13 +60,16 @@ func (f file) read(context.Context) ([]byte, error) {
 	}
 	defer opened.Close()
 	data, err := readBounded(opened)
-	if err != nil && err != error(errTooLarge) {
+	if err != nil {
 		return nil, unreadable(err)
 	}
-	return data, err
+	return data, nil
 }
 
 func unreadable(err error) error {
+	if own := (*readError)(nil); errors.As(err, &own) {
+		return own
+	}
 	if path := (*os.PathError)(nil); errors.As(err, &path) {
 		err = path.Err
 	}
@@ -78,7 +79,7 @@ func unreadable(err error) error {
 func readBounded(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSetBytes+1))
 	if err == nil && len(data) > maxSetBytes {
-		return nil, errTooLarge
+		return nil, &readError{"is larger than 1 MiB", nil}
 	}
 	return data, err
 }

@@ -176,17 +176,6 @@ func (j *JWKS) fetch(ctx context.Context) error {
 	return nil
 }
 
-func (j *JWKS) replace(table *Table, complaints []complaint) {
-	if len(table.keys) == 0 {
-		complaints = append(complaints, complaint{"key set has no usable key: until it has, every token that needs one is refused", ""})
-	}
-	j.mu.Lock()
-	j.table.Store(table)
-	j.lastSuccess = j.options.Now()
-	j.mu.Unlock()
-	j.warner.report(aboutKeys, complaints)
-}
-
 func (j *JWKS) land(f *flight, err error) {
 	j.warner.reportFailure(err)
 	j.mu.Lock()

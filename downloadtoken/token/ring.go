@@ -46,25 +46,34 @@ func (r *Ring) Lookup(kid, alg string) ([]*Key, error) { return r.table().Lookup
 // know the kid are read again, all at the same time, as [JWKS.LookupFresh] does and
 // within its limits.
 func (r *Ring) LookupContext(ctx context.Context, kid, alg string) ([]*Key, error) {
-	keys, err := r.Lookup(kid, alg)
-	if err == nil {
+	if keys, err := r.Lookup(kid, alg); err == nil {
 		return keys, nil
+	}
+	var flights []*flight
+	for _, set := range r.sets {
+		if flight := set.refetch(ctx, kid, alg); flight != nil {
+			flights = append(flights, flight)
+		}
+	}
+	return r.lookupAfter(ctx, flights, kid, alg)
+}
+
+// lookupAfter waits for flights, until one brings the key.
+func (r *Ring) lookupAfter(ctx context.Context, flights []*flight, kid, alg string) ([]*Key, error) {
+	keys, err := r.Lookup(kid, alg) // one may have landed since
+	if len(flights) == 0 {
+		return keys, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	landed := make(chan struct{}, len(r.sets))
-	flights := 0
-	for _, set := range r.sets {
-		if flight := set.refetch(ctx, kid, alg); flight != nil {
-			flights++
-			go func() {
-				flight.wait(ctx)
-				landed <- struct{}{}
-			}()
-		}
+	landed := make(chan struct{}, len(flights))
+	for _, flight := range flights {
+		go func() {
+			flight.wait(ctx)
+			landed <- struct{}{}
+		}()
 	}
-	keys, err = r.Lookup(kid, alg)
-	for ; err != nil && flights > 0; flights-- {
+	for waiting := len(flights); err != nil && waiting > 0; waiting-- {
 		<-landed
 		keys, err = r.Lookup(kid, alg)
 	}

@@ -56,17 +56,15 @@ func (c *Config) readKeys(logger *zap.Logger, now time.Time) (*token.Table, erro
 	if len(c.Key) == 0 {
 		return nil, errors.New("key: at least one is required, such as: key HS256 {env.DOWNLOAD_SECRET}")
 	}
-	repl := caddy.NewReplacer()
 	var keys []token.Key
 	for i, configured := range c.Key {
 		where := fmt.Sprintf("key %d", i+1)
 		if configured.KeyID != "" {
 			where += " (" + configured.KeyID + ")"
 		}
-		material, err := repl.ReplaceOrErr(configured.Key, true, true)
+		material, err := Material(configured.Key)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w; write {env.NAME} or {file./absolute/path} and make sure that it is set "+
-				`(a brace that belongs to a secret is written \{)`, where, withoutValue(err))
+			return nil, fmt.Errorf("%s: %w", where, err)
 		}
 		key, warnings, err := token.ParseKey(configured.Alg, material)
 		if err != nil {
@@ -86,6 +84,18 @@ func (c *Config) readKeys(logger *zap.Logger, now time.Time) (*token.Table, erro
 		return nil, fmt.Errorf("key: %w", err)
 	}
 	return table, nil
+}
+
+// Material returns what a configured key stands for: its placeholders are
+// replaced, once. One that is unknown or empty is an error, which says what to
+// write instead and never holds a key.
+func Material(configured string) (string, error) {
+	material, err := caddy.NewReplacer().ReplaceOrErr(configured, true, true)
+	if err != nil {
+		return "", fmt.Errorf("%w; write {env.NAME} or {file./absolute/path} and make sure that it is set "+
+			`(a brace that belongs to a secret is written \{)`, withoutValue(err))
+	}
+	return material, nil
 }
 
 // withoutValue keeps an error of the replacer from quoting a secret in which a

@@ -1,4 +1,4 @@
-package downloadtoken
+package problem
 
 import (
 	"net/http"
@@ -8,11 +8,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// hasErrorRoute reports whether one of the server's error routes would handle
+// HasErrorRoute reports whether one of the server's error routes would handle
 // err for this request. Caddy runs all error routes for any error and answers
 // with an empty body if none of them matches, so whether to return the error or
 // to answer oneself has to be found out for each request.
-func hasErrorRoute(r *http.Request, err error) bool {
+func HasErrorRoute(r *http.Request, err error) bool {
 	srv, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || srv == nil || srv.Errors == nil || len(srv.Errors.Routes) == 0 {
 		return false

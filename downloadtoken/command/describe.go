@@ -1,0 +1,131 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// description is what a token says of itself; nothing of it is verified.
+type description struct {
+	Fingerprint string                    `json:"fingerprint"`
+	Header      map[string]jsontext.Value `json:"header,omitzero"`
+	Claims      map[string]jsontext.Value `json:"claims,omitzero"`
+	Times       map[string]instant        `json:"times,omitzero"`
+}
+
+// instant is a claim that holds a time.
+type instant struct {
+	Time  time.Time `json:"time"`
+	Words string    `json:"words"`
+}
+
+var (
+	errNoToken   = errors.New("this is no token: a token is three texts in base64url with dots between them")
+	errNotStrict = errors.New("a part of the token is not a strict JSON object in base64url (RFC 7515 section 2): it is damaged, or a name is in it twice")
+)
+
+// describe decodes a token without believing it. On an error, the description has
+// the fingerprint, by which a log may know the text, and what could be read.
+func describe(text string, now time.Time) (*description, error) {
+	d := &description{Fingerprint: token.FingerprintOf(text).String()}
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return d, errNoToken
+	}
+	header, err := decodePart(parts[0])
+	if err != nil {
+		return d, err
+	}
+	d.Header = header
+	if d.Claims, err = decodePart(parts[1]); err != nil {
+		return d, err
+	}
+	d.Times = make(map[string]instant)
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if at, ok := timeOf(d.Claims[name]); ok {
+			d.Times[name] = instant{at, inWords(name, at, now)}
+		}
+	}
+	return d, nil
+}
+
+func decodePart(part string) (map[string]jsontext.Value, error) {
+	data, err := base64url.DecodeString(part)
+	if err != nil {
+		return nil, errNotStrict
+	}
+	var members map[string]jsontext.Value
+	if json.Unmarshal(data, &members) != nil || members == nil {
+		return nil, errNotStrict
+	}
+	return members, nil
+}
+
+// write prints the description for people.
+func (d *description) write(w io.Writer) {
+	fmt.Fprintf(w, "Token %s, as logs call it\n", d.Fingerprint)
+	writeMembers(w, "Header", d.Header, nil, "alg", "kid", "typ")
+	writeMembers(w, "Claims", d.Claims, d.Times, "iss", "sub", "aud", "exp", "nbf", "iat", "jti")
+}
+
+// writeMembers prints the members of an object, those of first in that order
+// before the others.
+func writeMembers(w io.Writer, title string, members map[string]jsontext.Value, times map[string]instant, first ...string) {
+	if members == nil {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", title)
+	width := 0
+	for name := range members {
+		width = max(width, len(printable(name)))
+	}
+	for _, name := range inOrder(members, first) {
+		line := fmt.Sprintf("  %-*s  %s", width, printable(name), printable(string(members[name])))
+		if at, ok := times[name]; ok {
+			line += "  " + at.Words + " (" + at.Time.Format(time.RFC3339) + ")"
+		}
+		fmt.Fprintln(w, line)
+	}
+}
+
+// inOrder lists the names of members: those of first, then the others by name.
+func inOrder(members map[string]jsontext.Value, first []string) []string {
+	var names []string
+	for _, name := range first {
+		if _, ok := members[name]; ok {
+			names = append(names, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if !slices.Contains(first, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// printable escapes what could steer a terminal: a token is written by strangers.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,171 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+const keygenHelp = `
+Makes a key for one algorithm and prints it: the one that signs, to --out or
+standard output, and the one that verifies, to --public.
+
+For HS256, HS384 and HS512 both are the same secret. It has as many random bytes
+as the hash (32, 48 or 64), is written as base64:... and can be used so in the
+Caddyfile and with mint.
+
+For RS256 RS384 RS512 PS256 PS384 PS512 (RSA), ES256 ES384 ES512 (ECDSA) and EdDSA
+(Ed25519) it is a pair: a private key in PEM (PKCS #8), which belongs to the
+program that mints, and a public key in PEM (PKIX), which belongs to Caddy. The
+public key can be made from the private one at any time:
+
+  openssl pkey -in private.pem -pubout
+
+A file with a secret or private key is made with mode 0600, and no file that
+exists is written to, unless --force is given.
+
+--jwk writes JSON Web Keys (RFC 7517) instead, with "alg", "use":"sig" and the
+--kid, if given. Of a pair, publish only what --public writes.`
+
+const keygenExamples = `  A secret, to standard output:
+  $ caddy download-token keygen HS256
+
+  A secret in a file, for: key HS256 {file./etc/caddy/download.key}
+  $ caddy download-token keygen HS256 --out /etc/caddy/download.key
+
+  A key pair, for: key EdDSA {file./etc/caddy/download.pem}
+  $ caddy download-token keygen EdDSA --out private.pem --public /etc/caddy/download.pem
+
+  A key pair as JSON Web Keys
+  $ caddy download-token keygen ES256 --jwk --kid 2027 --out private.jwk --public public.jwk`
+
+// keygenOptions are what the user asks of keygen.
+type keygenOptions struct {
+	alg    string
+	bits   int
+	kid    string
+	jwk    bool
+	out    string // "" or "-": standard output
+	public string // "": nowhere, "-": standard output
+	force  bool
+	json   bool
+}
+
+func keygenCommand() *cobra.Command {
+	var o keygenOptions
+	cmd := &cobra.Command{
+		Use:     "keygen <alg> [--out <file>] [--public <file>] [--bits <n>] [--jwk] [--kid <id>] [--force] [--json]",
+		Short:   "Makes a secret or a key pair",
+		Long:    keygenHelp,
+		Example: keygenExamples,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.alg = args[0]
+			return runKeygen(cmd, o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&o.out, "out", "o", "", "File for the secret or private key (default standard output)")
+	flags.StringVar(&o.public, "public", "", "File for the public key; - is standard output (default: not written)")
+	flags.IntVar(&o.bits, "bits", defaultRSABits, "Size of an RSA key, 2048 to 16384")
+	flags.BoolVar(&o.jwk, "jwk", false, "Write JSON Web Keys instead of PEM or base64")
+	flags.StringVar(&o.kid, "kid", "", "ID of the key, for --jwk and --json")
+	flags.BoolVar(&o.force, "force", false, "Replace files that exist")
+	flags.BoolVar(&o.json, "json", false, "Print a JSON object with alg, kid, private, public; what goes to a file is left out")
+	return cmd
+}
+
+// keygenReport is what --json prints.
+type keygenReport struct {
+	Alg         string `json:"alg"`
+	KeyID       string `json:"kid,omitzero"`
+	Private     any    `json:"private,omitzero"`
+	PrivateFile string `json:"private_file,omitzero"`
+	Public      any    `json:"public,omitzero"`
+	PublicFile  string `json:"public_file,omitzero"`
+}
+
+func runKeygen(cmd *cobra.Command, o keygenOptions) error {
+	if err := o.check(cmd.Flags().Changed("bits")); err != nil {
+		return err
+	}
+	key, err := generate(o.alg, o.bits)
+	if err != nil {
+		return err
+	}
+	key.id = o.kid
+	private, public, err := key.texts(o.jwk)
+	if err != nil {
+		return err
+	}
+	if err := o.checkFiles(); err != nil {
+		return err
+	}
+	report := keygenReport{Alg: o.alg, KeyID: o.kid}
+	if isFile(o.out) {
+		if err := writeFile(o.out, private, 0o600, o.force); err != nil {
+			return err
+		}
+		report.PrivateFile = o.out
+	} else {
+		report.Private = shown(private, o.jwk)
+	}
+	switch {
+	case isFile(o.public):
+		if err := writeFile(o.public, public, 0o644, o.force); err != nil {
+			return err
+		}
+		report.PublicFile = o.public
+	case o.public == "-", o.json && public != "":
+		report.Public = shown(public, o.jwk)
+	}
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), report)
+	}
+	if report.Private != nil {
+		fmt.Fprint(cmd.OutOrStdout(), private)
+	}
+	if report.Public != nil {
+		fmt.Fprint(cmd.OutOrStdout(), public)
+	}
+	return nil
+}
+
+// check refuses what makes no sense together.
+func (o *keygenOptions) check(bitsGiven bool) error {
+	kind, err := kindOf(o.alg)
+	switch {
+	case err != nil:
+		return err
+	case bitsGiven && kind != kindRSA:
+		return fmt.Errorf("--bits is for RSA; a key of %s has one size only", o.alg)
+	case o.bits < defaultRSABits || o.bits > maxRSABits:
+		return fmt.Errorf("--bits: %d is not between %d and %d; smaller keys are weak, larger ones make every request slow", o.bits, defaultRSABits, maxRSABits)
+	case kind == kindSecret && o.public != "":
+		return fmt.Errorf("--public: %s has one secret for both sides, and nothing about it is public; leave the option out", o.alg)
+	case o.kid != "" && !o.jwk && !o.json:
+		return errors.New("--kid: neither PEM nor base64 can hold an ID; add --jwk, or give the ID to mint and in the Caddyfile")
+	case !isFile(o.out) && o.public == "-" && !o.json:
+		return errors.New("--public -: give a file for one of the two keys, or nobody can tell them apart")
+	case isFile(o.out) && o.out == o.public:
+		return errors.New("--out and --public are the same file; the private key must not be published")
+	}
+	return nil
+}
+
+// checkFiles looks before anything is written, so that no half of a pair is left.
+func (o *keygenOptions) checkFiles() error {
+	for _, name := range []string{o.out, o.public} {
+		if !isFile(name) || o.force {
+			continue
+		}
+		if _, err := os.Lstat(name); err == nil {
+			return exists(name)
+		}
+	}
+	return nil
+}
+
+func isFile(name string) bool { return name != "" && name != "-" }

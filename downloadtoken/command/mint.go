@@ -1,0 +1,256 @@
+package command
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+const mintHelp = `
+Makes a token and prints it, or with --url a whole link.
+
+The key comes from --key: a file's name, env:NAME for an environment variable, or
+- for standard input. It is what keygen makes: a secret (as it is, or base64:...),
+a private key in PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key. The algorithm
+follows from the key (HS256 for a secret, RS256 for RSA, ES256, ES384 or ES512 by
+the curve, EdDSA), unless --alg says otherwise.
+
+A token always has iat, the current time with milliseconds, and exp, --ttl later.
+--one-time adds a random UUID in the claim jti, or in another that is named, as in
+--one-time=nonce.
+
+What the token opens depends on the directive's scope:
+
+  scope path              --path /reports/q3.pdf
+  scope template          --scope dataset:2489e9ad-2ee2-8e00-8ec9-32d5f69181c0
+  scope path_permissions  --claim 'access:={"pathPermissions":[...]}'
+  scope any               nothing is needed
+
+--scope and --path may be repeated and mixed; several make an array.
+--claim name=text adds a string, --claim name:=JSON anything else.
+
+Before it is printed, the token is checked as the directive would, so that
+claims that it can never accept are an error here.`
+
+const mintExamples = `  A link that opens one file, once, for ten minutes
+  $ export DOWNLOAD_SECRET=$(caddy download-token keygen HS256)
+  $ caddy download-token mint --key env:DOWNLOAD_SECRET --one-time \
+        --path /reports/q3.pdf --url https://example.com/reports/q3.pdf
+
+  A token for a folder, for an hour, signed with a private key
+  $ caddy download-token mint --key private.pem --ttl 1h --path /reports/
+
+  A token for a dataset
+  $ caddy download-token mint --key - --ttl 2m --claim typ=download \
+        --scope dataset:2489e9ad-2ee2-8e00-8ec9-32d5f69181c0 < secret
+
+  For programs
+  $ caddy download-token mint --key secret --sub ada --claim admin:=false --json`
+
+// mintOptions are what the user asks of mint.
+type mintOptions struct {
+	key, alg, kid, typ string
+	ttl                time.Duration
+	oneTime            string // the claim; "" for none
+	claims             []string
+	sub, iss           string
+	aud, scopes, paths []string
+	url, param         string
+	json               bool
+}
+
+func mintCommand() *cobra.Command {
+	var o mintOptions
+	cmd := &cobra.Command{
+		Use: "mint --key <file>|env:<name>|- [--alg <alg>] [--kid <id>] [--ttl <duration>] [--one-time[=<claim>]] " +
+			"[--path <path>] [--scope <scope>] [--claim <name>=<text>] [--url <url>] [--json]",
+		Short:   "Makes a token, or a whole link",
+		Long:    mintHelp,
+		Example: mintExamples,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runMint(cmd, o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&o.key, "key", "k", "", "The key that signs: a file's name, env:NAME, or - for standard input (required)")
+	flags.StringVar(&o.alg, "alg", "", "Algorithm (default: what goes with the key; HS256 for a secret)")
+	flags.StringVar(&o.kid, "kid", "", "ID of the key, for the token's header (default: that of a JSON Web Key)")
+	flags.StringVar(&o.typ, "typ", "JWT", "The header's typ, for directives with header_typ")
+	flags.DurationVar(&o.ttl, "ttl", 10*time.Minute, "How long the token is good for, such as 120s, 10m, 1h")
+	flags.StringVar(&o.oneTime, "one-time", "", "Make the token good for one use, with a random value in this claim")
+	flags.Lookup("one-time").NoOptDefVal = "jti"
+	flags.StringArrayVar(&o.paths, "path", nil, "A path that the token opens, for scope path; a folder ends in a slash (repeatable)")
+	flags.StringArrayVar(&o.scopes, "scope", nil, "The claim scope (repeatable)")
+	flags.StringArrayVarP(&o.claims, "claim", "c", nil, "Another claim, name=text or name:=JSON (repeatable)")
+	flags.StringVar(&o.sub, "sub", "", "The claim sub, whom the token is for")
+	flags.StringVar(&o.iss, "iss", "", "The claim iss, who made the token")
+	flags.StringArrayVar(&o.aud, "aud", nil, "The claim aud, whom the token is meant to be shown to (repeatable)")
+	flags.StringVarP(&o.url, "url", "u", "", "Print this address with the token in its query, instead of the token")
+	flags.StringVar(&o.param, "param", downloadtoken.DefaultQuery, "The query parameter for --url")
+	flags.BoolVar(&o.json, "json", false, "Print a JSON object with token, link, header, claims, fingerprint, expires_at and expires_in")
+	return cmd
+}
+
+func runMint(cmd *cobra.Command, o mintOptions) error {
+	text, err := readKey(o.key, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	key, warnings, err := parseSigningKey(text, o.alg)
+	if err != nil {
+		return err
+	}
+	for _, warning := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", warning)
+	}
+	made, err := mint(o, key, time.Now())
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.json:
+		return printJSON(cmd.OutOrStdout(), made)
+	case made.Link != "":
+		fmt.Fprintln(cmd.OutOrStdout(), made.Link)
+	default:
+		fmt.Fprintln(cmd.OutOrStdout(), made.Token)
+	}
+	return nil
+}
+
+// minted is a token, and what --json prints.
+type minted struct {
+	Token       string                    `json:"token"`
+	Link        string                    `json:"link,omitzero"`
+	Header      map[string]any            `json:"header"`
+	Claims      map[string]jsontext.Value `json:"claims"`
+	Fingerprint string                    `json:"fingerprint"`
+	ExpiresAt   time.Time                 `json:"expires_at"`
+	ExpiresIn   int64                     `json:"expires_in"` // seconds
+}
+
+// mint makes the token.
+func mint(o mintOptions, key *keyPair, now time.Time) (*minted, error) {
+	claims, expires, err := o.claimSet(now)
+	if err != nil {
+		return nil, err
+	}
+	if o.kid != "" {
+		key.id = o.kid
+	}
+	unsigned := jwt.NewWithClaims(jwt.GetSigningMethod(key.alg), asMapClaims(claims))
+	unsigned.Header["typ"] = o.typ
+	if o.typ == "" {
+		delete(unsigned.Header, "typ")
+	}
+	if key.id != "" {
+		unsigned.Header["kid"] = key.id
+	}
+	signed, err := unsigned.SignedString(key.private)
+	if err != nil {
+		return nil, errors.New("the token cannot be signed with this key and algorithm")
+	}
+	if err := o.try(signed, claims, key, now); err != nil {
+		return nil, fmt.Errorf("the directive would never accept this token: %w", err)
+	}
+	made := &minted{
+		Token:       signed,
+		Header:      unsigned.Header,
+		Claims:      claims,
+		Fingerprint: token.FingerprintOf(signed).String(),
+		ExpiresAt:   expires.UTC(),
+		ExpiresIn:   int64(expires.Sub(now.Truncate(time.Second)) / time.Second),
+	}
+	if o.url != "" {
+		made.Link, err = addToken(o.url, o.param, signed)
+	}
+	return made, err
+}
+
+// claimSet puts all claims together.
+func (o *mintOptions) claimSet(now time.Time) (map[string]jsontext.Value, time.Time, error) {
+	var c claimSet
+	expires, err := c.setTimes(now, o.ttl)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if o.oneTime != "" {
+		err = c.set(o.oneTime, randomUUID(), "--one-time")
+	}
+	scopes := o.scopes
+	for _, path := range o.paths {
+		one, pathErr := pathScope(path)
+		err = errors.Join(err, pathErr)
+		scopes = append(scopes, one)
+	}
+	err = errors.Join(err,
+		c.setList("scope", scopes, "--scope or --path"),
+		c.setList("aud", o.aud, "--aud"),
+		c.setOne("sub", o.sub, "--sub"),
+		c.setOne("iss", o.iss, "--iss"))
+	for _, option := range o.claims {
+		name, value, claimErr := parseClaim(option)
+		if claimErr == nil {
+			claimErr = c.set(name, value, "--claim")
+		}
+		err = errors.Join(err, claimErr)
+	}
+	return c.values, expires, err
+}
+
+// try verifies the token as the directive would, by rules that it fits.
+func (o *mintOptions) try(signed string, claims map[string]jsontext.Value, key *keyPair, now time.Time) error {
+	verifying, err := key.verifier()
+	if err != nil {
+		return err
+	}
+	table, err := token.NewTable(verifying)
+	if err != nil {
+		return err
+	}
+	v := token.Verifier{Keys: table, Rules: token.Rules{Audiences: audiences(claims["aud"])}}
+	verified, err := v.Verify(signed, now)
+	switch {
+	case errors.Is(err, token.ErrNotYetValid):
+		return nil // a later nbf is a wish
+	case err == nil && o.oneTime != "":
+		_, err = verified.Claims.Nonce(o.oneTime)
+	}
+	return err
+}
+
+// audiences are those of the claim aud, a string or a list of them.
+func audiences(aud jsontext.Value) []string {
+	var one string
+	if json.Unmarshal(aud, &one) == nil {
+		return []string{one}
+	}
+	var many []string
+	_ = json.Unmarshal(aud, &many) // of another type: the verifier will say so
+	return many
+}
+
+// asMapClaims hands the claims to golang-jwt, each as it was written.
+func asMapClaims(claims map[string]jsontext.Value) jwt.MapClaims {
+	all := make(jwt.MapClaims, len(claims))
+	for name, value := range claims {
+		all[name] = value
+	}
+	return all
+}
+
+// randomUUID makes a random UUID (RFC 9562 section 5.4).
+func randomUUID() string {
+	var u [16]byte
+	_, _ = rand.Read(u[:]) // never fails
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}

@@ -1,0 +1,139 @@
+package command
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// parseSigningKey reads a key that signs: a secret as the Caddyfile has it, a
+// private key in PEM, or a JWK. alg may be empty; then it is what the JWK says, or
+// what goes with the key: HS256 for a secret, RS256 for RSA, the curve's for ECDSA.
+//
+// The key must be as good as the plugin wants it for verifying. Warnings are those
+// of [token.ParseKey]. Neither errors nor warnings hold the key.
+func parseSigningKey(text, alg string) (key *keyPair, warnings []string, err error) {
+	switch trimmed := strings.TrimSpace(text); {
+	case strings.HasPrefix(trimmed, "{") && strings.Contains(trimmed, `"kty"`):
+		key, err = parseJWK(trimmed)
+	case strings.Contains(trimmed, "-----BEGIN "):
+		key, err = parsePEM(trimmed)
+	default:
+		return parseSecret(text, alg)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if alg != "" && key.alg != "" && alg != key.alg {
+		return nil, nil, fmt.Errorf("--alg: the key names another algorithm: write %s, or leave --alg out", key.alg)
+	}
+	if key.alg == "" {
+		key.alg = alg
+	}
+	if key.alg == "" {
+		key.alg = usualAlg(key.private)
+	}
+	if _, err := key.verifier(); err != nil {
+		return nil, nil, err
+	}
+	return key, nil, nil
+}
+
+// usualAlg is the algorithm that goes with a key unless somebody says otherwise.
+func usualAlg(private any) string {
+	switch key := private.(type) {
+	case *rsa.PrivateKey:
+		return "RS256"
+	case *ecdsa.PrivateKey:
+		switch key.Curve.Params().BitSize {
+		case 384:
+			return "ES384"
+		case 521:
+			return "ES512"
+		}
+		return "ES256"
+	case ed25519.PrivateKey:
+		return "EdDSA"
+	}
+	return "HS256"
+}
+
+func parseSecret(text, alg string) (*keyPair, []string, error) {
+	if alg == "" {
+		alg = "HS256"
+	}
+	if kind, err := kindOf(alg); err != nil {
+		return nil, nil, err
+	} else if kind != kindSecret {
+		return nil, nil, fmt.Errorf("--key: %s needs a private key in PEM or as JSON Web Key, and this is neither", alg)
+	}
+	_, warnings, err := token.ParseKey(alg, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	secret := []byte(text)
+	if encoded, ok := strings.CutPrefix(text, "base64:"); ok {
+		secret = decodeBase64(strings.TrimSpace(encoded))
+	}
+	return &keyPair{alg: alg, private: secret}, warnings, nil
+}
+
+// decodeBase64 reads what [token.ParseKey] has accepted.
+func decodeBase64(text string) []byte {
+	for _, encoding := range []*base64.Encoding{
+		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,
+	} {
+		if secret, err := encoding.Strict().DecodeString(text); err == nil {
+			return secret
+		}
+	}
+	return nil
+}
+
+// parsePEM reads a private key in PKCS #8, PKCS #1 or SEC 1. openssl ecparam puts
+// a block with the curve in front of the last.
+func parsePEM(text string) (*keyPair, error) {
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, errors.New("key is PEM without a private key that can be read: give the whole block with its line breaks")
+		}
+		var private any
+		var err error
+		switch block.Type {
+		case "EC PARAMETERS":
+			continue
+		case "PRIVATE KEY":
+			private, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		case "RSA PRIVATE KEY":
+			private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+		case "EC PRIVATE KEY":
+			private, err = x509.ParseECPrivateKey(block.Bytes)
+		case "ENCRYPTED PRIVATE KEY":
+			return nil, errEncrypted
+		default:
+			return nil, errors.New("key is a public key or certificate, which cannot sign: give the private key that belongs to it")
+		}
+		switch {
+		case err != nil && block.Headers["DEK-Info"] != "":
+			return nil, errEncrypted
+		case err != nil: // the parser's own words may quote what it read
+			return nil, errors.New("key is PEM whose content cannot be read: export it again, as from: openssl pkey -in private.pem")
+		}
+		if _, ok := private.(crypto.Signer); !ok {
+			return nil, errors.New("key is of a kind that does not sign: give an RSA, ECDSA or Ed25519 key")
+		}
+		return &keyPair{private: private}, nil
+	}
+}
+
+var errEncrypted = errors.New("key is encrypted: pass it decrypted through a pipe, as from: openssl pkey -in private.pem | caddy download-token mint --key -")

@@ -1,0 +1,39 @@
+package downloadtoken
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// Explain tells what ServeHTTP would decide about r now, and leaves no trace:
+// no store is asked, no key is fetched, nothing is logged or counted. It is for
+// diagnosis, such as `caddy download-token inspect`; the handler must have been
+// provisioned.
+//
+// An empty reason means that r would be passed on, with a one-time token if the
+// store could vouch for it and it was not revoked. Otherwise reason is one of
+// [Reasons], and err says more about it than a client may hear; it holds neither
+// a token nor the value of a claim. What ServeHTTP takes out of a request is taken
+// out of r.
+func (h *Handler) Explain(r *http.Request) (reason string, err error) {
+	ended, end := context.WithCancel(r.Context())
+	end() // whoever might fetch a key must not wait for it, nor begin
+	text, source, err := token.Find(r, h.sources)
+	h.strip(r)
+	if isPreflight(r) {
+		return "", nil
+	}
+	v := &visit{r: r.WithContext(ended), source: source, fingerprint: token.FingerprintOf(text)}
+	if err == nil {
+		err = h.judge(v, text)
+	}
+	if err == nil && h.oneTime != nil {
+		_, err = h.oneTime.present(v, h.PathPrefix+v.path)
+	}
+	if err != nil {
+		return denialOf(err).reason, err
+	}
+	return "", nil
+}

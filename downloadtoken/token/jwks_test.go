@@ -1,0 +1,511 @@
+package token
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// An issuer is a real HTTPS origin that can be made to misbehave.
+type issuer struct {
+	*httptest.Server
+	answer  atomic.Pointer[http.HandlerFunc]
+	fetches atomic.Int32
+}
+
+func startIssuer(t testing.TB, jwks ...string) *issuer {
+	t.Helper()
+	i := &issuer{}
+	i.publishes(jwks...)
+	i.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		i.fetches.Add(1)
+		(*i.answer.Load())(w, r)
+	}))
+	i.Config.ErrorLog = log.New(io.Discard, "", 0)
+	i.StartTLS()
+	t.Cleanup(i.Close)
+	return i
+}
+
+func (i *issuer) does(answer http.HandlerFunc) { i.answer.Store(&answer) }
+
+func (i *issuer) publishes(jwks ...string) {
+	i.does(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, setOf(jwks...)) })
+}
+
+// client trusts the origin's certificate, and nothing else.
+func (i *issuer) client() *http.Client {
+	pool := x509.NewCertPool()
+	pool.AddCert(i.Certificate())
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+}
+
+// A clock only moves when a test moves it.
+type clock struct{ passed atomic.Int64 }
+
+func (c *clock) now() time.Time       { return now.Add(time.Duration(c.passed.Load())) }
+func (c *clock) pass(d time.Duration) { c.passed.Add(int64(d)) }
+
+// warnings are what was said.
+type warnings struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (w *warnings) warn(message, kid string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.said = append(w.said, kid+": "+message)
+}
+
+// take returns what was said since the last time.
+func (w *warnings) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	said := w.said
+	w.said = nil
+	return said
+}
+
+func (w *warnings) expect(t testing.TB, parts ...string) {
+	t.Helper()
+	said := w.take()
+	ok := len(said) == len(parts)
+	for i := range said {
+		ok = ok && strings.Contains(said[i], parts[i])
+	}
+	if !ok {
+		t.Errorf("warnings are %q, want %q", said, parts)
+	}
+}
+
+func makeJWKS(t testing.TB, o JWKSOptions) *JWKS {
+	t.Helper()
+	j, err := NewJWKS(o)
+	wantErr(t, err, nil)
+	return j
+}
+
+// refresh does what the schedule does, at once.
+func refresh(t testing.TB, j *JWKS) {
+	t.Helper()
+	select {
+	case <-j.join().done:
+	case <-time.After(fetchTimeout + time.Second):
+		t.Fatal("the fetch does not end")
+	}
+}
+
+// lookup wants kids to be there or not, with ES256, without any fetch.
+func lookup(t testing.TB, j *JWKS, kids map[string]error) {
+	t.Helper()
+	for kid, want := range kids {
+		if _, err := j.Lookup(kid, "ES256"); !errors.Is(err, want) {
+			t.Errorf("kid %q: error is %v, want %v", kid, err, want)
+		}
+	}
+}
+
+func TestNewJWKS(t *testing.T) {
+	directory := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(directory, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	tests := []struct {
+		name    string
+		options JWKSOptions
+		err     string
+	}{
+		{"https", JWKSOptions{Location: "https://id.example/jwks?tenant=1"}, ""},
+		{"https in capitals", JWKSOptions{Location: "HTTPS://id.example/jwks"}, ""},
+		{"http on localhost", JWKSOptions{Location: "http://localhost:8080/jwks"}, ""},
+		{"http on 127.0.0.1", JWKSOptions{Location: "http://127.0.0.1/jwks"}, ""},
+		{"http on ::1", JWKSOptions{Location: "http://[::1]:8080/jwks"}, ""},
+		{"http elsewhere", JWKSOptions{Location: "http://id.example/jwks"}, "anybody on the way could replace the keys"},
+		{"http on what begins like it", JWKSOptions{Location: "http://localhost.evil.example/jwks"}, "anybody on the way"},
+		{"http with localhost as user", JWKSOptions{Location: "http://localhost@evil.example/jwks"}, "name or password"},
+		{"password", JWKSOptions{Location: "https://a:hunter2@id.example/jwks"}, "name or password"},
+		{"no host", JWKSOptions{Location: "https:///jwks"}, "cannot be read"},
+		{"not a URL", JWKSOptions{Location: "https://id.example:hunter2/"}, "cannot be read"},
+		{"other scheme", JWKSOptions{Location: "file://host/jwks.json"}, "begins with file://"},
+		{"relative path", JWKSOptions{Location: "jwks.json"}, "absolute path"},
+		{"nothing", JWKSOptions{}, "absolute path"},
+		{"refresh too often", JWKSOptions{Location: "https://id.example/", Refresh: 9 * time.Second}, "under 10s"},
+		{"refresh negative", JWKSOptions{Location: "https://id.example/", Refresh: -time.Hour}, "under 10s"},
+		{"refresh as often as may be", JWKSOptions{Location: "https://id.example/", Refresh: 10 * time.Second}, ""},
+		{"alg unknown", JWKSOptions{Location: "https://id.example/", Algs: []string{"RS256", "none"}}, "algorithm none"},
+		{"file", JWKSOptions{Location: write("good.json", setOf(jwkFor(t, "HS256", "a")))}, ""},
+		{"file without keys", JWKSOptions{Location: write("empty.json", setOf())}, ""},
+		{"file without usable keys", JWKSOptions{Location: write("bad.json", setOf(jwkOf(t, public(signers()["RS256"]), "a", nil)))}, "name those that its issuer uses with alg"},
+		{"file that is PEM", JWKSOptions{Location: write("key.pem", publicPEM(t, public(signers()["RS256"])))}, "not a JWK set"},
+		{"file too large", JWKSOptions{Location: write("large.json", setOf()+repeat(" ", maxSetBytes))}, "larger than 1 MiB"},
+		{"file as large as may be", JWKSOptions{Location: write("full.json", setOf()+repeat(" ", maxSetBytes-len(setOf())))}, ""},
+		{"file missing", JWKSOptions{Location: filepath.Join(directory, "missing.json")}, "file cannot be read: no such file"},
+		{"directory", JWKSOptions{Location: directory}, "not a regular file"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			j, err := NewJWKS(test.options)
+			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+				t.Fatalf("error is %v, want %q", err, test.err)
+			}
+			if (j == nil) != (err != nil) {
+				t.Error("there is not either a set or an error")
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error shows the password: %v", err)
+			}
+		})
+	}
+}
+
+func TestNewJWKSDoesNotFetch(t *testing.T) {
+	i := startIssuer(t, jwkFor(t, "ES256", "a"))
+	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Issuer: "https://a.example"})
+	_, err := j.Lookup("a", "ES256")
+	wantErr(t, err, ErrUnknownKey)
+	_, err = j.Lookup("a", "none")
+	wantErr(t, err, ErrAlgorithm)
+	if n := i.fetches.Load(); n != 0 {
+		t.Errorf("%d fetches", n)
+	}
+	if !j.IssuerBound("https://a.example") || j.IssuerBound("https://b.example") || j.IssuerBound("") || new(JWKS).IssuerBound("") {
+		t.Error("the issuer is not bound before a key was loaded")
+	}
+	if status := j.Status(); status != (JWKSStatus{}) {
+		t.Errorf("status is %v", status)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) (o JWKSOptions, publish func(jwks ...string)){
+		"https": func(t *testing.T) (JWKSOptions, func(...string)) {
+			i := startIssuer(t)
+			return JWKSOptions{Location: i.URL, Client: i.client()}, i.publishes
+		},
+		"http on loopback": func(t *testing.T) (JWKSOptions, func(...string)) {
+			i := &issuer{}
+			i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*i.answer.Load())(w, r) }))
+			t.Cleanup(i.Close)
+			return JWKSOptions{Location: i.URL}, i.publishes
+		},
+		"file": func(t *testing.T) (JWKSOptions, func(...string)) {
+			path := filepath.Join(t.TempDir(), "jwks.json")
+			publish := func(jwks ...string) {
+				if err := os.WriteFile(path, []byte(setOf(jwks...)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			publish()
+			return JWKSOptions{Location: path}, publish
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var said warnings
+			o, publish := start(t)
+			o.Now, o.Warn = new(clock).now, said.warn
+			old, new := jwkFor(t, "ES256", "old"), jwkOf(t, otherECDSA(), "new", nil)
+			publish(old)
+			j := makeJWKS(t, o)
+			said.take()
+			refresh(t, j)
+			lookup(t, j, map[string]error{"old": nil, "new": ErrUnknownKey})
+
+			publish(old, new)
+			lookup(t, j, map[string]error{"old": nil, "new": ErrUnknownKey})
+			_, err := j.LookupFresh(t.Context(), "new", "ES256") // picked up on first use
+			wantErr(t, err, nil)
+			lookup(t, j, map[string]error{"old": nil, "new": nil})
+
+			publish(new)
+			lookup(t, j, map[string]error{"old": nil}) // until the refresh
+			refresh(t, j)
+			lookup(t, j, map[string]error{"old": ErrUnknownKey, "new": nil})
+			said.expect(t)
+
+			publish() // the last key can be revoked too
+			refresh(t, j)
+			lookup(t, j, map[string]error{"old": ErrUnknownKey, "new": ErrUnknownKey})
+			said.expect(t, "no usable key")
+			if status := j.Status(); status != (JWKSStatus{LastSuccess: now}) {
+				t.Errorf("status is %v", status)
+			}
+		})
+	}
+}
+
+// Whatever the origin does, the keys from before stay, and the operator hears of it
+// once.
+func TestMisbehavingOrigin(t *testing.T) {
+	elsewhere := startIssuer(t, jwkFor(t, "ES256", "evil"))
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, setOf(jwkFor(t, "ES256", "evil")))
+	}))
+	t.Cleanup(plain.Close)
+	redirect := func(to string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
+	}
+	evil := setOf(jwkFor(t, "ES256", "evil"))
+	tests := []struct {
+		name  string
+		does  http.HandlerFunc
+		warns string
+	}{
+		{"500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); io.WriteString(w, evil) }, "answers 500 instead of 200"},
+		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "answers 204"},
+		{"206", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(206); io.WriteString(w, evil) }, "answers 206"},
+		{"HTML", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, "cannot be used: it is not a JWK set"},
+		{"empty", func(http.ResponseWriter, *http.Request) {}, "not a JWK set"},
+		{"2 MiB", func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, strings.TrimSuffix(evil, "}")+repeat(" ", 2<<20)+"}")
+		}, "larger than 1 MiB"},
+		{"2 MiB behind a set", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, evil+repeat(" ", 2<<20)) }, "larger than 1 MiB"},
+		{"too many keys", func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, `{"keys":[`+repeat("{},", maxJWKs)+"{}]}")
+		}, "more than 1000 keys"},
+		{"redirect to another host", redirect(elsewhere.URL), "redirects to another host"},
+		{"redirect to http", redirect(plain.URL), "redirects to another host"},
+		{"redirect to itself, for ever", redirect("/again"), "redirects too often"},
+		{"redirect to nowhere", redirect("https://%zz/"), "cannot be fetched"},
+		{"connection cut", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "cannot be fetched"},
+		{"answer cut", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100000")
+			io.WriteString(w, evil)
+		}, "cannot be fetched"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var said warnings
+			i := startIssuer(t, jwkFor(t, "ES256", "a"))
+			client := i.client()
+			roots := client.Transport.(*http.Transport).TLSClientConfig.RootCAs
+			roots.AddCert(elsewhere.Certificate()) // so that it is not TLS that refuses
+			j := makeJWKS(t, JWKSOptions{Location: i.URL + "/jwks?key=hunter3", Client: client, Now: new(clock).now, Warn: said.warn})
+			refresh(t, j)
+			i.does(test.does)
+			refresh(t, j)
+			refresh(t, j)
+			lookup(t, j, map[string]error{"a": nil, "evil": ErrUnknownKey})
+			status := j.Status()
+			if status.Keys != 1 || !strings.Contains("key set "+status.LastError, test.warns) || status.LastError == "" {
+				t.Errorf("status is %v", status)
+			}
+			if text := strings.Join(said.said, " "); strings.Contains(text+status.LastError, "hunter3") {
+				t.Errorf("said %s and %s", text, status.LastError)
+			}
+			said.expect(t, test.warns)
+
+			i.publishes(jwkFor(t, "ES256", "a"), jwkFor(t, "ES384", "b"))
+			refresh(t, j)
+			if status := j.Status(); status.LastError != "" || status.Keys != 2 {
+				t.Errorf("status is %v", status)
+			}
+			i.does(test.does)
+			refresh(t, j)
+			said.expect(t, test.warns) // again, since it was well in between
+		})
+	}
+}
+
+func TestCertificateOfOrigin(t *testing.T) {
+	var said warnings
+	i := startIssuer(t, jwkFor(t, "ES256", "evil"))
+	j := makeJWKS(t, JWKSOptions{Location: i.URL, Warn: said.warn}) // its own client does not know the CA
+	refresh(t, j)
+	lookup(t, j, map[string]error{"evil": ErrUnknownKey})
+	said.expect(t, "certificate that is not accepted")
+}
+
+func TestRedirectsThatAreFollowed(t *testing.T) {
+	for hops, want := range map[int]error{0: nil, 3: nil, 4: ErrUnknownKey} {
+		i := startIssuer(t)
+		i.does(func(w http.ResponseWriter, r *http.Request) {
+			if n := len(r.URL.Query().Get("n")); n < hops {
+				http.Redirect(w, r, i.URL+"/?n="+repeat("x", n+1), http.StatusMovedPermanently)
+				return
+			}
+			io.WriteString(w, setOf(jwkFor(t, "ES256", "a")))
+		})
+		client := i.client()
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // has no say
+		j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: client})
+		refresh(t, j)
+		lookup(t, j, map[string]error{"a": want})
+	}
+}
+
+func TestSameOrigin(t *testing.T) {
+	tests := []struct {
+		a, b string
+		want bool
+	}{
+		{"https://a.example/x", "https://a.example/y", true},
+		{"https://a.example/", "https://A.EXAMPLE:443/", true},
+		{"https://a.example/", "https://a.example:8443/", false},
+		{"https://a.example/", "http://a.example:443/", false},
+		{"https://a.example/", "https://b.example/", false},
+		{"https://a.example/", "https://a.example.b.example/", false},
+		{"http://localhost/", "http://localhost:80/", true},
+	}
+	for _, test := range tests {
+		a, errA := parseLocation(test.a)
+		if errA != nil {
+			t.Fatal(errA)
+		}
+		request, err := http.NewRequest(http.MethodGet, test.b, nil)
+		wantErr(t, err, nil)
+		if sameOrigin(a, request.URL) != test.want || sameOrigin(request.URL, a) != test.want {
+			t.Errorf("%s and %s: not %v", test.a, test.b, test.want)
+		}
+	}
+}
+
+// A bad key is no reason to lose the good ones, and is complained about once until
+// the publisher changes something about it.
+func TestWarnings(t *testing.T) {
+	var said warnings
+	good, bad := jwkFor(t, "ES256", "good"), jwkOf(t, otherECDSA(), "bad", members{"use": "enc"})
+	i := startIssuer(t, bad, good)
+	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Warn: said.warn})
+	for range 3 {
+		refresh(t, j)
+	}
+	lookup(t, j, map[string]error{"good": nil, "bad": ErrUnknownKey})
+	said.expect(t, "bad: JWK is not used: its use is not sig")
+	i.publishes(jwkOf(t, otherECDSA(), "bad", members{"use": "sig", "key_ops": []string{}}), good)
+	refresh(t, j)
+	said.expect(t, "bad: JWK is not used: its key_ops")
+	i.publishes(good)
+	refresh(t, j)
+	said.expect(t)
+	i.publishes(bad, good)
+	refresh(t, j)
+	said.expect(t, "bad: JWK is not used: its use is not sig")
+
+	quiet := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client()})
+	refresh(t, quiet)
+	lookup(t, quiet, map[string]error{"good": nil})
+}
+
+// The origin is down when we start, and the first request after it came up has keys.
+func TestDownAtStart(t *testing.T) {
+	i := startIssuer(t)
+	i.does(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	clock := new(clock)
+	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Now: clock.now})
+	_, err := j.LookupFresh(t.Context(), "a", "ES256")
+	wantErr(t, err, ErrUnknownKey)
+	i.publishes(jwkFor(t, "ES256", ""), jwkFor(t, "ES256", "a"))
+	for _, kid := range []string{"", "a"} { // a token without kid waits for the first set too
+		_, err = j.LookupFresh(t.Context(), kid, "ES256")
+		wantErr(t, err, nil)
+	}
+	if n := i.fetches.Load(); n < 2 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+// A hanging origin holds up nobody who does not need it, nobody for longer than he
+// is willing to wait, and nothing after the end.
+func TestHangingOrigin(t *testing.T) {
+	before := runtime.NumGoroutine()
+	i := startIssuer(t)
+	asked := make(chan struct{}, 10)
+	i.does(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	})
+	ctx, end := context.WithCancel(t.Context())
+	var said warnings
+	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Warn: said.warn})
+	j.Start(ctx)
+	j.Start(ctx)
+	<-asked
+	lookup(t, j, map[string]error{"a": ErrUnknownKey})
+	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, err := j.LookupFresh(impatient, "a", "ES256")
+	wantErr(t, err, ErrUnknownKey)
+	if waited := time.Since(began); waited < 50*time.Millisecond || waited > 3*time.Second {
+		t.Errorf("waited %v", waited)
+	}
+	if n := i.fetches.Load(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+	end()
+	<-j.join().done // the fetch is broken off, or there is none and a new one ends at once
+	_, err = j.LookupFresh(t.Context(), "a", "ES256")
+	wantErr(t, err, ErrUnknownKey)
+	if n := i.fetches.Load(); n != 1 {
+		t.Errorf("%d fetches after the end", n)
+	}
+	said.expect(t) // that we went away is not the origin's fault
+	i.Close()
+	wantGoroutines(t, before)
+}
+
+// wantGoroutines gives those that are about to end a little time to do so.
+func wantGoroutines(t testing.TB, want int) {
+	t.Helper()
+	for range 500 {
+		if runtime.NumGoroutine() <= want {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	stacks := make([]byte, 1<<20)
+	t.Errorf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), want, stacks[:runtime.Stack(stacks, true)])
+}
+
+// After a fetch no connection stays open, and no goroutine with it.
+func TestFetchLeavesNothing(t *testing.T) {
+	i := startIssuer(t, jwkFor(t, "ES256", "a"))
+	before := runtime.NumGoroutine()
+	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client()})
+	ctx, end := context.WithCancel(t.Context())
+	j.Start(ctx)
+	_, err := j.LookupFresh(t.Context(), "a", "ES256")
+	wantErr(t, err, nil)
+	end()
+	wantGoroutines(t, before)
+}
+
+func TestFileThatGetsWorse(t *testing.T) {
+	var said warnings
+	path := filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(path, []byte(setOf(jwkFor(t, "ES256", "a"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := makeJWKS(t, JWKSOptions{Location: path, Warn: said.warn})
+	for _, step := range []struct {
+		change func() error
+		warns  string
+	}{
+		{func() error { return os.WriteFile(path, []byte(`{"keys":[`), 0o600) }, "not a JWK set"}, // half written
+		{func() error { return os.Remove(path) }, "no such file"},
+		{func() error { return os.Mkdir(path, 0o700) }, "not a regular file"},
+	} {
+		wantErr(t, step.change(), nil)
+		refresh(t, j)
+		lookup(t, j, map[string]error{"a": nil})
+		said.expect(t, step.warns)
+	}
+}
