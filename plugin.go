@@ -11,5 +11,7 @@ package downloadtokenplugin
 import (
 	_ "github.com/caddy-download-token/caddy-download-token/caddyfile"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/command"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/issuer"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/stores"
 )

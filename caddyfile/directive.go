@@ -69,7 +69,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 }
 
 // repeatable are the subdirectives that may be given more than once.
-var repeatable = map[string]bool{"from": true, "key": true, "require": true, "scope": true, "status": true}
+var repeatable = map[string]bool{"claim": true, "from": true, "key": true, "require": true, "scope": true, "status": true}
 
 // subdirectives are those that only this directive has.
 var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler) error{
@@ -96,6 +96,22 @@ func unmarshalHandler(d *caddyfile.Dispenser) (*downloadtoken.Handler, error) {
 func unmarshal[T any](
 	d *caddyfile.Dispenser, v T, c *verification.Config, own map[string]func(*caddyfile.Dispenser, T) error,
 ) error {
+	known := into(c, verificationSubdirectives)
+	maps.Copy(known, into(v, own))
+	return unmarshalBlock(d, known)
+}
+
+// into is what the subdirectives do to v.
+func into[T any](v T, subdirectives map[string]func(*caddyfile.Dispenser, T) error) map[string]func(*caddyfile.Dispenser) error {
+	known := make(map[string]func(*caddyfile.Dispenser) error, len(subdirectives))
+	for name, parse := range subdirectives {
+		known[name] = func(d *caddyfile.Dispenser) error { return parse(d, v) }
+	}
+	return known
+}
+
+// unmarshalBlock reads a directive that consists of a block of subdirectives.
+func unmarshalBlock(d *caddyfile.Dispenser, known map[string]func(*caddyfile.Dispenser) error) error {
 	d.Next() // consume directive name
 	directive := d.Val()
 	if d.NextArg() {
@@ -108,17 +124,12 @@ func unmarshal[T any](
 			return d.Errf("%s: specified more than once; write all of it on one line, or remove one", name)
 		}
 		seen[name] = true
-		var err error
-		if parse, ok := own[name]; ok {
-			err = parse(d, v)
-		} else if parse, ok := verificationSubdirectives[name]; ok {
-			err = parse(d, c)
-		} else {
-			known := slices.Sorted(maps.Keys(own))
-			known = slices.Sorted(slices.Values(slices.AppendSeq(known, maps.Keys(verificationSubdirectives))))
-			err = d.Errf("%s: unrecognized subdirective '%s'; write one of %s", directive, name, strings.Join(known, ", "))
+		parse, ok := known[name]
+		if !ok {
+			names := strings.Join(slices.Sorted(maps.Keys(known)), ", ")
+			return d.Errf("%s: unrecognized subdirective '%s'; write one of %s", directive, name, names)
 		}
-		if err != nil {
+		if err := parse(d); err != nil {
 			return err
 		}
 	}

@@ -23,14 +23,14 @@ func noBlock(d *caddyfile.Dispenser, name string) error {
 }
 
 // word reads a subdirective of exactly one argument.
-func word(field func(*downloadtoken.Handler) *string, example string) func(*caddyfile.Dispenser, *downloadtoken.Handler) error {
-	return func(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+func word[T any](field func(T) *string, example string) func(*caddyfile.Dispenser, T) error {
+	return func(d *caddyfile.Dispenser, v T) error {
 		name := d.Val()
 		args := d.RemainingArgs()
 		if len(args) != 1 || args[0] == "" {
 			return usage(d, name, example)
 		}
-		*field(h) = args[0]
+		*field(v) = args[0]
 		return noBlock(d, name)
 	}
 }

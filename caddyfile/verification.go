@@ -22,14 +22,14 @@ var verificationSubdirectives = map[string]func(*caddyfile.Dispenser, *verificat
 }
 
 // list reads a subdirective of one or more arguments.
-func list(field func(*verification.Config) *[]string, example string) func(*caddyfile.Dispenser, *verification.Config) error {
-	return func(d *caddyfile.Dispenser, c *verification.Config) error {
+func list[T any](field func(T) *[]string, example string) func(*caddyfile.Dispenser, T) error {
+	return func(d *caddyfile.Dispenser, v T) error {
 		name := d.Val()
 		args := d.RemainingArgs()
 		if len(args) == 0 {
 			return usage(d, name, example)
 		}
-		*field(c) = args
+		*field(v) = args
 		return noBlock(d, name)
 	}
 }

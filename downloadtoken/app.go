@@ -72,6 +72,9 @@ type HeldStore interface {
 	// Revoke takes tokens back, durably when it returns.
 	Revoke(ctx context.Context, r nonce.Revocation, now time.Time) error
 
+	// Revocations is the number of revocations in force.
+	Revocations() int
+
 	// LetGo ends the hold, once.
 	LetGo()
 }
@@ -169,11 +172,16 @@ func (a *App) Start() error {
 			return fmt.Errorf("store %s: %w", name, err)
 		}
 	}
+	current.Store(a)
 	return nil
 }
 
-// Stop does nothing; the stores are let go of by their modules' Cleanup.
-func (a *App) Stop() error { return nil }
+// Stop hides the stores from the admin API; they are let go of by the Cleanup
+// of their modules.
+func (a *App) Stop() error {
+	current.CompareAndSwap(a, nil)
+	return nil
+}
 
 // store opens the named store, once for all handlers.
 func (a *App) store(name string) (Store, error) {
@@ -215,8 +223,28 @@ func (a *App) agree(store string, signer nonce.Signer, use policyUse) error {
 		return fmt.Errorf("one_time: another download_token directive uses the same key with store %s, but with other nonce claims, "+
 			"uses, per, or (where iat is not required) max_ttl; make them equal, or give one of them a store of its own", store)
 	}
+	if running := current.Load(); running != nil && running.uses(signer) && !running.usesIn(signer, store) {
+		return fmt.Errorf("store: the running configuration uses the same key with another store, and for a moment both would "+
+			"honour a token; go on using that one, or restart Caddy to change to %s", store)
+	}
 	a.policies[key] = use
 	return nil
+}
+
+// uses reports whether one-time tokens of the key are used in any store.
+func (a *App) uses(signer nonce.Signer) bool {
+	for key := range a.policies {
+		if key.signer == signer {
+			return true
+		}
+	}
+	return false
+}
+
+// usesIn reports whether one-time tokens of the key are used in the store.
+func (a *App) usesIn(signer nonce.Signer, store string) bool {
+	_, ok := a.policies[policyKey{store, signer}]
+	return ok
 }
 
 // Interface guards

@@ -38,8 +38,11 @@ func (h *Handler) deliverOnce(v *visit, next caddyhttp.Handler, s *spending) err
 		spending:              s,
 	}
 	err := d.finish(next.ServeHTTP(d, v.r))
-	if err == nil && d.sent {
+	switch {
+	case d.sent && err == nil:
 		countOutcome("served")
+	case d.stopped == nil || err != nil:
+		countOutcome("failed") // in a later handler
 	}
 	return err
 }
@@ -82,14 +85,28 @@ func (d *delivery) spends() bool {
 	return d.spending != nil && (d.status < 300 || d.status == 0)
 }
 
-// letOut makes sure that the header has gone out; before that it checks that
-// the answer is for the file that was authorised, and spends the token.
+// letOut makes sure that the header has gone out, if it may.
 func (d *delivery) letOut() error {
 	if d.sent || d.stopped != nil {
 		return d.stopped
 	}
 	if d.status == 0 {
 		d.status = http.StatusOK
+	}
+	if err := d.allow(); err != nil {
+		return err
+	}
+	d.setHeaders()
+	d.sent = true
+	d.ResponseWriterWrapper.WriteHeader(d.status)
+	return nil
+}
+
+// allow decides, once, whether the answer may go out: it must be for the file
+// that was authorised. Then it spends the token.
+func (d *delivery) allow() error {
+	if d.stopped != nil {
+		return d.stopped
 	}
 	switch {
 	case !scope.Suffix(d.authorised, d.v.r.URL.Path):
@@ -101,13 +118,7 @@ func (d *delivery) letOut() error {
 			d.stopped = d.spending.commit(d.v.r.Context())
 		}
 	}
-	if d.stopped != nil {
-		return d.stopped
-	}
-	d.setHeaders()
-	d.sent = true
-	d.ResponseWriterWrapper.WriteHeader(d.status)
-	return nil
+	return d.stopped
 }
 
 // isFile reports whether the answer is a file: file_server gives files an
@@ -166,9 +177,15 @@ func readSome(src io.Reader, p []byte) (int, error) {
 	}
 }
 
-// FlushError lets the header out and flushes. It is what
-// http.ResponseController looks for.
+// FlushError lets the header out and flushes; it is what
+// http.ResponseController looks for. Where a token has to be spent, a header
+// alone is not worth it: reverse_proxy flushes as soon as the upstream has
+// answered, and the upstream may still die before its first byte. The header
+// then goes out with that byte.
 func (d *delivery) FlushError() error {
+	if !d.sent && d.stopped == nil && d.spends() {
+		return nil
+	}
 	if err := d.letOut(); err != nil {
 		return err
 	}
@@ -181,26 +198,18 @@ func (d *delivery) Flush() {
 }
 
 // Hijack spends the token, because what goes over the connection afterwards
-// cannot be seen any more.
+// cannot be seen any more. A 101 that was held goes out before.
 func (d *delivery) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if d.stopped != nil {
-		return nil, nil, d.stopped
-	}
-	if !scope.Suffix(d.authorised, d.v.r.URL.Path) {
-		d.stopped = errOtherFile
-		return nil, nil, d.stopped
-	}
-	if d.spending != nil {
-		if err := d.spending.commit(d.v.r.Context()); err != nil {
-			d.stopped = err
+	if d.status == 0 {
+		d.status = http.StatusSwitchingProtocols // written by whoever hijacks
+		if err := d.allow(); err != nil {
 			return nil, nil, err
 		}
+	} else if err := d.letOut(); err != nil {
+		return nil, nil, err
 	}
-	conn, rw, err := http.NewResponseController(d.ResponseWriter).Hijack()
-	if err == nil {
-		d.sent = true
-	}
-	return conn, rw, err
+	d.sent = true
+	return http.NewResponseController(d.ResponseWriter).Hijack()
 }
 
 // finish settles what is left when the next handler has returned with err.
@@ -223,13 +232,14 @@ func (d *delivery) finish(err error) error {
 	d.dropHeld(true)
 	switch {
 	case d.v.r.Context().Err() != nil:
-		return nil // nobody is there to be answered
+		// Nobody is there any more. Returning would make an empty 200 of it, for
+		// whoever has only closed its sending side.
+		panic(http.ErrAbortHandler)
 	case errors.Is(d.stopped, errOtherFile), errors.Is(d.stopped, errNoBody):
 		d.h.logger.Error(d.stopped.Error(),
 			zap.String("fingerprint", d.v.fingerprint.String()),
 			zap.String("authorised", d.authorised),
 			zap.String("path", d.v.r.URL.Path))
-		countOutcome("failed")
 		return caddyhttp.Error(http.StatusInternalServerError, d.stopped)
 	}
 	return d.h.deny(d.v, d.stopped)
@@ -248,13 +258,8 @@ func (d *delivery) dropHeld(held bool) {
 		return
 	}
 	header := d.Header()
-	for _, name := range []string{
-		"Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language",
-		"Content-Length", "Content-Location", "Content-Range", "Content-Type", "Etag", "Expires",
-		"Last-Modified", "Location", "Trailer", "Vary",
-	} {
-		header.Del(name)
-	}
+	header.Del("Vary")
+	dropBodyFields(header)
 }
 
 // Interface guards

@@ -122,7 +122,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	if isPreflight(r) {
 		h.strip(r)
-		return next.ServeHTTP(w, r)
+		return passPreflight(w, r, next)
 	}
 
 	text, source, err := token.Find(r, h.sources)
@@ -186,14 +186,6 @@ type visit struct {
 	path        string // r.URL.Path as it was authorised
 	opening     opening
 	original    original
-}
-
-// isPreflight reports whether r is a CORS preflight (WHATWG Fetch, "CORS
-// protocol"). A browser sends it without credentials, so it can carry no token.
-func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions &&
-		r.Header.Get("Origin") != "" &&
-		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // admitsClient reports whether the token is not bound to an address, or the

@@ -97,3 +97,13 @@ func escapeNonASCII(s string) string {
 	}
 	return b.String()
 }
+
+// dropBodyFields takes out what describes a body, which will not be sent.
+func dropBodyFields(header http.Header) {
+	for _, name := range []string{
+		"Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
+		"Content-Location", "Content-Range", "Content-Type", "Etag", "Expires", "Last-Modified", "Location", "Trailer",
+	} {
+		header.Del(name)
+	}
+}

@@ -41,7 +41,8 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 	v.nonce = value
 	path := ""
 	if o.perPath {
-		path = judged
+		// file_server may serve a file under both spellings
+		path = "/" + strings.Trim(judged, "/")
 	}
 	signer := nonce.Signer(v.token.Key.Fingerprint())
 	return nonce.Presentation{
@@ -63,6 +64,12 @@ func (h *Handler) once(v *visit, store nonce.Store, next caddyhttp.Handler) erro
 	if err != nil {
 		return h.deny(v, err)
 	}
+
+	// A part would spend the whole, and an encoding that is chosen anew for
+	// every request would make parts that do not fit together.
+	v.r.Header.Del("Range")
+	v.r.Header.Del("If-Range")
+	v.r.Header.Del("Accept-Encoding")
 
 	ctx := v.r.Context()
 	if v.r.Method == http.MethodHead {
@@ -86,11 +93,6 @@ func (h *Handler) once(v *visit, store nonce.Store, next caddyhttp.Handler) erro
 	}
 	h.publish(v)
 
-	// A part would spend the whole, and an encoding that is chosen anew for
-	// every request would make parts that do not fit together.
-	v.r.Header.Del("Range")
-	v.r.Header.Del("If-Range")
-	v.r.Header.Del("Accept-Encoding")
 	return h.deliverOnce(v, next, s)
 }
 

@@ -81,7 +81,7 @@ func (s Scope) checkMembers() error {
 	case s.Type != "path_permissions" && (s.Slug != "" || s.Account != ""):
 		return fmt.Errorf("%s takes neither a slug nor an account", s.Type)
 	case s.Claim == "" && s.Prefix != "":
-		return errors.New("path: a prefix needs a claim, such as: scope path scope storage.read:")
+		return errors.New("path: a prefix needs a claim before it, such as scope path scope storage.read: for a WLCG token")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -44,5 +45,9 @@ func (h *Handler) strip(r *http.Request) {
 	// looks it up in the request it started with, which is normally this one.
 	orig.URL.RawQuery = token.StripQuery(orig.URL.RawQuery, h.queryNames)
 	orig.RequestURI = stripped
+	// If an earlier handler has copied the request, placeholders and error routes
+	// still look at the one it was made from.
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl.Set("http.request.orig_uri", stripped)
 	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, orig))
 }

@@ -85,7 +85,7 @@ func (f *fault) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			return err
 		}
-		return errFault
+		return caddyhttp.Error(http.StatusBadGateway, errFault)
 	case "hijack":
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {

@@ -40,6 +40,8 @@ type server struct {
 	root    string // of the site's files
 	dir     string // of everything else
 	globals string
+
+	reloaded time.Time // last time
 }
 
 // start runs a Caddy whose site has the directives of body and file_server's
@@ -158,6 +160,7 @@ func (s *server) post(config []byte) error {
 		}
 		defer resp.Body.Close()
 		client.CloseIdleConnections() // the old server closes them, in its own time
+		s.reloaded = time.Now()
 		answer, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s: %s", resp.Status, answer)
@@ -201,6 +204,10 @@ func (s *server) do(method, target string, header ...string) answer {
 		req.Header.Add(header[i], header[i+1])
 	}
 	resp, err := client.Do(req)
+	for err != nil && time.Since(s.reloaded) < 3*time.Second {
+		// the listener that a reload closes may have had it in its queue
+		resp, err = client.Do(req)
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -362,4 +369,22 @@ func (s *server) wantLog(reason string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	s.t.Errorf("no log line with reason %q", reason)
+}
+
+// mintHeader is mint with another secret and with header fields.
+func mintHeader(t testing.TB, key string, header map[string]any, c claims) string {
+	t.Helper()
+	all := claims{"exp": time.Now().Add(time.Minute).Unix(), "iat": float64(time.Now().UnixMicro()) / 1e6}
+	for name, value := range c {
+		all[name] = value
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, all)
+	for name, value := range header {
+		token.Header[name] = value
+	}
+	signed, err := token.SignedString([]byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
 }

@@ -23,8 +23,6 @@ func main() {
 		caddycmd.Main()
 		return
 	}
-	if err := demonstrate(os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "example:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "example:", demonstrate(os.Stdout)) // it ends only with an error
+	os.Exit(1)
 }

@@ -2,7 +2,6 @@ package problem
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -17,35 +16,33 @@ func HasErrorRoute(r *http.Request, err error) bool {
 	if !ok || srv == nil || srv.Errors == nil || len(srv.Errors.Routes) == 0 {
 		return false
 	}
-	failed := srv.Errors.WithError(asErrorRoutesSeeIt(r), err)
-	if routesHandle(srv.Errors.Routes, failed, make(map[string]struct{})) {
+	// Placeholders in matchers look at the live request, so it is made to look as
+	// Caddy restores it before it runs error routes, and put back afterwards.
+	method, uri, url := r.Method, r.RequestURI, *r.URL
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		r.Method, r.RequestURI, *r.URL = orig.Method, orig.RequestURI, *orig.URL
+	}
+	defer func() { r.Method, r.RequestURI, *r.URL = method, uri, url }()
+
+	failed := srv.Errors.WithError(r, err)
+	if reached, _ := walk(srv.Errors.Routes, failed, make(map[string]struct{})); reached {
 		return true
 	}
 	r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).DeleteByPrefix("http.error")
 	return false
 }
 
-// asErrorRoutesSeeIt copies r as Caddy restores it before it runs error routes.
-func asErrorRoutesSeeIt(r *http.Request) *http.Request {
-	restored := *r
-	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		u := new(url.URL)
-		*u = *orig.URL
-		restored.Method, restored.RequestURI, restored.URL = orig.Method, orig.RequestURI, u
-	}
-	return &restored
-}
-
-// routesHandle walks routes as Caddy would run them and reports whether a
-// handler is reached. Subroutes are looked into, because the Caddyfile wraps
-// the error routes of every site in one.
-func routesHandle(routes caddyhttp.RouteList, r *http.Request, groups map[string]struct{}) bool {
+// walk goes through routes as Caddy would run them, and reports whether a
+// handler that can answer is reached, and whether the walk ends there because a
+// route is terminal. Subroutes are looked into, because the Caddyfile wraps the
+// error routes of every site in one.
+func walk(routes caddyhttp.RouteList, r *http.Request, groups map[string]struct{}) (reached, ends bool) {
 	for _, route := range routes {
 		if _, taken := groups[route.Group]; taken && route.Group != "" {
 			continue
 		}
 		if matches, err := route.MatcherSets.AnyMatchWithError(r); err != nil {
-			return true // Caddy will meet the same error; let it decide
+			return true, true // Caddy will meet the same error; let it decide
 		} else if !matches {
 			continue
 		}
@@ -53,14 +50,30 @@ func routesHandle(routes caddyhttp.RouteList, r *http.Request, groups map[string
 			groups[route.Group] = struct{}{}
 		}
 		for _, handler := range route.Handlers {
-			subroute, ok := handler.(*caddyhttp.Subroute)
-			if !ok || routesHandle(subroute.Routes, r, groups) {
-				return true
+			if subroute, ok := handler.(*caddyhttp.Subroute); ok {
+				if reached, ends := walk(subroute.Routes, r, groups); reached || ends {
+					return reached, true
+				}
+			} else if !passesOn[caddy.GetModuleID(handler)] {
+				return true, true
 			}
 		}
 		if route.Terminal {
-			return false
+			return false, true
 		}
 	}
-	return false
+	return false, false
+}
+
+// passesOn are the handlers that prepare an answer and leave it to others.
+var passesOn = map[string]bool{
+	"http.handlers.vars":       true, // root, too
+	"http.handlers.headers":    true,
+	"http.handlers.rewrite":    true,
+	"http.handlers.map":        true,
+	"http.handlers.log_append": true,
+	"http.handlers.encode":     true,
+	"http.handlers.templates":  true,
+	"http.handlers.intercept":  true,
+	"http.handlers.tracing":    true,
 }

@@ -15,8 +15,8 @@ import (
 // memory is a memory store and what it keeps in storage.
 type memory struct {
 	*nonce.Memory
-	revocations nonce.Revocations
-	session     session
+	revoked nonce.Revocations
+	session session
 
 	mu   sync.Mutex // held while kept is written to or replaced
 	kept kept
@@ -102,9 +102,9 @@ func (m *memory) move(k kept) error {
 			return err
 		}
 	}
-	if encoded, err := m.revocations.Encode(); err != nil {
+	if encoded, err := m.revoked.Encode(); err != nil {
 		return err
-	} else if m.revocations.Len() > 0 {
+	} else if m.revoked.Len() > 0 {
 		if err := k.store(keptRevocations, encoded); err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (m *memory) loadRevocations() error {
 	if err != nil || encoded == nil {
 		return err
 	}
-	if err := m.revocations.Load(encoded); err != nil {
+	if err := m.revoked.Load(encoded); err != nil {
 		// Taking them for none would give back what was taken.
 		return fmt.Errorf("%s: %w; put it back from a backup, or remove it if no token that was revoked can still be valid",
 			m.kept.key(keptRevocations), err)
@@ -139,12 +139,12 @@ func (m *memory) loadRevocations() error {
 }
 
 // Revoked implements [downloadtoken.HeldStore].
-func (m *memory) Revoked(t nonce.Revocable, now time.Time) bool { return m.revocations.Revoked(t, now) }
+func (m *memory) Revoked(t nonce.Revocable, now time.Time) bool { return m.revoked.Revoked(t, now) }
 
 // Revoke implements [downloadtoken.HeldStore]. It is in force, durably, when it
 // returns.
 func (m *memory) Revoke(_ context.Context, r nonce.Revocation, now time.Time) error {
-	err := m.revocations.Add(r, now, func(encoded []byte) error {
+	err := m.revoked.Add(r, now, func(encoded []byte) error {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		return m.kept.store(keptRevocations, encoded)
@@ -154,3 +154,6 @@ func (m *memory) Revoke(_ context.Context, r nonce.Revocation, now time.Time) er
 	}
 	return err
 }
+
+// Revocations implements [downloadtoken.HeldStore].
+func (m *memory) Revocations() int { return m.revoked.Len() }

@@ -4,6 +4,7 @@
 package stores
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,7 +16,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
 
 func init() {
@@ -42,6 +42,7 @@ type Memory struct {
 	logger  *zap.Logger
 	name    string
 	held    *shared
+	running bool // started, and not let go
 }
 
 // CaddyModule returns the Caddy module information.
@@ -71,52 +72,43 @@ func (m *Memory) Validate() error {
 
 // Open implements [downloadtoken.StoreModule].
 func (m *Memory) Open(name string) (downloadtoken.Store, error) {
-	s, err := acquire("memory/" + name)
+	m.name, m.held = name, acquire("memory/"+name)
+	return m.held, nil
+}
+
+// Start implements [downloadtoken.StoreModule]. Only now is storage touched: a
+// configuration that fails to load, or is only validated, must leave no trace.
+func (m *Memory) Start() error {
+	err := m.held.start(m)
+	m.running = err == nil
+	return err
+}
+
+// begin opens the store with the settings of m.
+func (m *Memory) begin() (*memory, error) {
+	k, err := keep(m.storage, m.name)
 	if err != nil {
 		return nil, err
 	}
-	m.name, m.held = name, s
-	return s, nil
+	return startMemory(k, m.Capacity, time.Now(), m.logger)
 }
 
-// Start implements [downloadtoken.StoreModule]. Only now may settings take
-// effect and storage be touched: a configuration that fails to load, or is only
-// validated, must leave no trace.
-func (m *Memory) Start() error {
+// apply brings the settings of m into force for a store that is open.
+func (m *Memory) apply(open *memory) error {
 	k, err := keep(m.storage, m.name)
 	if err != nil {
 		return err
 	}
-	fresh := false
-	m.held.once.Do(func() {
-		fresh = true
-		if m.held.memory, err = startMemory(k, m.Capacity, time.Now(), m.logger); err == nil {
-			close(m.held.started)
-		}
-	})
-	if fresh {
-		return err
-	}
-	select {
-	case <-m.held.started:
-	default:
-		return nonce.ErrUnavailable // an earlier start failed; Caddy is letting go of it
-	}
-	if err := m.held.memory.move(k); err != nil {
-		return err
-	}
-	m.held.memory.SetCapacity(m.Capacity, time.Now())
-	return nil
+	open.SetCapacity(m.Capacity, time.Now())
+	return open.move(k)
 }
 
 // Stopping implements [downloadtoken.StoreModule].
 func (m *Memory) Stopping() error {
-	select {
-	case <-m.held.started:
-		return m.held.memory.stop()
-	default:
+	if !m.held.isStarted() {
 		return nil
 	}
+	return m.held.memory.stop()
 }
 
 // Cleanup lets go of the store; the last one to do so closes it.
@@ -126,7 +118,11 @@ func (m *Memory) Cleanup() error {
 	}
 	held := m.held
 	m.held = nil
-	return held.letGo()
+	var err error
+	if m.running {
+		err = held.end(m)
+	}
+	return errors.Join(err, held.letGo())
 }
 
 // UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:

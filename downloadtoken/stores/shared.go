@@ -22,10 +22,12 @@ var pool = caddy.NewUsagePool()
 type shared struct {
 	key     string
 	started chan struct{}
-	once    sync.Once
+	memory  *memory // set before started is closed
 
-	// memory is set before started is closed.
-	memory *memory
+	mu      sync.Mutex
+	failed  bool
+	configs int     // started configurations that have not let go
+	next    *Memory // the newest of them, if its settings are not in force yet
 }
 
 // startTimeout is how long a request waits for its store to be ready, which may
@@ -34,14 +36,17 @@ const startTimeout = 10 * time.Second
 
 // acquire returns the store with that key, opening it if need be. The caller
 // must call letGo, once.
-func acquire(key string) (*shared, error) {
-	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return &shared{key: key, started: make(chan struct{})}, nil
-	})
-	if err != nil {
-		return nil, err
+func acquire(key string) *shared {
+	for {
+		value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
+			return &shared{key: key, started: make(chan struct{})}, nil
+		})
+		if err == nil {
+			return value.(*shared)
+		}
+		// A request that came too late for an earlier store of this name (see
+		// Hold) was in the way for a moment.
 	}
-	return value.(*shared), nil
 }
 
 // letGo gives back what [acquire] or [shared.Hold] took.
@@ -64,6 +69,9 @@ func (s *shared) Hold(ctx context.Context) (downloadtoken.HeldStore, error) {
 		_ = value.(*shared).letGo()
 		return nil, nonce.ErrUnavailable
 	}
+	if s.isStarted() { // first, since ctx may have ended as well
+		return held{s.memory, s}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {
@@ -72,6 +80,15 @@ func (s *shared) Hold(ctx context.Context) (downloadtoken.HeldStore, error) {
 	case <-ctx.Done():
 		_ = s.letGo()
 		return nil, nonce.ErrUnavailable
+	}
+}
+
+func (s *shared) isStarted() bool {
+	select {
+	case <-s.started:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -87,12 +104,50 @@ func (h held) LetGo() { _ = h.shared.letGo() }
 // Destruct closes the store when nobody uses it any more. One that was never
 // started, as under `caddy validate`, has nothing to say about a clean stop.
 func (s *shared) Destruct() error {
-	select {
-	case <-s.started:
-		return s.memory.stop()
-	default:
+	if !s.isStarted() {
 		return nil
 	}
+	return s.memory.stop()
+}
+
+// start makes the store ready for a configuration that takes over. The settings
+// of m come into force at once only if no other configuration is there: the
+// takeover may still fail, and must not have changed anything then.
+func (s *shared) start(m *Memory) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed {
+		return nonce.ErrUnavailable // Caddy is letting go of it
+	}
+	if !s.isStarted() {
+		memory, err := m.begin()
+		if err != nil {
+			s.failed = true
+			return err
+		}
+		s.memory = memory
+		close(s.started)
+	} else if s.configs > 0 {
+		s.next = m
+	} else if err := m.apply(s.memory); err != nil {
+		return err
+	}
+	s.configs++
+	return nil
+}
+
+// end is told when a configuration that was started lets go. If it was the old
+// one, the settings of the new one come into force.
+func (s *shared) end(m *Memory) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.configs--
+	next := s.next
+	s.next = nil
+	if next == nil || next == m {
+		return nil
+	}
+	return next.apply(s.memory)
 }
 
 // Interface guards

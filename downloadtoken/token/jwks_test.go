@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -399,6 +400,15 @@ func TestWarnings(t *testing.T) {
 	refresh(t, j)
 	said.expect(t, "bad: JWK is not used: its use is not sig")
 
+	attempts := 0 // whose cause has a new text each time, such as a port
+	down := overWire(t, JWKSOptions{Warn: said.warn}, func(*http.Request) (string, error) {
+		attempts++
+		return "", fmt.Errorf("down %d", attempts)
+	})
+	refresh(t, down)
+	refresh(t, down)
+	said.expect(t, "key set cannot be fetched: down 1; the keys")
+
 	quiet := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client()})
 	refresh(t, quiet)
 	lookup(t, quiet, map[string]error{"good": nil})
@@ -508,4 +518,53 @@ func TestFileThatGetsWorse(t *testing.T) {
 		lookup(t, j, map[string]error{"a": nil})
 		said.expect(t, step.warns)
 	}
+}
+
+// After the end of the context that it was started with, a set is what it was.
+func TestEndOfStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "jwks.json")
+	publish := func(jwks ...string) { wantErr(t, os.WriteFile(path, []byte(setOf(jwks...)), 0o600), nil) }
+	publish(jwkFor(t, "ES256", "a"))
+	j := makeJWKS(t, JWKSOptions{Location: path})
+	ctx, end := context.WithCancel(t.Context())
+	j.Start(ctx)
+	refresh(t, j)
+	end()
+	publish(jwkFor(t, "ES256", "a"), jwkFor(t, "ES384", "b"))
+	_, err := j.LookupFresh(t.Context(), "b", "ES384")
+	wantErr(t, err, ErrUnknownKey)
+	lookup(t, j, map[string]error{"a": nil})
+}
+
+// A secret that can be fetched is none, whoever the origin is.
+func TestSecretsFromURL(t *testing.T) {
+	var said warnings
+	i := startIssuer(t, jwkFor(t, "HS256", "secret"), jwkFor(t, "ES256", "public"))
+	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Warn: said.warn, Algs: []string{"HS256"}})
+	refresh(t, j)
+	_, err := j.Lookup("secret", "HS256")
+	wantErr(t, err, ErrUnknownKey)
+	lookup(t, j, map[string]error{"public": nil})
+	said.expect(t, "secret: JWK is not used: it is a secret")
+}
+
+// An endless answer is not read to its end.
+func TestReadBounded(t *testing.T) {
+	endless := &zeros{}
+	if _, err := readBounded(endless); err == nil || err.Error() != "is larger than 1 MiB" {
+		t.Errorf("error is %v", err)
+	}
+	if endless.read > maxSetBytes+1 {
+		t.Errorf("read %d bytes", endless.read)
+	}
+}
+
+type zeros struct{ read int }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	z.read += len(p)
+	if z.read > 64<<20 {
+		return 0, errors.New("read on and on")
+	}
+	return len(p), nil
 }

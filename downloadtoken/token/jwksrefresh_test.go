@@ -66,6 +66,7 @@ func TestSchedule(t *testing.T) {
 				})
 				last := time.Now()
 				j.Start(ctx)
+				j.Start(t.Context()) // once is enough
 				synctest.Wait()
 				if n := len(times()); n != 1 {
 					t.Fatalf("%d fetches at once", n)
@@ -157,6 +158,9 @@ func TestThunderingHerd(t *testing.T) {
 			if n := i.fetches.Load(); n != 1 {
 				t.Errorf("%d fetches within a minute", n)
 			}
+			if n := len(j.absent.until); (kid == "absent") != (n == 1) || n > 1 {
+				t.Errorf("%d kids are absent", n)
+			}
 			clock.pass(1)
 			herd()
 			if n := i.fetches.Load(); kid == "absent" && n != 2 || kid == "new" && n != 1 {
@@ -236,7 +240,7 @@ func TestLookupFreshDoesNotFetch(t *testing.T) {
 	wantErr(t, err, ErrUnknownKey)
 	_, err = j.LookupFresh(t.Context(), "a", "none")
 	wantErr(t, err, ErrAlgorithm)
-	if n := fetches.Load(); n != 0 {
+	if n := fetches.Load(); n != 0 || j.flight != nil || j.forced != (bucket{}) {
 		t.Fatalf("%d fetches before there were keys", n)
 	}
 	refresh(t, j)

@@ -36,13 +36,9 @@ func ParseKey(alg, material string) (key Key, warnings []string, err error) {
 }
 
 func parseSecret(a *algorithm, text string) (Key, []string, error) {
-	secret := []byte(text)
-	encoded, isBase64 := strings.CutPrefix(text, "base64:")
-	if isBase64 {
-		var err error
-		if secret, err = decodeBase64(strings.TrimSpace(encoded)); err != nil {
-			return Key{}, nil, err
-		}
+	secret, err := Secret(text)
+	if err != nil {
+		return Key{}, nil, err
 	}
 	key, err := NewKey(a.name, secret)
 	if err != nil {
@@ -55,10 +51,22 @@ func parseSecret(a *algorithm, text string) (Key, []string, error) {
 	if bytes.HasPrefix(secret, []byte("django-insecure-")) {
 		warnings = append(warnings, "secret begins with django-insecure-: Django made it for development, and it may be in a public repository")
 	}
-	if !isBase64 && strings.TrimSpace(text) != text {
+	if !strings.HasPrefix(text, base64Prefix) && strings.TrimSpace(text) != text {
 		warnings = append(warnings, "secret begins or ends with white space, which belongs to it: does the program that signs use the same bytes?")
 	}
 	return key, warnings, nil
+}
+
+// base64Prefix introduces a secret of which the bytes are encoded.
+const base64Prefix = "base64:"
+
+// Secret returns the bytes of an HMAC secret that is written as [ParseKey] reads it.
+// Whether they are good enough, [NewKey] decides.
+func Secret(material string) ([]byte, error) {
+	if encoded, ok := strings.CutPrefix(material, base64Prefix); ok {
+		return decodeBase64(strings.TrimSpace(encoded))
+	}
+	return []byte(material), nil
 }
 
 func decodeBase64(text string) ([]byte, error) {

@@ -1,0 +1,244 @@
+package command
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"pgregory.net/rapid"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// TestMintVerifies mints with every algorithm; golang-jwt and the plugin both
+// accept what comes out.
+func TestMintVerifies(t *testing.T) {
+	for _, alg := range allAlgs {
+		for _, form := range [][]string{nil, {"--jwk", "--kid", "k1"}} {
+			t.Run(alg+strings.Join(form, ""), func(t *testing.T) {
+				text := mustExecute(t, "", append([]string{"keygen", alg}, form...)...)
+				made := strings.TrimSpace(mustExecute(t, text, "mint", "--key", "-", "--alg", alg, "--one-time", "--path", "/a b.txt"))
+
+				key, _, err := parseSigningKey(text, alg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				parsed, err := jwt.Parse(made, func(*jwt.Token) (any, error) { return key.public(), nil },
+					jwt.WithValidMethods([]string{alg}), jwt.WithExpirationRequired(), jwt.WithIssuedAt())
+				if err != nil {
+					t.Fatalf("golang-jwt: %v", err)
+				}
+				if id, _ := parsed.Header["kid"].(string); id != key.id {
+					t.Errorf("kid %q, want %q", id, key.id)
+				}
+				verifying, err := key.verifier()
+				if err != nil {
+					t.Fatal(err)
+				}
+				table, err := token.NewTable(verifying)
+				if err != nil {
+					t.Fatal(err)
+				}
+				v := token.Verifier{Keys: table, Rules: token.Rules{OneTime: true, MaxTTL: 10 * time.Minute}}
+				verified, err := v.Verify(made, time.Now())
+				if err != nil {
+					t.Fatalf("the plugin: %v", err)
+				}
+				if values, _ := verified.Claims.Strings("scope"); !(scope.PathScope{Prefix: "download:", Escaped: true}).Admits(values, "/a b.txt") {
+					t.Errorf("scope %q does not open the path", values)
+				}
+				if nonce, err := verified.Claims.Nonce("jti"); err != nil || len(nonce) != 36 || nonce[14] != '4' {
+					t.Errorf("nonce %q, %v", nonce, err)
+				}
+			})
+		}
+	}
+}
+
+// minting mints with a secret and returns the token's claims, as they are written.
+func minting(t testing.TB, args ...string) (header map[string]any, claims map[string]json.RawMessage) {
+	t.Helper()
+	var made struct {
+		Token  string
+		Header map[string]any
+		Claims map[string]json.RawMessage
+	}
+	out := mustExecute(t, testSecret, append([]string{"mint", "--key", "-", "--json"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		t.Fatal(err)
+	}
+	d, err := describe(made.Token, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := slices.Sorted(maps.Keys(d.Claims)), slices.Sorted(maps.Keys(made.Claims)); !slices.Equal(got, want) {
+		t.Errorf("the token has %q, told was %q", got, want)
+	}
+	for name, value := range made.Claims {
+		var in, told any
+		if json.Unmarshal(d.Claims[name], &in) != nil || json.Unmarshal(value, &told) != nil || !reflect.DeepEqual(in, told) {
+			t.Errorf("%s is %s in the token, told was %s", name, d.Claims[name], value)
+		}
+	}
+	return made.Header, made.Claims
+}
+
+func TestMintClaims(t *testing.T) {
+	for name, c := range map[string]struct {
+		args  []string
+		claim string
+		want  string // "" if it must not be there
+	}{
+		"a text":                  {[]string{"--claim", "typ=download"}, "typ", `"download"`},
+		"a text with signs":       {[]string{"--claim", "x=a=b,c:=d"}, "x", `"a=b,c:=d"`},
+		"a text like a number":    {[]string{"--claim", "x=3"}, "x", `"3"`},
+		"an empty text":           {[]string{"--claim", "x="}, "x", `""`},
+		"a number":                {[]string{"--claim", "x:=3.50"}, "x", `3.50`},
+		"a truth":                 {[]string{"--claim", "x:= true"}, "x", `true`},
+		"an array":                {[]string{"--claim", `x:=["a",1]`}, "x", `["a",1]`},
+		"a name that is a URL":    {[]string{"--claim", "https://a.example/x=y"}, "https://a.example/x", `"y"`},
+		"a placeholder":           {[]string{"--claim", "x={env.HOME}$HOME"}, "x", `"{env.HOME}$HOME"`},
+		"subject":                 {[]string{"--sub", "ada"}, "sub", `"ada"`},
+		"issuer":                  {[]string{"--iss", "https://a.example"}, "iss", `"https://a.example"`},
+		"one audience":            {[]string{"--aud", "a"}, "aud", `"a"`},
+		"two audiences":           {[]string{"--aud", "a", "--aud", "b"}, "aud", `["a","b"]`},
+		"an audience by --claim":  {[]string{"--claim", "aud=a"}, "aud", `"a"`},
+		"audiences by --claim":    {[]string{"--claim", `aud:=["a"]`}, "aud", `["a"]`},
+		"a scope":                 {[]string{"--scope", "dataset:1"}, "scope", `"dataset:1"`},
+		"a path":                  {[]string{"--path", "/ü & 100%.txt"}, "scope", `"download:/%C3%BC%20&%20100%25.txt"`},
+		"a folder":                {[]string{"--path", "/a/"}, "scope", `"download:/a/"`},
+		"two paths and a scope":   {[]string{"--path", "/a", "--path", "/b", "--scope", "c"}, "scope", `["c","download:/a","download:/b"]`},
+		"a later start":           {[]string{"--claim", "nbf:=4000000000"}, "nbf", `4000000000`},
+		"no nonce unless asked":   {nil, "jti", ""},
+		"no scope unless asked":   {nil, "scope", ""},
+		"a nonce that is brought": {[]string{"--claim", "jti=x"}, "jti", `"x"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, claims := minting(t, c.args...)
+			if got := string(claims[c.claim]); strings.Join(strings.Fields(got), "") != strings.Join(strings.Fields(c.want), "") {
+				t.Errorf("%s is %s, want %s", c.claim, got, c.want)
+			}
+		})
+	}
+	if _, claims := minting(t, "--one-time=nonce"); len(claims["nonce"]) != 38 || claims["jti"] != nil {
+		t.Errorf("--one-time=nonce: %s, %s", claims["nonce"], claims["jti"])
+	}
+	if header, _ := minting(t, "--typ", "download+jwt", "--kid", "2027"); header["typ"] != "download+jwt" || header["kid"] != "2027" || header["alg"] != "HS256" {
+		t.Errorf("header %v", header)
+	}
+	if header, _ := minting(t, "--typ", ""); header["typ"] != nil {
+		t.Errorf("header %v", header)
+	}
+}
+
+func TestMintRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no time":                {[]string{"--ttl", "0s"}, "--ttl"},
+		"less than a second":     {[]string{"--ttl", "999ms"}, "--ttl"},
+		"a negative time":        {[]string{"--ttl", "-1m"}, "--ttl"},
+		"the end by hand":        {[]string{"--claim", "exp:=1"}, "exp is set twice"},
+		"the time by hand":       {[]string{"--claim", "iat:=1"}, "iat is set twice"},
+		"a subject twice":        {[]string{"--sub", "a", "--claim", "sub=b"}, "sub is set twice, by --sub and by --claim"},
+		"a claim twice":          {[]string{"--claim", "a=b", "--claim", "a=b"}, "a is set twice"},
+		"two nonces":             {[]string{"--one-time", "--claim", "jti=b"}, "jti is set twice"},
+		"no sign":                {[]string{"--claim", "a"}, "name=text"},
+		"no name":                {[]string{"--claim", "=a"}, "name=text"},
+		"no JSON":                {[]string{"--claim", "a:=b"}, "not JSON"},
+		"a name twice inside":    {[]string{"--claim", `a:={"b":1,"b":2}`}, "not JSON"},
+		"a subject of a number":  {[]string{"--claim", "sub:=1"}, "sub is not a string"},
+		"an audience of numbers": {[]string{"--claim", "aud:=[1]"}, "aud is neither"},
+		"a relative path":        {[]string{"--path", "a"}, "--path"},
+		"dot segments":           {[]string{"--path", "/a/../b"}, "--path"},
+		"an empty path":          {[]string{"--path", ""}, "--path"},
+		"a relative address":     {[]string{"--url", "/a"}, "--url"},
+		"another scheme":         {[]string{"--url", "ftp://a.example/"}, "--url"},
+		"a token in the address": {[]string{"--url", "https://a.example/?download_token=x"}, "already"},
+		"hidden in the address":  {[]string{"--url", "https://a.example/?download%5Ftoken"}, "already"},
+		"no parameter":           {[]string{"--url", "https://a.example/", "--param", ""}, "--param"},
+		"too much":               {[]string{"--claim", "x=" + strings.Repeat("x", 8192)}, "too large"},
+		"a stray argument":       {[]string{"--one-time", "nonce"}, "unknown command"},
+		"not UTF-8":              {[]string{"--sub", "\xff"}, "UTF-8"},
+		"a key of another alg":   {[]string{"--alg", "RS256"}, "needs a private key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, _, err := execute(testSecret, append([]string{"mint", "--key", "-"}, c.args...)...)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+			if strings.Contains(out, "eyJ") || err != nil && strings.Contains(err.Error(), testSecret) {
+				t.Errorf("printed %q, %v", out, err)
+			}
+		})
+	}
+}
+
+func TestMintLink(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://a.example/x":          "https://a.example/x?download_token=",
+		"https://a.example":            "https://a.example?download_token=",
+		"http://a.example:8000/x%20y/": "http://a.example:8000/x%20y/?download_token=",
+		"https://a.example/x?a=%zz&b":  "https://a.example/x?a=%zz&b&download_token=",
+		"https://a.example/%41?":       "https://a.example/%41?download_token=",
+	} {
+		link := mustExecute(t, testSecret, "mint", "-k", "-", "-u", address)
+		if !strings.HasPrefix(link, want+"eyJ") {
+			t.Errorf("%s became %.60s", address, link)
+		}
+	}
+	link := mustExecute(t, testSecret, "mint", "-k", "-", "-u", "https://a.example/x#part", "--param", "a b")
+	if !strings.HasPrefix(link, "https://a.example/x?a+b=eyJ") || !strings.HasSuffix(link, "#part\n") {
+		t.Errorf("%s", link)
+	}
+}
+
+func TestMintWarns(t *testing.T) {
+	_, stderr, err := execute("django-insecure-"+testSecret, "mint", "--key", "-")
+	if err != nil || !strings.Contains(stderr, "Warning: secret begins with django-insecure-") {
+		t.Errorf("%q, %v", stderr, err)
+	}
+	if strings.Contains(stderr, testSecret) {
+		t.Errorf("the warning has the secret: %s", stderr)
+	}
+}
+
+// TestMintTimes: whatever the clock and the length, the token is good at once,
+// not good for longer than it says, and its iat has milliseconds.
+func TestMintTimes(t *testing.T) {
+	key := &keyPair{alg: "HS256", private: []byte(testSecret)}
+	verifying, err := key.verifier()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := token.NewTable(verifying)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.UnixMicro(rapid.Int64Range(1_000_000_000_000_000, 3_000_000_000_000_000).Draw(t, "now"))
+		ttl := time.Duration(rapid.Int64Range(int64(time.Second), int64(1000*time.Hour)).Draw(t, "ttl"))
+		made, err := mint(mintOptions{ttl: ttl}, key, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := token.Verifier{Keys: table, Rules: token.Rules{OneTime: true, MaxTTL: ttl}}
+		verified, err := v.Verify(made.Token, now)
+		if err != nil {
+			t.Fatalf("refused at once: %v", err)
+		}
+		if iat := verified.Claims.IssuedAt; !iat.Equal(now.Truncate(time.Millisecond)) {
+			t.Errorf("iat %v, now %v", iat, now)
+		}
+		if !verified.Claims.ExpiresAt.Equal(made.ExpiresAt) || made.ExpiresIn < 1 {
+			t.Errorf("exp %v, told %v, %d", verified.Claims.ExpiresAt, made.ExpiresAt, made.ExpiresIn)
+		}
+	})
+}

@@ -1,0 +1,166 @@
+package issuer
+
+import (
+	"encoding/binary"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/go-json-experiment/json"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// The media types of answers. ChRIS clients ask for the second.
+const (
+	plainJSON      = "application/json"
+	collectionJSON = "application/vnd.collection+json"
+)
+
+// answer sends the token to who asked for it.
+func (i *Issuer) answer(v *visit, m *minted, link string) error {
+	location := v.location(i.sealer.seal(receipt{m.fingerprint, m.expires}, v.user))
+	var document any = tokenDocument{
+		Token:     m.text,
+		ExpiresIn: int64(i.minter.ttl / time.Second),
+		ExpiresAt: m.expires.UTC().Format(time.RFC3339),
+		Link:      link,
+	}
+	mediaType := plainJSON
+	if prefersCollection(v.r.Header.Values("Accept")) {
+		document, mediaType = collectionOf(v, m, location), collectionJSON
+	}
+	header := v.w.Header()
+	header.Set("Location", location)
+	header.Add("Vary", "Accept")
+	return writeJSON(v.w, i.Status, mediaType, document)
+}
+
+// writeJSON answers with a document.
+func writeJSON(w http.ResponseWriter, status int, mediaType string, document any) error {
+	body, err := json.Marshal(document)
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	body = append(body, '\n')
+	header := w.Header()
+	header.Set("Content-Type", mediaType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone: nobody left to tell
+	return nil
+}
+
+// tokenDocument is the answer in JSON.
+type tokenDocument struct {
+	Token     string `json:"token"`
+	ExpiresIn int64  `json:"expires_in"` // seconds
+	ExpiresAt string `json:"expires_at"` // RFC 3339, UTC
+	Link      string `json:"link,omitzero"`
+}
+
+// A collection is the answer in Collection+JSON, with the names that ChRIS uses.
+type (
+	collectionDocument struct {
+		Collection collection `json:"collection"`
+	}
+	collection struct {
+		Version string           `json:"version"`
+		Href    string           `json:"href"`
+		Items   []collectionItem `json:"items"`
+		Links   []struct{}       `json:"links"`
+	}
+	collectionItem struct {
+		Href  string     `json:"href"`
+		Data  []datum    `json:"data"`
+		Links []struct{} `json:"links"`
+	}
+	datum struct {
+		Name  string `json:"name"`
+		Value any    `json:"value"`
+	}
+)
+
+// collectionOf describes the token. Its URLs are absolute, as those clients
+// expect.
+func collectionOf(v *visit, m *minted, location string) collectionDocument {
+	origin := originOf(v.r)
+	return collectionDocument{collection{
+		Version: "1.0",
+		Href:    origin + v.askedPath(),
+		Items: []collectionItem{{
+			Href: origin + location,
+			Data: []datum{
+				{"id", numberOf(m.fingerprint)},
+				{"creation_date", m.issued.UTC().Format("2006-01-02T15:04:05.000000-07:00")},
+				{"token", m.text},
+				{"owner_username", v.user},
+			},
+		}},
+	}}
+}
+
+// numberOf is the token's id where an id is an integer: always the same for the
+// same token, and exact in every JSON parser (RFC 8259 section 6).
+func numberOf(f token.Fingerprint) uint64 { return binary.BigEndian.Uint64(f[:]) >> 11 }
+
+// askedPath is the path that the client asked for, before any rewrite. It never
+// begins with two slashes, which would make the rest a host.
+func (v *visit) askedPath() string {
+	asked := v.r.URL
+	if original, ok := v.r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		asked = original.URL
+	}
+	return "/" + strings.TrimLeft((&url.URL{Path: asked.Path, RawPath: asked.RawPath}).EscapedPath(), "/")
+}
+
+// location is the URL by which the token can be revoked, below that of the
+// request, and with a slash at the end if that has one.
+func (v *visit) location(receipt string) string {
+	asked := v.askedPath()
+	if collection, ok := strings.CutSuffix(asked, "/"); ok {
+		return collection + "/" + receipt + "/"
+	}
+	return asked + "/" + receipt
+}
+
+// originOf is scheme and host as the client knows them, if proxies in front of
+// Caddy are among the trusted ones.
+func originOf(r *http.Request) string {
+	scheme := "http"
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	if r.TLS != nil || trusted && r.Header.Get("X-Forwarded-Proto") == "https" {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}
+
+// prefersCollection reports whether Collection+JSON is asked for by name, and JSON
+// not more so (RFC 9110 section 12.5.1).
+func prefersCollection(accept []string) bool {
+	var collection, plain float64
+	for _, element := range strings.Split(strings.Join(accept, ","), ",") {
+		mediaType, params, err := mime.ParseMediaType(strings.TrimSpace(element))
+		if err != nil {
+			continue
+		}
+		quality := 1.0
+		if q, ok := params["q"]; ok {
+			if quality, err = strconv.ParseFloat(q, 64); err != nil {
+				continue
+			}
+		}
+		switch mediaType {
+		case collectionJSON:
+			collection = quality
+		case plainJSON:
+			plain = quality
+		}
+	}
+	return collection > 0 && collection >= plain
+}
