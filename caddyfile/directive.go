@@ -51,6 +51,9 @@ func init() {
 //
 //		one_time [<claim>...] {
 //			spend response|request
+//			resume <window> [<copies>] {
+//				roam
+//			}
 //			uses <n>
 //			per token|path
 //		}

@@ -119,51 +119,6 @@ func parseAccount(d *caddyfile.Dispenser, s *downloadtoken.Scope) error {
 	return nil
 }
 
-// parseOneTime reads
-//
-//	one_time [<claim>...] {
-//		spend response|request
-//		uses <n>
-//		per token|path
-//	}
-func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
-	h.OneTime = &downloadtoken.OneTime{Claim: d.RemainingArgs()}
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if seen[option] {
-			return d.Errf("one_time: %s specified more than once", option)
-		}
-		seen[option] = true
-		args := d.RemainingArgs()
-		switch {
-		case option != "spend" && option != "uses" && option != "per":
-			return d.Errf("one_time: unrecognized option '%s'; it has spend, uses and per", option)
-		case len(args) != 1:
-			return d.Errf("one_time: %s takes one argument", option)
-		}
-		switch option {
-		case "spend":
-			if args[0] != "response" && args[0] != "request" {
-				return d.Errf("one_time: spend is response or request, not '%s'", args[0])
-			}
-			h.OneTime.Spend = args[0]
-		case "uses":
-			n, err := strconv.Atoi(args[0])
-			if err != nil || n < 1 {
-				return d.Errf("one_time: uses must be a whole number of at least 1, not '%s'", args[0])
-			}
-			h.OneTime.Uses = n
-		case "per":
-			if args[0] != "token" && args[0] != "path" {
-				return d.Errf("one_time: per is token or path, not '%s'", args[0])
-			}
-			h.OneTime.Per = args[0]
-		}
-	}
-	return nil
-}
-
 // parseAttachment reads
 //
 //	attachment [<filename>]

@@ -1,5 +1,7 @@
 package downloadtoken
 
+import "github.com/caddyserver/caddy/v2"
+
 // Source is a place of the request in which a token may be carried.
 type Source struct {
 	// The part of the request: `query`, `header` or `cookie`.
@@ -72,12 +74,42 @@ type OneTime struct {
 	// `request`, as soon as a GET has been authorised. Default: `response`.
 	Spend string `json:"spend,omitempty"`
 
+	// If set, a download that was cut off can be resumed, and be made in parts,
+	// with the same token. Default: not.
+	Resume *Resume `json:"resume,omitempty"`
+
 	// How often a token may be used. Default: 1.
 	Uses int `json:"uses,omitempty"`
 
 	// What a token can be used once for: `token`, or `path`, once for each file
 	// that its scope opens (RFC 9246 section 2.1.7). Default: `token`.
 	Per string `json:"per,omitempty"`
+}
+
+// Resume lets the first GET with a token open a grant, from which further GETs
+// for the same file are served, in parts (RFC 9110 section 14), in parallel or
+// not, as browsers, players and download managers do it.
+//
+// A grant is pinned to the path, to the strong entity tag and the size of the
+// file, and to the client's address (IPv6: to its /64). It ends with the
+// window, which is never longer than the token lives; a minute after every byte
+// of the file has been sent; or with the budget of bytes that may be sent in
+// all: copies times the size of the file, and min(1 MiB, a quarter of the file)
+// more. It serves 16 connections at a time and 10,000 requests in all. A request
+// that no grant serves is refused as replayed.
+//
+// Files without a strong entity tag or a length, and empty ones, are served
+// once, whole.
+type Resume struct {
+	// How long after its first use the token can be used to resume.
+	Window caddy.Duration `json:"window"`
+
+	// How often the file may be sent in all. Clients that cancel connections ask
+	// for bytes that never arrive, so 1 is too few for most. Default: 2.
+	Copies int `json:"copies,omitempty"`
+
+	// Do not pin the grant to the client's address. Default: false.
+	Roam bool `json:"roam,omitempty"`
 }
 
 // Attachment asks the client to save the file instead of showing it (RFC 6266).

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 )
 
@@ -24,20 +25,31 @@ var (
 
 // deliver serves the request with the next handler.
 func (h *Handler) deliver(v *visit, next caddyhttp.Handler) error {
-	return h.deliverOnce(v, next, nil)
+	return h.newDelivery(v).serve(next)
 }
 
-// deliverOnce serves the request with the next handler and, if s is not nil,
-// spends the token before the first byte.
-func (h *Handler) deliverOnce(v *visit, next caddyhttp.Handler, s *spending) error {
-	d := &delivery{
+func (h *Handler) newDelivery(v *visit) *delivery {
+	return &delivery{
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: v.w},
 		h:                     h,
 		v:                     v,
 		authorised:            v.r.URL.Path,
-		spending:              s,
 	}
-	err := d.finish(next.ServeHTTP(d, v.r))
+}
+
+// serve calls the next handler and sees the answer through.
+func (d *delivery) serve(next caddyhttp.Handler) error {
+	url := *d.v.r.URL
+	err := next.ServeHTTP(d, d.v.r)
+	if errors.Is(d.stopped, errPartial) {
+		*d.v.r.URL = url // a later handler may have stripped a prefix
+		d.v.r.Header.Del("Range")
+		d.v.r.Header.Del("If-Range")
+		d.dropHeld(true)
+		d.stopped, d.status = nil, 0
+		err = next.ServeHTTP(d, d.v.r)
+	}
+	err = d.finish(err)
 	switch {
 	case d.sent && err == nil:
 		countOutcome("served")
@@ -58,6 +70,8 @@ type delivery struct {
 	v          *visit
 	authorised string    // r.URL.Path when it was judged
 	spending   *spending // nil if nothing has to be spent
+	opener     *opener   // nil if spending opens no grant
+	meter      *meter    // nil if bytes are not counted
 
 	status  int   // final status of the next handler, 0 if it has none yet
 	sent    bool  // the header has gone out
@@ -113,12 +127,49 @@ func (d *delivery) allow() error {
 		d.stopped = errOtherFile
 	case d.v.opening == listingOnly && d.isFile():
 		d.stopped = errScope
+	case d.meter != nil:
+		d.stopped = d.continues()
 	case d.spends():
-		if d.stopped = context.Cause(d.v.r.Context()); d.stopped == nil {
-			d.stopped = d.spending.commit(d.v.r.Context())
-		}
+		d.stopped = d.spend()
 	}
 	return d.stopped
+}
+
+// spend spends the token and opens a grant, if there is to be one.
+func (d *delivery) spend() error {
+	if err := context.Cause(d.v.r.Context()); err != nil {
+		return err
+	}
+	if d.opener != nil && d.status == http.StatusPartialContent {
+		if _, ok := bodyOf(d.status, d.Header()); !ok {
+			return errPartial
+		}
+	}
+	if err := d.spending.commit(d.v.r.Context()); err != nil {
+		return err
+	}
+	if d.opener != nil {
+		if grant := d.opener.open(d.status, d.Header(), d.v); grant != nil {
+			body, _ := bodyOf(d.status, d.Header())
+			d.meter = &meter{grant: grant, now: d.h.now, offset: body.offset}
+		}
+	}
+	return nil
+}
+
+// continues checks that an answer from a grant is for the file that the grant
+// was opened for. Answers without its bytes cost nothing.
+func (d *delivery) continues() error {
+	if d.status >= 300 {
+		return nil
+	}
+	terms := d.meter.grant.Terms()
+	body, ok := bodyOf(d.status, d.Header())
+	if !ok || body.etag != terms.ETag || body.size != terms.Size {
+		return nonce.ErrReplayed
+	}
+	d.meter.offset = body.offset
+	return nil
 }
 
 // isFile reports whether the answer is a file: file_server gives files an
@@ -136,6 +187,9 @@ func (d *delivery) Write(p []byte) (int, error) {
 		if err := d.letOut(); err != nil {
 			return 0, err
 		}
+	}
+	if d.meter != nil && d.status < 300 {
+		return d.meter.write(d.ResponseWriter, p)
 	}
 	return d.ResponseWriter.Write(p)
 }
@@ -156,7 +210,13 @@ func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
 			return head, errors.Join(writeErr, err)
 		}
 	}
-	n, err := d.ResponseWriterWrapper.ReadFrom(src)
+	var n int64
+	var err error
+	if d.meter != nil && d.status < 300 {
+		n, err = d.meter.readFrom(d.ResponseWriterWrapper, src)
+	} else {
+		n, err = d.ResponseWriterWrapper.ReadFrom(src)
+	}
 	return head + n, err
 }
 
@@ -214,6 +274,9 @@ func (d *delivery) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // finish settles what is left when the next handler has returned with err.
 func (d *delivery) finish(err error) error {
+	if d.meter != nil && d.meter.exhausted {
+		panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
+	}
 	if d.sent {
 		return err
 	}

@@ -20,6 +20,7 @@ type oneTime struct {
 	perPath   bool
 	leeway    time.Duration
 	maxTTL    time.Duration
+	resume    *Resume
 }
 
 // policy names the way in which nonces become keys of the store. Whoever
@@ -59,25 +60,27 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 
 // once serves a request with a one-time token: reserve, serve, and commit when
 // the first byte is about to go out, or release.
-func (h *Handler) once(v *visit, store nonce.Store, next caddyhttp.Handler) error {
+func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error {
 	presentation, err := h.oneTime.present(v, h.PathPrefix+v.path)
 	if err != nil {
 		return h.deny(v, err)
 	}
-
-	// A part would spend the whole, and an encoding that is chosen anew for
-	// every request would make parts that do not fit together.
-	v.r.Header.Del("Range")
-	v.r.Header.Del("If-Range")
-	v.r.Header.Del("Accept-Encoding")
+	dropUnresumable(v.r.Header, h.oneTime.resume != nil)
+	grantKey := h.oneTime.grantKey(presentation.Key, v)
+	grant, resumes := h.oneTime.findGrant(store, grantKey, v.now)
 
 	ctx := v.r.Context()
 	if v.r.Method == http.MethodHead {
-		if err := store.Look(ctx, presentation, v.now); err != nil {
-			return h.deny(v, err)
+		if !resumes {
+			if err := store.Look(ctx, presentation, v.now); err != nil {
+				return h.deny(v, err)
+			}
 		}
 		h.publish(v)
 		return h.deliver(v, next)
+	}
+	if resumes {
+		return h.resume(v, grant, next)
 	}
 
 	reserved, err := store.Reserve(ctx, presentation, v.now)
@@ -92,8 +95,23 @@ func (h *Handler) once(v *visit, store nonce.Store, next caddyhttp.Handler) erro
 		}
 	}
 	h.publish(v)
+	d := h.newDelivery(v)
+	d.spending = s
+	if h.oneTime.resume != nil {
+		d.opener = &opener{grants: store.Grants(), key: grantKey, resume: h.oneTime.resume}
+		defer d.opener.leave()
+	}
+	return d.serve(next)
+}
 
-	return h.deliverOnce(v, next, s)
+// dropUnresumable takes out of the request what would make parts that do not
+// belong together, or a part that spends the whole.
+func dropUnresumable(header http.Header, resume bool) {
+	header.Del("Accept-Encoding") // it is chosen anew for every request
+	if !resume || strings.Contains(header.Get("Range"), ",") || len(header.Values("Range")) > 1 {
+		header.Del("Range")
+		header.Del("If-Range")
+	}
 }
 
 // logSpent writes the line that says when and for what a token was used.

@@ -168,7 +168,11 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		return nil, errors.New("one_time: after a restart, a token without iat can be told from a used one only by its exp; " +
 			"add max_ttl (such as: max_ttl 10m), or require iat")
 	}
+	if err := o.Resume.prepare(); err != nil {
+		return nil, err
+	}
 	return &oneTime{
+		resume:    o.Resume,
 		claims:    o.Claim,
 		onRequest: o.Spend == "request",
 		uses:      o.Uses,
@@ -177,6 +181,26 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		maxTTL:    time.Duration(c.MaxTTL),
 	}, nil
 }
+
+// prepare sets the defaults and checks them. r may be nil.
+func (r *Resume) prepare() error {
+	if r == nil {
+		return nil
+	}
+	if r.Copies == 0 {
+		r.Copies = 2
+	}
+	if r.Window < caddy.Duration(time.Second) {
+		return errors.New("one_time: resume needs a window of at least 1s, such as: resume 1h")
+	}
+	if r.Copies < 1 || r.Copies > maxCopies {
+		return fmt.Errorf("one_time: resume takes 1 to %d copies, not %d", maxCopies, r.Copies)
+	}
+	return nil
+}
+
+// maxCopies bounds the copies of `resume`; whoever wants more wants `uses`.
+const maxCopies = 100
 
 // maxUses bounds `uses`; a token for more is not a one-time token any more.
 const maxUses = 1000

@@ -758,16 +758,17 @@ func TestPlacementProxyBehind(t *testing.T) {
 
 func TestPlacementPreflight(t *testing.T) {
 	preflight := []string{"Origin", "https://app.example", "Access-Control-Request-Method", "GET"}
-	place(t, pubFiles, guarded+"handle /api/* {\nreverse_proxy "+echo(t)+"\n}\nfile_server", func(t *testing.T, p *placed) {
+	site := guarded + "handle /api/* {\nreverse_proxy " + echo(t) + "\n}\nhandle /pub/y.txt {\nmethod GET\nfile_server\n}\nfile_server browse"
+	place(t, pubFiles, site, func(t *testing.T, p *placed) {
 		link := p.link("/pub/x.txt", "/api/")
-		for _, target := range []string{"/pub/x.txt", with("/pub/x.txt", link), with("/secret.txt", link)} {
-			if a := p.do(http.MethodOptions, target, preflight...); strings.Contains(a.body, "granted") || strings.Contains(a.body, "planted") {
-				t.Errorf("%s: body %q", target, a.body)
+		for _, target := range []string{"/pub/x.txt", "/pub/y.txt", "/pub/", "/pub/gone.txt", with("/pub/x.txt", link), with("/secret.txt", link)} {
+			if a := p.do(http.MethodOptions, target, preflight...); a.StatusCode >= 300 || a.body != "" {
+				t.Errorf("%s: status %d, body %q", target, a.StatusCode, a.body)
 			}
 		}
 		a := p.do(http.MethodOptions, with("/api/x?a=1", link), preflight...)
-		if got := a.Header.Get("Asked"); got != "OPTIONS /api/x?a=1" {
-			t.Errorf("the upstream was asked %q", got)
+		if got := a.Header.Get("Asked"); got != "OPTIONS /api/x?a=1" || a.body != "" {
+			t.Errorf("the upstream was asked %q, body %q", got, a.body)
 		}
 		// one of the two header fields does not make a preflight
 		p.do(http.MethodOptions, "/pub/x.txt", preflight[:2]...).want(t, http.StatusUnauthorized)
@@ -989,12 +990,12 @@ func TestPlacementSegments(t *testing.T) {
 
 func TestPlacementCanonicalURIs(t *testing.T) {
 	files := map[string]string{"pub/index.html": "granted index", "pub/x.txt": "granted x", "secret.txt": "planted secret"}
-	const guard = "download_token {\nGUARD\nscope template name:{name} /{name}\n}\n"
+	const directive = "download_token {\nGUARD\nscope template name:{name} /{name}\nscope path_permissions\n}\n"
 	named := func(p *placed) string {
 		return "download_token=" + mint(p.t, claims{"scope": "name:pub", "jti": rand.Text()})
 	}
 	t.Run("redirected", func(t *testing.T) {
-		place(t, files, guard+"file_server", func(t *testing.T, p *placed) {
+		place(t, files, directive+"file_server", func(t *testing.T, p *placed) {
 			link := named(p)
 			a := p.get("/pub?"+link).want(t, http.StatusPermanentRedirect)
 			p.refuses(a.Header.Get("Location"), "", http.StatusForbidden)
@@ -1002,8 +1003,8 @@ func TestPlacementCanonicalURIs(t *testing.T) {
 		})
 	})
 	for name, site := range map[string]string{
-		"disable_canonical_uris":            guard + "file_server {\ndisable_canonical_uris\n}",
-		"a last segment that was rewritten": "rewrite /latest /pub\n" + guard + "file_server",
+		"disable_canonical_uris":            directive + "file_server {\ndisable_canonical_uris\n}",
+		"a last segment that was rewritten": "rewrite /latest /pub\n" + directive + "file_server",
 	} {
 		t.Run(name, func(t *testing.T) {
 			place(t, files, site, func(t *testing.T, p *placed) {
@@ -1017,8 +1018,22 @@ func TestPlacementCanonicalURIs(t *testing.T) {
 			})
 		})
 	}
+	t.Run("a last segment that was rewritten, and browse", func(t *testing.T) {
+		listed := map[string]string{"pub/x.txt": "granted x"}
+		place(t, listed, "rewrite /latest /pub\n"+directive+"file_server browse", func(t *testing.T, p *placed) {
+			a := p.get("/latest?"+named(p)).want(t, http.StatusOK) // why the documents warn
+			if !strings.Contains(a.body, "x.txt") {
+				t.Errorf("body %q", a.body)
+			}
+			p.refuses("/pub/", named(p), http.StatusForbidden)
+			children := "download_token=" + mint(t, claims{"jti": rand.Text(), "access": access(entry("/", "Children", []string{"*"}, false))})
+			p.refuses("/pub/", children, http.StatusForbidden)
+			p.refuses("/pub/x.txt", children, http.StatusForbidden)
+			p.get("/latest?"+children).want(t, http.StatusOK) // why the documents warn
+		})
+	})
 	t.Run("a last segment that was rewritten, with its slash", func(t *testing.T) {
-		place(t, files, "rewrite /latest /pub/\n"+guard+"file_server", func(t *testing.T, p *placed) {
+		place(t, files, "rewrite /latest /pub/\n"+directive+"file_server", func(t *testing.T, p *placed) {
 			p.refuses("/latest", named(p), http.StatusForbidden)
 			p.opens("/latest", p.link("/pub/"), "granted index")
 		})

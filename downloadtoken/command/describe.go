@@ -63,7 +63,7 @@ func describe(text string, now time.Time) (*description, error) {
 
 func decodePart(part string) (map[string]jsontext.Value, error) {
 	data, err := base64url.DecodeString(part)
-	if err != nil {
+	if err != nil || strings.ContainsAny(part, "\r\n") { // which the decoder skips
 		return nil, errNotStrict
 	}
 	var members map[string]jsontext.Value

@@ -93,7 +93,7 @@ func TestRehearsal(t *testing.T) {
 		"forward_auth before": {config: site("\tforward_auth 127.0.0.1:1 {\n\t\turi /auth\n\t}\n" + guard + "\tfile_server"),
 			verdict: "passed", answeredBy: "file_server", assumed: []string{"reverse_proxy"}},
 		"reverse_proxy behind": {config: site(guard + "\treverse_proxy 127.0.0.1:1 {\n\t\thealth_uri /\n\t}"), verdict: "passed", answeredBy: "reverse_proxy"},
-		"invoke":               {config: "{\n\tadmin off\n}\n\n&(shared) {\n" + guard + "\tfile_server\n}\n\nhttp://a.example {\n\tinvoke shared\n}\n", verdict: "passed", answeredBy: "file_server"},
+		"invoke":               {config: "{\n\tadmin off\n}\n\n&(shared) {\n\troute {\n" + guard + "\t\tfile_server\n\t}\n}\n\nhttp://a.example {\n\tinvoke shared\n}\n", verdict: "passed", answeredBy: "file_server"},
 		"nobody answers":       {config: site(guard), verdict: "passed"},
 		"two directives":       {config: site("\troute {\n" + guard + guard + "\t\tfile_server\n\t}"), verdict: "refused", reason: "missing"},
 		"forwarded to a second": {config: site("\troute {\n" + strings.Replace(guard, "\t\tone_time", "\t\tone_time\n\t\tforward", 1) + guard + "\t\tfile_server\n\t}"),

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -80,23 +79,11 @@ func parseSecret(text, alg string) (*keyPair, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	secret := []byte(text)
-	if encoded, ok := strings.CutPrefix(text, "base64:"); ok {
-		secret = decodeBase64(strings.TrimSpace(encoded))
+	secret, err := token.Secret(text)
+	if err != nil {
+		return nil, nil, err
 	}
 	return &keyPair{alg: alg, private: secret}, warnings, nil
-}
-
-// decodeBase64 reads what [token.ParseKey] has accepted.
-func decodeBase64(text string) []byte {
-	for _, encoding := range []*base64.Encoding{
-		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,
-	} {
-		if secret, err := encoding.Strict().DecodeString(text); err == nil {
-			return secret
-		}
-	}
-	return nil
 }
 
 // parsePEM reads a private key in PKCS #8, PKCS #1 or SEC 1. openssl ecparam puts

@@ -45,7 +45,7 @@ var harmless = map[string]bool{
 // answering are those that always do.
 var answering = map[string]bool{
 	"static_response": true, "error": true, "acme_server": true, "metrics": true,
-	"download_token_issuer": true, "download_token_session": true,
+	"download_token_issuer": true,
 }
 
 // routes reports whether the request has come to its end.

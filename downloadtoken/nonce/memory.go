@@ -35,6 +35,7 @@ type Memory struct {
 	open     map[uint64]held
 	found    Marks // as at the start; rule 3 never moves during a run
 	sealed   bool  // see Seal
+	grants   Grants
 	marker
 }
 
@@ -208,6 +209,10 @@ func (m *Memory) Release(r Reservation) {
 		m.ledger.drop(id)
 	}
 }
+
+// Grants are the open grants of the store. They are lost in a crash, and in a
+// restart that is clean only their connections.
+func (m *Memory) Grants() *Grants { return &m.grants }
 
 // Stats implements [Store].
 func (m *Memory) Stats(now time.Time) Stats {

@@ -1,0 +1,98 @@
+package caddyfile
+
+import (
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+)
+
+// parseOneTime reads
+//
+//	one_time [<claim>...] {
+//		spend response|request
+//		resume <window> [<copies>] {
+//			roam
+//		}
+//		uses <n>
+//		per token|path
+//	}
+func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	h.OneTime = &downloadtoken.OneTime{Claim: d.RemainingArgs()}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] {
+			return d.Errf("one_time: %s specified more than once", option)
+		}
+		seen[option] = true
+		args := d.RemainingArgs()
+		var err error
+		switch {
+		case option == "resume":
+			h.OneTime.Resume, err = parseResume(d, args)
+		case option != "spend" && option != "uses" && option != "per":
+			err = d.Errf("one_time: unrecognized option '%s'; it has spend, resume, uses and per", option)
+		case len(args) != 1:
+			err = d.Errf("one_time: %s takes one argument", option)
+		default:
+			err = parseOneTimeOption(d, h.OneTime, option, args[0])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseOneTimeOption(d *caddyfile.Dispenser, o *downloadtoken.OneTime, option, value string) error {
+	switch option {
+	case "spend":
+		if value != "response" && value != "request" {
+			return d.Errf("one_time: spend is response or request, not '%s'", value)
+		}
+		o.Spend = value
+	case "uses":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			return d.Errf("one_time: uses must be a whole number of at least 1, not '%s'", value)
+		}
+		o.Uses = n
+	case "per":
+		if value != "token" && value != "path" {
+			return d.Errf("one_time: per is token or path, not '%s'", value)
+		}
+		o.Per = value
+	}
+	return nil
+}
+
+// parseResume reads
+//
+//	resume <window> [<copies>] {
+//		roam
+//	}
+func parseResume(d *caddyfile.Dispenser, args []string) (*downloadtoken.Resume, error) {
+	if len(args) < 1 || len(args) > 2 {
+		return nil, d.Err("one_time: resume takes a window, and perhaps a number of copies; write it like this: resume 1h 2")
+	}
+	window, err := caddy.ParseDuration(args[0])
+	if err != nil {
+		return nil, d.Errf("one_time: resume: '%s' is not a duration; write it like this: resume 1h", args[0])
+	}
+	r := &downloadtoken.Resume{Window: caddy.Duration(window)}
+	if len(args) == 2 {
+		if r.Copies, err = strconv.Atoi(args[1]); err != nil || r.Copies < 1 {
+			return nil, d.Errf("one_time: resume: copies must be a whole number of at least 1, not '%s'", args[1])
+		}
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "roam" || d.NextArg() {
+			return nil, d.Errf("one_time: resume: unrecognized option '%s'; it has only roam, without an argument", d.Val())
+		}
+		r.Roam = true
+	}
+	return r, nil
+}
