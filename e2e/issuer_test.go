@@ -513,12 +513,16 @@ func TestIssuerNeverExpands(t *testing.T) {
 // configuration that the admin API shows.
 func TestIssuerKeepsSecrets(t *testing.T) {
 	t.Setenv("SIGNING_SECRET", secret)
-	body := strings.Replace(issuing("claim sub planted-claim\n\t\t\tone_time"), `"`+secret+`"`, "{env.SIGNING_SECRET}", 2)
+	t.Setenv("CLAIM", "planted-claim")
+	body := strings.Replace(issuing("claim sub {env.CLAIM}\n\t\t\tone_time"), `"`+secret+`"`, "{env.SIGNING_SECRET}", 2)
 	s := start(t, map[string]string{"a.txt": "a"}, body+`
 	handle_errors {
 		respond "{uri} {query} {err.message}"
 	}`)
 	token := s.as("cube", http.MethodPost, "/tokens").want(t, http.StatusCreated).wantToken(t)
+	if payloadOf(t, token.Token)["sub"] != "planted-claim" {
+		t.Error("the claim is not planted")
+	}
 	s.as("cube", http.MethodDelete, "/tokens?download_token="+token.Token).want(t, http.StatusNoContent)
 	foreign := mintWith(t, jwt.SigningMethodHS256, []byte(strings.Repeat("y", 32)), claims{})
 	for _, target := range []string{"/tokens?download_token=" + foreign, "/tokens?download_token=" + foreign + "&download_token=x"} {
@@ -530,9 +534,9 @@ func TestIssuerKeepsSecrets(t *testing.T) {
 	config := run(t, "", tool(t, "curl"), "-s", "http://"+s.admin+"/config/")
 	for _, planted := range []string{secret, token.Token, strings.Split(token.Token, ".")[2], foreign, "planted-claim"} {
 		if strings.Contains(s.logs(), planted) {
-			t.Errorf("%.20s is logged %.2000s", planted, s.logs()[max(0,strings.Index(s.logs(), planted)-600):])
+			t.Errorf("%.20s is logged", planted)
 		}
-		if planted != "planted-claim" && strings.Contains(config, planted) {
+		if strings.Contains(config, planted) {
 			t.Errorf("%.20s is in the configuration", planted)
 		}
 	}
