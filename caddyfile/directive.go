@@ -33,6 +33,11 @@ func init() {
 //			kid <id>
 //			issuer <iss>
 //		}
+//		jwks <https URL|file> {
+//			issuer <iss>
+//			alg <alg>...
+//			refresh <duration>
+//		}
 //		issuer <iss>...
 //		audience <aud>...
 //		header_typ <typ>...
@@ -65,14 +70,14 @@ func init() {
 //		forward
 //	}
 //
-// from, key, require, scope and status may be repeated; each of the others may
+// from, key, jwks, require, scope and status may be repeated; each of the others may
 // be given once.
 func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	return unmarshalHandler(h.Dispenser)
 }
 
 // repeatable are the subdirectives that may be given more than once.
-var repeatable = map[string]bool{"claim": true, "from": true, "key": true, "require": true, "scope": true, "status": true}
+var repeatable = map[string]bool{"claim": true, "from": true, "key": true, "jwks": true, "require": true, "scope": true, "status": true}
 
 // subdirectives are those that only this directive has.
 var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler) error{

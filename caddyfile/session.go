@@ -22,6 +22,11 @@ func init() {
 //			kid <id>
 //			issuer <iss>
 //		}
+//		jwks <https URL|file> {
+//			issuer <iss>
+//			alg <alg>...
+//			refresh <duration>
+//		}
 //		issuer <iss>...
 //		audience <aud>...
 //		header_typ <typ>...
@@ -32,7 +37,7 @@ func init() {
 //		origin <origin>...
 //	}
 //
-// key and require may be repeated; each of the others may be given once.
+// key, jwks and require may be repeated; each of the others may be given once.
 func parseSessionDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	s := new(issuer.Session)
 	return s, unmarshal(h.Dispenser, s, &s.Config, sessionSubdirectives)

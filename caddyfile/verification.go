@@ -13,6 +13,7 @@ import (
 // directives that verify tokens have them.
 var verificationSubdirectives = map[string]func(*caddyfile.Dispenser, *verification.Config) error{
 	"key":        parseKey,
+	"jwks":       parseJWKS,
 	"issuer":     list(func(c *verification.Config) *[]string { return &c.Issuer }, "issuer https://app.example.com"),
 	"audience":   list(func(c *verification.Config) *[]string { return &c.Audience }, "audience downloads"),
 	"header_typ": list(func(c *verification.Config) *[]string { return &c.HeaderTyp }, "header_typ dl+jwt"),
@@ -92,6 +93,50 @@ func parseKey(d *caddyfile.Dispenser, c *verification.Config) error {
 		}
 	}
 	c.Key = append(c.Key, key)
+	return nil
+}
+
+// parseJWKS reads
+//
+//	jwks <https URL|file> {
+//		issuer <iss>
+//		alg <alg>...
+//		refresh <duration>
+//	}
+func parseJWKS(d *caddyfile.Dispenser, c *verification.Config) error {
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return usage(d, "jwks", "jwks https://app.example.com/.well-known/jwks.json")
+	}
+	set := verification.JWKS{Location: args[0]}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] {
+			return d.Errf("jwks: %s specified more than once", option)
+		}
+		seen[option] = true
+		args := d.RemainingArgs()
+		switch {
+		case option != "issuer" && option != "alg" && option != "refresh":
+			return d.Errf("jwks: unrecognized option '%s'; it has issuer, alg and refresh", option)
+		case len(args) == 0, len(args) > 1 && option != "alg":
+			return d.Errf("jwks: %s has the wrong number of arguments", option)
+		}
+		switch option {
+		case "issuer":
+			set.Issuer = args[0]
+		case "alg":
+			set.Alg = args
+		case "refresh":
+			length, err := caddy.ParseDuration(args[0])
+			if err != nil {
+				return d.Errf("jwks: refresh: '%s' is not a duration; write it like this: refresh 15m", args[0])
+			}
+			set.Refresh = caddy.Duration(length)
+		}
+	}
+	c.JWKS = append(c.JWKS, set)
 	return nil
 }
 

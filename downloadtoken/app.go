@@ -33,6 +33,7 @@ type App struct {
 	modules  map[string]StoreModule
 	open     map[string]Store
 	policies map[policyKey]policyUse
+	onStart  []func()
 }
 
 // StoreModule is a module in the namespace download_token.stores. Provision and
@@ -175,9 +176,15 @@ func (a *App) Start() error {
 			return fmt.Errorf("store %s: %w", name, err)
 		}
 	}
+	for _, f := range a.onStart {
+		f()
+	}
 	current.Store(a)
 	return nil
 }
+
+// OnStart has f called when the configuration takes over. f must not block.
+func (a *App) OnStart(f func()) { a.onStart = append(a.onStart, f) }
 
 // Stop hides the stores from the admin API; they are let go of by the Cleanup
 // of their modules.

@@ -100,6 +100,7 @@ type Handler struct {
 	sources    []token.Source
 	queryNames []string
 	verifier   *token.Verifier
+	keys       *verification.Keys
 	scopes     []scopeRule
 	store      Store
 	oneTime    *oneTime
@@ -241,5 +242,6 @@ func (h *Handler) publish(v *visit) {
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

@@ -1,6 +1,7 @@
 package downloadtoken
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,12 +32,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionSources(); err != nil {
 		return err
 	}
-	verifier, keys, err := h.Verifier(h.logger, h.now())
+	verifier, keys, err := h.Verifier(ctx, h.logger, h.now())
 	if err != nil {
 		return err
 	}
 	verifier.Rules.OneTime = h.OneTime != nil
-	h.verifier = verifier
+	h.verifier, h.keys = verifier, keys
 	if err := h.provisionScopes(); err != nil {
 		return err
 	}
@@ -46,6 +47,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.statuses = statusesOf(h.Status)
 	return registerMetrics(ctx)
 }
+
+// Cleanup lets go of the sets of keys.
+func (h *Handler) Cleanup() error { return h.keys.Close() }
 
 // provisionSources sets the default and checks the names.
 func (h *Handler) provisionSources() error {
@@ -106,7 +110,7 @@ func (h *Handler) provisionScopes() error {
 
 // provisionStore opens the store and makes sure that nobody else uses the same
 // one-time tokens in another way.
-func (h *Handler) provisionStore(ctx caddy.Context, keys *token.Table) error {
+func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) error {
 	appModule, err := ctx.App("download_token")
 	if err != nil {
 		return err
@@ -130,8 +134,13 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *token.Table) error {
 	if h.Requires("iat") {
 		use.maxTTL = 0
 	}
-	for _, key := range keys.Keys() {
+	for _, key := range keys.Static.Keys() {
 		if err := app.agree(name, nonce.Signer(key.Fingerprint()), use); err != nil {
+			return err
+		}
+	}
+	for _, source := range keys.Sources() { // whose keys nobody knows yet
+		if err := app.agree(name, sha256.Sum256([]byte(source)), use); err != nil {
 			return err
 		}
 	}

@@ -47,6 +47,9 @@ func TestMain(m *testing.M) {
 	// Caddy keeps its instance ID there.
 	_ = os.Setenv("XDG_DATA_HOME", home)
 	_ = os.Setenv("XDG_CONFIG_HOME", home)
+	if err := trustKeyOrigin(home); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	_ = os.RemoveAll(home)
 	if dir := builtIn.Load(); dir != nil {

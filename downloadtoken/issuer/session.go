@@ -55,6 +55,7 @@ type Session struct {
 	logger   *zap.Logger
 	now      func() time.Time
 	verifier *token.Verifier
+	keys     *verification.Keys
 }
 
 // CaddyModule returns the Caddy module information.
@@ -77,9 +78,12 @@ func (s *Session) Provision(ctx caddy.Context) error {
 		}
 	}
 	var err error
-	s.verifier, _, err = s.Verifier(s.logger, s.now())
+	s.verifier, s.keys, err = s.Verifier(ctx, s.logger, s.now())
 	return err
 }
+
+// Cleanup lets go of the sets of keys.
+func (s *Session) Cleanup() error { return s.keys.Close() }
 
 // sessionPath is where the SDK looks for this handler. The account becomes part
 // of the cookie's name.
@@ -192,5 +196,6 @@ func checkOrigin(origin string) error {
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Session)(nil)
+	_ caddy.CleanerUpper          = (*Session)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Session)(nil)
 )

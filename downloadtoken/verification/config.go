@@ -5,8 +5,12 @@ import "github.com/caddyserver/caddy/v2"
 // Config says which tokens are believed. Its members stand in the configuration
 // of the handlers that embed it, next to their own.
 type Config struct {
-	// The keys that may have signed a token. At least one is required.
+	// The keys that may have signed a token. At least one is required, here or in
+	// a set.
 	Key []Key `json:"key,omitempty"`
+
+	// Sets of further keys, which are kept up to date.
+	JWKS []JWKS `json:"jwks,omitempty"`
 
 	// Accepted issuers (`iss`). If empty, any issuer is accepted whose
 	// signature one of the keys verifies.
@@ -59,6 +63,28 @@ type Key struct {
 	// Binds the key to an issuer: it verifies only tokens whose `iss` is this,
 	// and such tokens are verified with no other key. Default: not bound.
 	Issuer string `json:"issuer,omitempty"`
+}
+
+// JWKS is a set of keys (RFC 7517 section 5) that is read again from time to
+// time. It is loaded in the background: neither loading the configuration nor
+// `caddy validate` waits for the network. While it cannot be read, the keys that
+// were read last are used. A token with an unknown `kid` makes it be read at
+// once, as often as its limits allow.
+type JWKS struct {
+	// An https URL, or the absolute path of a file. http is accepted for
+	// localhost only, because whoever can change the answer can make tokens.
+	Location string `json:"location"`
+
+	// Binds all keys of the set to an issuer, as with `key`. Default: not bound.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The algorithms of keys that name none. Default: the one algorithm that
+	// fits an elliptic-curve key; RSA keys that name none are not used.
+	Alg []string `json:"alg,omitempty"`
+
+	// How often the set is read, and so how long a key that was removed from it is
+	// still used. At least 10s. Default: 15m.
+	Refresh caddy.Duration `json:"refresh,omitempty"`
 }
 
 // Requirement is a claim that a token must have.

@@ -17,17 +17,29 @@ import (
 )
 
 // Verifier checks the configuration, reads the keys, and returns what verifies
-// by them. It does no network I/O. Errors name the setting, and what to write
-// instead.
-func (c *Config) Verifier(logger *zap.Logger, now time.Time) (*token.Verifier, *token.Table, error) {
+// by them. It does no network I/O: sets of keys are fetched when the app
+// download_token starts. Errors name the setting, and what to write instead. The
+// keys must be closed when the configuration is unloaded.
+func (c *Config) Verifier(ctx caddy.Context, logger *zap.Logger, now time.Time) (*token.Verifier, *Keys, error) {
 	if err := c.validate(); err != nil {
 		return nil, nil, err
 	}
-	keys, err := c.readKeys(logger, now)
+	static, err := c.readKeys(logger, now)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &token.Verifier{Keys: keys, Rules: c.rules()}, keys, nil
+	keys := &Keys{Static: static}
+	for i, configured := range c.JWKS {
+		set, err := acquire(configured, logger)
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("jwks %d: %w", i+1, err), keys.Close())
+		}
+		keys.sets = append(keys.sets, set)
+	}
+	if err := keys.startWith(ctx); err != nil {
+		return nil, nil, errors.Join(err, keys.Close())
+	}
+	return &token.Verifier{Keys: keys.source(), Rules: c.rules()}, keys, nil
 }
 
 // Requires reports whether a token must have the claim.
@@ -53,8 +65,8 @@ func (c *Config) validate() error {
 // readKeys reads the keys. Their values replace their placeholders only in
 // what is kept privately; the configuration can be read by others.
 func (c *Config) readKeys(logger *zap.Logger, now time.Time) (*token.Table, error) {
-	if len(c.Key) == 0 {
-		return nil, errors.New("key: at least one is required, such as: key HS256 {env.DOWNLOAD_SECRET}")
+	if len(c.Key) == 0 && len(c.JWKS) == 0 {
+		return nil, errors.New("key: at least one is required, such as: key HS256 {env.DOWNLOAD_SECRET} (or jwks)")
 	}
 	var keys []token.Key
 	for i, configured := range c.Key {

@@ -1,0 +1,127 @@
+package verification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// Keys are the keys of a configuration.
+type Keys struct {
+	// Static are those that stand in the configuration.
+	Static *token.Table
+
+	sets []*set
+}
+
+// Sources name the sets, for whoever has to know which keys there may be
+// before they are loaded.
+func (k *Keys) Sources() []string {
+	var names []string
+	for _, s := range k.sets {
+		names = append(names, s.key)
+	}
+	return names
+}
+
+// Close lets go of the sets. It may be called on nil.
+func (k *Keys) Close() error {
+	if k == nil {
+		return nil
+	}
+	var errs []error
+	for _, s := range k.sets {
+		_, err := sets.Delete(s.key)
+		errs = append(errs, err)
+	}
+	k.sets = nil
+	return errors.Join(errs...)
+}
+
+// source is what the verifier asks.
+func (k *Keys) source() token.KeySource {
+	if len(k.sets) == 0 {
+		return k.Static
+	}
+	var all []*token.JWKS
+	for _, s := range k.sets {
+		all = append(all, s.JWKS)
+	}
+	return token.NewRing(k.Static, all...)
+}
+
+// startWith has the sets fetched when the configuration takes over, which
+// `caddy validate` never lets it do.
+func (k *Keys) startWith(ctx caddy.Context) error {
+	if len(k.sets) == 0 {
+		return nil
+	}
+	app, err := ctx.App("download_token")
+	if err != nil {
+		return err
+	}
+	starter, ok := app.(interface{ OnStart(func()) })
+	if !ok {
+		return fmt.Errorf("app download_token (%T) cannot start anything", app)
+	}
+	for _, s := range k.sets {
+		starter.OnStart(s.start)
+	}
+	return nil
+}
+
+// sets holds the sets of the process, so that a reload does not begin without
+// keys.
+var sets = caddy.NewUsagePool()
+
+// set is a set in the pool.
+type set struct {
+	*token.JWKS
+	key string
+	ctx context.Context
+	end context.CancelFunc
+}
+
+func (s *set) start() { s.Start(s.ctx) }
+
+// Destruct ends the refreshing.
+func (s *set) Destruct() error {
+	s.end()
+	return nil
+}
+
+// acquire returns the set for a configuration. Sets of files are never shared:
+// a reload is to read the file anew, and to fail if it cannot.
+func acquire(c JWKS, logger *zap.Logger) (*set, error) {
+	key := fmt.Sprintf("%q %q %q %v", c.Location, c.Issuer, c.Alg, c.Refresh)
+	if strings.HasPrefix(c.Location, "/") {
+		key = fmt.Sprintf("%s %p", key, &c)
+	}
+	value, _, err := sets.LoadOrNew(key, func() (caddy.Destructor, error) {
+		jwks, err := token.NewJWKS(token.JWKSOptions{
+			Location: c.Location,
+			Issuer:   c.Issuer,
+			Algs:     c.Alg,
+			Refresh:  time.Duration(c.Refresh),
+			Warn: func(message, kid string) {
+				logger.Warn(message, zap.String("jwks", c.Location), zap.String("kid", kid))
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		ctx, end := context.WithCancel(context.Background())
+		return &set{JWKS: jwks, key: key, ctx: ctx, end: end}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*set), nil
+}
