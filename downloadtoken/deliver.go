@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -37,17 +38,32 @@ func (h *Handler) newDelivery(v *visit) *delivery {
 	}
 }
 
+// run calls the next handler. One that copies, such as reverse_proxy, aborts the
+// connection when it is not let out; since nothing has gone out, the client can
+// still be told why.
+func (d *delivery) run(next caddyhttp.Handler) error {
+	defer func() {
+		if d.stopped == nil || d.sent {
+			return
+		}
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			panic(p)
+		}
+	}()
+	return next.ServeHTTP(d, d.v.r)
+}
+
 // serve calls the next handler and sees the answer through.
 func (d *delivery) serve(next caddyhttp.Handler) error {
 	url := *d.v.r.URL
-	err := next.ServeHTTP(d, d.v.r)
+	err := d.run(next)
 	if errors.Is(d.stopped, errPartial) {
 		*d.v.r.URL = url // a later handler may have stripped a prefix
 		d.v.r.Header.Del("Range")
 		d.v.r.Header.Del("If-Range")
 		d.dropHeld(true)
 		d.stopped, d.status = nil, 0
-		err = next.ServeHTTP(d, d.v.r)
+		err = d.run(next)
 	}
 	err = d.finish(err)
 	switch {
@@ -125,7 +141,7 @@ func (d *delivery) allow() error {
 	switch {
 	case !scope.Suffix(d.authorised, d.v.r.URL.Path):
 		d.stopped = errOtherFile
-	case d.v.opening == listingOnly && d.isFile():
+	case d.v.opening == listingOnly && !d.mayBeSeen():
 		d.stopped = errScope
 	case d.meter != nil:
 		d.stopped = d.continues()
@@ -172,10 +188,16 @@ func (d *delivery) continues() error {
 	return nil
 }
 
-// isFile reports whether the answer is a file: file_server gives files an
-// entity tag, and its listings none.
-func (d *delivery) isFile() bool {
-	return d.status < 400 && (d.Header().Get("Etag") != "" || d.Header().Get("Accept-Ranges") != "")
+// mayBeSeen reports whether the answer is one for whoever may only see the
+// listing: the listing itself, a redirect or an error. A listing is known by what
+// it says of itself, not by what it lacks: file_server's listings vary by Accept,
+// in just this line. That there is no entity tag proves nothing, templates takes
+// it away.
+func (d *delivery) mayBeSeen() bool {
+	if d.status >= 300 && d.status != http.StatusNotModified {
+		return true
+	}
+	return slices.Contains(d.Header().Values("Vary"), "Accept, Accept-Encoding") && d.Header().Get("Etag") == ""
 }
 
 // Write lets the header out before the first byte.

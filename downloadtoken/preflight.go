@@ -3,6 +3,7 @@ package downloadtoken
 import (
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -15,36 +16,58 @@ func isPreflight(r *http.Request) bool {
 		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// passPreflight lets the next handlers answer a preflight, but only with a
-// header: nothing that says what a file contains, or whether there is one,
-// goes to somebody without a token. Where nobody answers OPTIONS, as behind
-// file_server, the answer is 204, and the site's own header directives decide.
+// passPreflight lets the next handlers answer a preflight, but only with what
+// CORS is about: nothing that says what a file contains, or whether there is
+// one, goes to somebody without a token. The status is always 204, and header
+// directives of the site in front of this one decide if nobody behind it does.
 func passPreflight(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	p := &preflight{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	err := next.ServeHTTP(p, r)
-	if err != nil || !p.sent {
-		p.WriteHeader(http.StatusNoContent)
+	p := &preflight{
+		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		before:                w.Header().Clone(),
 	}
+	if err := next.ServeHTTP(p, r); err != nil && !p.sent {
+		p.allowed = false
+	}
+	p.send()
 	return nil
 }
 
-// preflight lets a header through, and no body.
+// preflight lets CORS header fields through, and nothing else.
 type preflight struct {
 	*caddyhttp.ResponseWriterWrapper
-	sent bool
+	before  http.Header
+	allowed bool // whoever answers means what the header says
+	sent    bool
 }
 
-// WriteHeader lets success out, and makes 204 of everything else.
+// WriteHeader notes whether the answer is one.
 func (p *preflight) WriteHeader(status int) {
-	if p.sent || status < 200 {
+	if status >= 200 {
+		p.allowed = status < 300
+		p.send()
+	}
+}
+
+// send answers with the header as it was, and the CORS fields of the answer.
+func (p *preflight) send() {
+	if p.sent {
 		return
 	}
 	p.sent = true
-	dropBodyFields(p.Header())
-	if status >= 300 {
-		status = http.StatusNoContent
+	header := p.Header()
+	answers := header.Get("Access-Control-Allow-Origin") != p.before.Get("Access-Control-Allow-Origin")
+	for name := range header {
+		cors := strings.HasPrefix(name, "Access-Control-") || name == "Vary" && answers
+		if cors && p.allowed {
+			continue
+		}
+		if values, ok := p.before[name]; ok {
+			header[name] = values
+		} else {
+			delete(header, name)
+		}
 	}
-	p.ResponseWriterWrapper.WriteHeader(status)
+	p.ResponseWriterWrapper.WriteHeader(http.StatusNoContent)
 }
 
 // Write swallows the body.

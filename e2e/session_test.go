@@ -232,6 +232,8 @@ func TestSessionOtherPaths(t *testing.T) {
 }
 
 // TestSessionSDK lets the vendor's own SDK begin and end a session, in a browser.
+// From another site that takes a browser that accepts cookies of third parties,
+// which not all do by default; another subdomain or port is the same site.
 func TestSessionSDK(t *testing.T) {
 	chromium := tool(t, "chromium")
 	sdk, err := os.ReadFile(filepath.Join("node", "node_modules", "@bytescale", "sdk", "dist", "browser", "esm", "main.mjs"))
@@ -239,10 +241,11 @@ func TestSessionSDK(t *testing.T) {
 		missing(t, "the packages of e2e/node are not installed: npm install --no-package-lock")
 	}
 	for _, tt := range []struct {
-		name, host string // of the application; Caddy is at 127.0.0.1
+		name, host  string // of the application; Caddy is at 127.0.0.1
+		preferences string // of the browser
 	}{
-		{"from another site", "localhost"},
-		{"from another port", "127.0.0.1"},
+		{"from another site", "localhost", `{"profile": {"cookie_controls_mode": 0}}`},
+		{"from another port", "127.0.0.1", `{}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var private string
@@ -271,6 +274,11 @@ func TestSessionSDK(t *testing.T) {
 			s.put("users/user-xyz/picture.svg", `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>`)
 			s.put("users/user-abc/picture.svg", `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>`)
 
+			profile := t.TempDir()
+			if err := os.Mkdir(filepath.Join(profile, "Default"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(profile, "Default", "Preferences"), tt.preferences)
 			out := node(t, `
 import { chromium } from 'playwright-core';
 const [executablePath, userDataDir, origin, cdnUrl, accountId] = process.argv.slice(2);
@@ -310,7 +318,7 @@ try {
 }
 await browser.close();
 console.log(JSON.stringify(result));
-`, chromium, t.TempDir(), origin, s.url, account)
+`, chromium, profile, origin, s.url, account)
 			want := fmt.Sprintf(`{"before":"refused","ready":true,"during":9,"elsewhere":"refused",`+
 				`"cookies":[{"name":"access-token-%s","domain":"127.0.0.1","path":"/","httpOnly":true,"secure":true,"sameSite":"None"}],`+
 				`"after":"refused","left":[]}`, account)
