@@ -60,6 +60,7 @@ func init() {
 //				roam
 //			}
 //			uses <n>
+//			uses claim <name> [<max>]
 //			per token|path
 //		}
 //		store <name>

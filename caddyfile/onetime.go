@@ -17,6 +17,7 @@ import (
 //			roam
 //		}
 //		uses <n>
+//		uses claim <name> [<max>]
 //		per token|path
 //	}
 func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
@@ -33,7 +34,9 @@ func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 		switch {
 		case option == "resume":
 			h.OneTime.Resume, err = parseResume(d, args)
-		case option != "spend" && option != "uses" && option != "per":
+		case option == "uses":
+			err = parseUses(d, h.OneTime, args)
+		case option != "spend" && option != "per":
 			err = d.Errf("one_time: unrecognized option '%s'; it has spend, resume, uses and per", option)
 		case len(args) != 1:
 			err = d.Errf("one_time: %s takes one argument", option)
@@ -54,18 +57,38 @@ func parseOneTimeOption(d *caddyfile.Dispenser, o *downloadtoken.OneTime, option
 			return d.Errf("one_time: spend is response or request, not '%s'", value)
 		}
 		o.Spend = value
-	case "uses":
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 1 {
-			return d.Errf("one_time: uses must be a whole number of at least 1, not '%s'", value)
-		}
-		o.Uses = n
 	case "per":
 		if value != "token" && value != "path" {
 			return d.Errf("one_time: per is token or path, not '%s'", value)
 		}
 		o.Per = value
 	}
+	return nil
+}
+
+// parseUses reads
+//
+//	uses <n>
+//	uses claim <name> [<max>]
+func parseUses(d *caddyfile.Dispenser, o *downloadtoken.OneTime, args []string) error {
+	count := args
+	if len(args) > 0 && args[0] == "claim" {
+		if len(args) < 2 || len(args) > 3 {
+			return d.Err("one_time: uses claim takes the name of a claim, and perhaps the most that it can say; write it like this: uses claim max_uses 5")
+		}
+		o.UsesClaim, count = args[1], args[2:]
+		if len(count) == 0 {
+			return nil
+		}
+	}
+	if len(count) != 1 {
+		return d.Err("one_time: uses takes one argument")
+	}
+	n, err := strconv.Atoi(count[0])
+	if err != nil || n < 1 {
+		return d.Errf("one_time: uses must be a whole number of at least 1, not '%s'", count[0])
+	}
+	o.Uses = n
 	return nil
 }
 

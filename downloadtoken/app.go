@@ -92,8 +92,9 @@ type policyKey struct {
 
 // policyUse is the way in which they are used.
 type policyUse struct {
-	policy string
-	uses   int
+	policy    string
+	uses      int
+	usesClaim string
 
 	// maxTTL matters for tokens without iat: after storage was lost, it tells
 	// those that were issued before. 0 if iat is required.

@@ -78,8 +78,13 @@ type OneTime struct {
 	// with the same token. Default: not.
 	Resume *Resume `json:"resume,omitempty"`
 
-	// How often a token may be used. Default: 1.
+	// How often a token may be used. Default: 1, or 100 with `uses_claim`.
 	Uses int `json:"uses,omitempty"`
+
+	// A claim that says how often the token may be used; `uses` is then the most
+	// that it can say. It must be a whole number of at least 1; a token without the
+	// claim can be used once. Default: none.
+	UsesClaim string `json:"uses_claim,omitempty"`
 
 	// What a token can be used once for: `token`, or `path`, once for each file
 	// that its scope opens (RFC 9246 section 2.1.7). Default: `token`.

@@ -17,6 +17,8 @@ var (
 	errScope    = errors.New("no scope of the token opens this path")
 	errClientIP = errors.New("token is bound to another client address")
 	errRevoked  = errors.New("token was revoked")
+	errPrefetch = errors.New("a browser asks ahead of its user")
+	errEarly    = errors.New("request is early data and could be a replay")
 )
 
 // denial is one way to be refused: one row of the table in which reason,
@@ -51,6 +53,8 @@ var denials = []*denial{
 	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errRevoked, "revoked", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{errPrefetch, "prefetch", http.StatusServiceUnavailable, toldPrefetch, ""},
+	{errEarly, "early_data", http.StatusTooEarly, toldEarly, ""},
 	{nonce.ErrReplayed, "replayed", http.StatusUnauthorized, toldUsed, "invalid_token"},
 	{nonce.ErrUnproven, "unproven", http.StatusUnauthorized, toldUsed, "invalid_token"},
 	{nonce.ErrInUse, "in_use", http.StatusConflict, toldInUse, ""},
@@ -112,6 +116,8 @@ var (
 	toldExpired     = told{"expired", "This link has expired. Ask for a new one."}
 	toldForbidden   = told{"forbidden", "This link does not open this file."}
 	toldUsed        = told{"used", "This link has been used already. Ask for a new one."}
+	toldPrefetch    = told{"prefetch", "This link can be used once, so it is not fetched ahead. It still works."}
+	toldEarly       = told{"early_data", "The connection was not ready yet. Try again; the link still works."}
 	toldInUse       = told{"in_use", "This link is being used at this moment."}
 	toldMethod      = told{"method", "Files can only be fetched, with GET or HEAD."}
 	toldUnavailable = told{"unavailable", "The server cannot check this link at the moment. Try again in a few seconds; the link still works."}

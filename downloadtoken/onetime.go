@@ -17,6 +17,7 @@ type oneTime struct {
 	claims    []string
 	onRequest bool // spend when authorised, not when served
 	uses      int
+	usesClaim string
 	perPath   bool
 	leeway    time.Duration
 	maxTTL    time.Duration
@@ -40,6 +41,10 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 		return nonce.Presentation{}, err
 	}
 	v.nonce = value
+	uses, err := o.usesOf(&v.token.Claims)
+	if err != nil {
+		return nonce.Presentation{}, err
+	}
 	path := ""
 	if o.perPath {
 		// file_server may serve a file under both spellings
@@ -53,7 +58,7 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 		Issued:  v.token.Claims.IssuedAt,
 		Leeway:  o.leeway,
 		MaxTTL:  o.maxTTL,
-		Uses:    o.uses,
+		Uses:    uses,
 		Policy:  o.policy(),
 	}, nil
 }
@@ -78,6 +83,9 @@ func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error 
 		}
 		h.publish(v)
 		return h.deliver(v, next)
+	}
+	if err := unasked(v.r); err != nil {
+		return h.deny(v, err)
 	}
 	if resumes {
 		return h.resume(v, grant, next)

@@ -130,7 +130,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 	if err != nil {
 		return err
 	}
-	use := policyUse{policy: o.policy(), uses: o.uses, maxTTL: o.maxTTL}
+	use := policyUse{policy: o.policy(), uses: o.uses, usesClaim: o.usesClaim, maxTTL: o.maxTTL}
 	if h.Requires("iat") {
 		use.maxTTL = 0
 	}
@@ -165,6 +165,9 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 	}
 	if o.Uses == 0 {
 		o.Uses = 1
+		if o.UsesClaim != "" {
+			o.Uses = defaultUsesCap
+		}
 	}
 	switch {
 	case o.Spend != "response" && o.Spend != "request":
@@ -185,6 +188,7 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		claims:    o.Claim,
 		onRequest: o.Spend == "request",
 		uses:      o.Uses,
+		usesClaim: o.UsesClaim,
 		perPath:   o.Per == "path",
 		leeway:    time.Duration(c.Leeway),
 		maxTTL:    time.Duration(c.MaxTTL),
@@ -213,6 +217,9 @@ const maxCopies = 100
 
 // maxUses bounds `uses`; a token for more is not a one-time token any more.
 const maxUses = 1000
+
+// defaultUsesCap is the most that a claim can ask for unless configured.
+const defaultUsesCap = 100
 
 // Validate checks what needs no preparation.
 func (h *Handler) Validate() error {
