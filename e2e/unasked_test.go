@@ -51,10 +51,11 @@ func TestOneTimeOverHTTP2(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := h2.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var resp *http.Response
+		s.eventually(func() bool { // the certificate is made in the background
+			resp, err = h2.Do(req)
+			return err == nil
+		})
 		resp.Body.Close()
 		if resp.ProtoMajor != 2 || resp.StatusCode != want {
 			t.Errorf("request %d: HTTP/%d status %d, want %d", i, resp.ProtoMajor, resp.StatusCode, want)

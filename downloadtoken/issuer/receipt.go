@@ -40,8 +40,11 @@ func (s *sealer) seal(r receipt, user string) string {
 
 // open reads a receipt, ok only if it was sealed for the user.
 func (s *sealer) open(text, user string) (r receipt, ok bool) {
+	if len(text) != base64.RawURLEncoding.EncodedLen(receiptFields+receiptSeal) {
+		return receipt{}, false
+	}
 	decoded, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(decoded) != receiptFields+receiptSeal {
+	if err != nil || len(decoded) != receiptFields+receiptSeal { // line feeds are skipped
 		return receipt{}, false
 	}
 	fields, seal := decoded[:receiptFields:receiptFields], decoded[receiptFields:]
