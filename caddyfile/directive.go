@@ -66,6 +66,7 @@ func init() {
 //		store <name>
 //
 //		attachment [<filename>]
+//		confirm [always] [<template file>]
 //		challenge <scheme> [<realm>]
 //		status <code> [<reason>...]
 //		forward
@@ -89,6 +90,7 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"one_time":    parseOneTime,
 	"store":       word(func(h *downloadtoken.Handler) *string { return &h.Store }, "store default"),
 	"attachment":  parseAttachment,
+	"confirm":     parseConfirm,
 	"challenge":   parseChallenge,
 	"status":      parseStatus,
 	"forward":     parseForward,

@@ -26,6 +26,11 @@ const separator = "----------\n"
 // bad_* the error.
 func TestGolden(t *testing.T) {
 	t.Setenv("DOWNLOAD_SECRET", "0123456789abcdef0123456789abcdef")
+	testdata, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TESTDATA", testdata)
 	files, err := filepath.Glob(filepath.Join("testdata", "*.caddyfiletest"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no files", err)

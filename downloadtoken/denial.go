@@ -49,6 +49,7 @@ var denials = []*denial{
 	{token.ErrHeaderTyp, "header_typ", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrTooLongLived, "too_long_lived", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{errMethod, "method", http.StatusMethodNotAllowed, toldMethod, ""},
+	{errUnconfirmed, "unconfirmed", http.StatusForbidden, toldUnconfirmed, ""},
 	{scope.ErrPath, "bad_path", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
@@ -119,6 +120,7 @@ var (
 	toldPrefetch    = told{"prefetch", "This link can be used once, so it is not fetched ahead. It still works."}
 	toldEarly       = told{"early_data", "The connection was not ready yet. Try again; the link still works."}
 	toldInUse       = told{"in_use", "This link is being used at this moment."}
+	toldUnconfirmed = told{"unconfirmed", "The download starts only when you press the button. Open the link again and press it; the link still works."}
 	toldMethod      = told{"method", "Files can only be fetched, with GET or HEAD."}
 	toldUnavailable = told{"unavailable", "The server cannot check this link at the moment. Try again in a few seconds; the link still works."}
 )

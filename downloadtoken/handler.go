@@ -36,7 +36,8 @@ func init() {
 //
 // A refused request gets the status of its reason (see [Reasons]). If the
 // server has an error route for it, the error is returned to Caddy; otherwise
-// the handler answers with application/problem+json (RFC 9457).
+// the handler answers with application/problem+json (RFC 9457), or with a small
+// page if the request accepts text/html.
 //
 // Placeholders set by this handler:
 //
@@ -85,6 +86,10 @@ type Handler struct {
 	// If set, the file is offered for saving: Content-Disposition: attachment.
 	Attachment *Attachment `json:"attachment,omitempty"`
 
+	// If set, whoever opens a link in a browser gets a page with a button first,
+	// so that previews use up no one-time links.
+	Confirm *Confirm `json:"confirm,omitempty"`
+
 	// What a refused client is asked for in WWW-Authenticate. Default: Bearer
 	// without a realm.
 	Challenge *Challenge `json:"challenge,omitempty"`
@@ -105,6 +110,7 @@ type Handler struct {
 	store      Store
 	oneTime    *oneTime
 	statuses   map[*denial]int
+	pages      *pages
 	now        func() time.Time
 	logger     *zap.Logger
 }
@@ -147,6 +153,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if h.oneTime == nil {
 		h.publish(v)
+		if h.asks(v) {
+			return h.ask(v, next)
+		}
 		return h.deliver(v, next)
 	}
 	return h.once(v, store, next)
@@ -159,8 +168,8 @@ func (h *Handler) judge(v *visit, text string) error {
 	if v.token, err = h.verifier.VerifyContext(v.r.Context(), text, v.now); err != nil {
 		return err
 	}
-	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
-		return errMethod
+	if err = h.admitMethod(v); err != nil {
+		return err
 	}
 	if v.path, err = scope.Path(v.r.URL); err != nil {
 		return err
@@ -187,6 +196,7 @@ type visit struct {
 	path        string // r.URL.Path as it was authorised
 	opening     opening
 	original    original
+	confirmed   bool // somebody has pressed the button
 }
 
 // admitsClient reports whether the token is not bound to an address, or the

@@ -23,6 +23,9 @@ func (d *delivery) setHeaders() {
 	if cc := d.cacheControl(header.Values("Cache-Control")); cc != "" {
 		header.Set("Cache-Control", cc)
 	}
+	if d.h.Confirm != nil {
+		header.Add("Vary", "Accept") // a browser that has the file must not take it for the page
+	}
 	if a := d.h.Attachment; a != nil && d.status >= 200 && d.status < 300 {
 		header.Set("Content-Disposition", a.disposition(d.v.r))
 	}

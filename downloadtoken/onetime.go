@@ -70,6 +70,7 @@ func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error 
 	if err != nil {
 		return h.deny(v, err)
 	}
+	asks := h.asks(v)
 	dropUnresumable(v.r.Header, h.oneTime.resume != nil)
 	grantKey := h.oneTime.grantKey(presentation.Key, v)
 	grant, resumes := h.oneTime.findGrant(store, grantKey, v.now)
@@ -89,6 +90,13 @@ func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error 
 	}
 	if resumes {
 		return h.resume(v, grant, next)
+	}
+	if asks {
+		if err := store.Look(ctx, presentation, v.now); err != nil {
+			return h.deny(v, err)
+		}
+		h.publish(v)
+		return h.ask(v, next)
 	}
 
 	reserved, err := store.Reserve(ctx, presentation, v.now)

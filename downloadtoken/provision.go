@@ -44,6 +44,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionStore(ctx, keys); err != nil {
 		return err
 	}
+	if h.pages, err = h.Confirm.pages(); err != nil {
+		return err
+	}
 	h.statuses = statusesOf(h.Status)
 	return registerMetrics(ctx)
 }

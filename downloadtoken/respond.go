@@ -39,7 +39,7 @@ func (h *Handler) deny(v *visit, err error) error {
 	}
 	switch {
 	case status == http.StatusMethodNotAllowed:
-		header.Set("Allow", "GET, HEAD")
+		header.Set("Allow", h.methods())
 	case d.told == toldInUse:
 		header.Set("Retry-After", "1")
 	case d == unavailable:
@@ -49,6 +49,9 @@ func (h *Handler) deny(v *visit, err error) error {
 	failure := caddyhttp.Error(status, errors.New("download_token: "+d.told.word))
 	if problem.HasErrorRoute(v.r, failure) {
 		return failure
+	}
+	if acceptsHTML(v.r.Header) {
+		return h.pages.write(v.w, d.told.page(status))
 	}
 	return problem.Write(v.w, status, d.told.word, d.told.sentence)
 }

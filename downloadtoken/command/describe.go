@@ -120,7 +120,7 @@ func inOrder(members map[string]jsontext.Value, first []string) []string {
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {
-		if unicode.IsPrint(r) || true {
+		if unicode.IsPrint(r) {
 			b.WriteRune(r)
 		} else {
 			quoted := strconv.QuoteRuneToASCII(r)

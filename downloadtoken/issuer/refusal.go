@@ -38,7 +38,11 @@ const allowed = "POST, DELETE"
 // and no values. It answers, or returns an error if the server has an error route
 // that will.
 func (i *Issuer) deny(v *visit, refused *refusal, cause error) error {
-	i.logger.Info("request refused",
+	log := i.logger.Info
+	if refused.status >= http.StatusInternalServerError {
+		log = i.logger.Error
+	}
+	log("request refused",
 		zap.String("reason", refused.reason),
 		zap.String("method", v.r.Method),
 		zap.String("path", v.r.URL.Path),

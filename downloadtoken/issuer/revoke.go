@@ -69,12 +69,12 @@ func (i *Issuer) revoke(v *visit) error {
 	return nil
 }
 
-// ownReceipt reads the receipt at the end of the path. One that was given to a
-// user is of use to the same user only.
+// ownReceipt reads the receipt at the end of the path: this user's, or one that
+// was given to nobody.
 func (i *Issuer) ownReceipt(v *visit) (r receipt, ok bool) {
 	segment := path.Base(v.r.URL.Path)
-	if r, ok = i.sealer.open(segment, v.user); ok || !i.Anonymous {
-		return r, ok
+	if r, ok = i.sealer.open(segment, v.user); ok {
+		return r, true
 	}
 	return i.sealer.open(segment, "")
 }

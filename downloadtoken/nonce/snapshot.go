@@ -12,7 +12,7 @@ import (
 // A snapshot in storage: magic with version; the marks found at the first start
 // that the store vouches from; the owners, the common one first, each with
 // signer, policy, floor and farthest exp; the entries, least recently used
-// first; then SHA-256 of it all. Integers are big-endian.
+// first; the grants; then SHA-256 of it all. Integers are big-endian.
 const snapshotMagic = "dltsnap\x01"
 
 var errSnapshot = errors.New("nonce: snapshot is damaged or of an unknown version")
@@ -29,6 +29,7 @@ func (m *Memory) Seal(now time.Time) []byte {
 	b := []byte(snapshotMagic)
 	b = appendMarks(b, m.found)
 	b = m.ledger.append(b)
+	b = m.grants.append(b, now)
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
 }
@@ -39,12 +40,14 @@ func (m *Memory) Seal(now time.Time) []byte {
 // damaged snapshot nothing is taken; the stop it stems from counts as a crash.
 func (m *Memory) Restore(snapshot []byte, now time.Time) error {
 	l := newLedger()
-	found, err := decodeSnapshot(snapshot, &l)
+	grants := make(map[GrantKey]*Grant)
+	found, err := decodeSnapshot(snapshot, &l, grants)
 	if err != nil {
 		return err
 	}
 	m.mu.Lock()
 	m.found, m.ledger = found, l
+	m.grants.restore(grants)
 	capacity := m.capacity
 	m.mu.Unlock()
 	m.SetCapacity(capacity, now)
@@ -98,8 +101,8 @@ func (l *ledger) append(b []byte) []byte {
 // snapshotEntry is the size of an entry: key, exp, keep, uses, owner.
 const snapshotEntry = 32 + 8 + 8 + 4 + 4
 
-// decodeSnapshot fills an empty ledger.
-func decodeSnapshot(snapshot []byte, l *ledger) (found Marks, err error) {
+// decodeSnapshot fills an empty ledger and an empty set of grants.
+func decodeSnapshot(snapshot []byte, l *ledger, grants map[GrantKey]*Grant) (found Marks, err error) {
 	body, ok := bytes.CutPrefix(snapshot, []byte(snapshotMagic))
 	if !ok || len(body) < sha256.Size {
 		return Marks{}, errSnapshot
@@ -114,6 +117,7 @@ func decodeSnapshot(snapshot []byte, l *ledger) (found Marks, err error) {
 	}
 	r.owners(l)
 	r.entries(l)
+	r.grants(grants)
 	if r.failed || len(r.rest) > 0 {
 		return Marks{}, errSnapshot
 	}

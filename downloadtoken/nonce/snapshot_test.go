@@ -107,7 +107,7 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add(snapshot[:60])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := newLedger()
-		if _, err := decodeSnapshot(resum(b), &l); err != nil {
+		if _, err := decodeSnapshot(resum(b), &l, make(map[GrantKey]*Grant)); err != nil {
 			return
 		}
 		if len(l.index) != int(l.filled) {

@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +17,16 @@ import (
 type memory struct {
 	*nonce.Memory
 	revoked nonce.Revocations
-	session session
-
-	mu   sync.Mutex // held while kept is written to or replaced
-	kept kept
+	logger  *zap.Logger
 	// volatile is set if storage could not be written at the start. Nothing is
 	// kept then, but for revocations, whose caller is told.
 	volatile bool
-	marks    []byte // as last written
+
+	mu      sync.Mutex // held while kept is written to or replaced
+	kept    kept
+	session session
+	marks   []byte // as last written
+	sealed  bool   // no marks are written any more
 }
 
 // startMemory begins with what an earlier run left in storage, which is used up
@@ -33,7 +36,7 @@ func startMemory(k kept, capacity int, now time.Time, logger *zap.Logger) (*memo
 	if err != nil {
 		return nil, err
 	}
-	m := &memory{kept: k, session: newSession()}
+	m := &memory{kept: k, session: newSession(), logger: logger}
 	if err := m.loadRevocations(); err != nil {
 		return nil, err
 	}
@@ -42,9 +45,9 @@ func startMemory(k kept, capacity int, now time.Time, logger *zap.Logger) (*memo
 		marks = nonce.NewMarks(now)
 	}
 	if err := m.begin(marks); err != nil {
-		if f.stale {
-			// A later start would believe what is there, and honour again what
-			// this run does.
+		// A later start would believe what is there, and honour again what this
+		// run does. It may be from just now: written, but not known to be.
+		if f.stale || k.forget() != nil {
 			return nil, fmt.Errorf("storage has the marks of an earlier run and cannot be written: %w", err)
 		}
 		m.volatile = true
@@ -74,6 +77,9 @@ func (m *memory) begin(marks nonce.Marks) error {
 	return m.kept.remove(keptSnapshot)
 }
 
+// errSealed: the store is about to be closed, and its successor may be open.
+var errSealed = errors.New("the store is closed")
+
 // persist writes marks; it is what [nonce.MemoryOptions] asks for.
 func (m *memory) persist(marks nonce.Marks) error {
 	encoded, err := marks.MarshalBinary()
@@ -82,6 +88,9 @@ func (m *memory) persist(marks nonce.Marks) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.sealed {
+		return errSealed
+	}
 	signed := m.session.sign(encoded)
 	if err := m.kept.store(keptMarks, signed); err != nil {
 		return err
@@ -90,15 +99,28 @@ func (m *memory) persist(marks nonce.Marks) error {
 	return nil
 }
 
+// claim takes hold of the storage that a new configuration is about to move to.
+// What an earlier run left there is made worthless: a later start would believe
+// it, and honour again what this run did elsewhere.
+func (m *memory) claim(k kept) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	left, err := k.load(keptMarks)
+	if err != nil {
+		return err
+	}
+	if left != nil && bytes.Equal(left, m.marks) {
+		return nil // it is the storage that is in use
+	}
+	return k.forget()
+}
+
 // move changes to the storage of a new configuration.
 func (m *memory) move(k kept) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.volatile {
-		if err := k.store(keptMarks, m.marks); err != nil {
-			return err
-		}
-		if err := k.remove(keptSnapshot); err != nil {
+		if err := m.moveMarksLocked(k); err != nil {
 			return err
 		}
 	}
@@ -113,12 +135,38 @@ func (m *memory) move(k kept) error {
 	return nil
 }
 
+// moveMarksLocked leaves no marks where they were before, since they would only
+// be right until the next token is honoured. Writing as a new session shows
+// whether the old storage and the new one are two.
+func (m *memory) moveMarksLocked(k kept) error {
+	session := newSession()
+	_, marks, _ := unsign(m.marks)
+	signed := session.sign(marks)
+	if err := k.store(keptMarks, signed); err != nil {
+		return err
+	}
+	if err := k.remove(keptSnapshot); err != nil {
+		return err
+	}
+	m.session, m.marks = session, signed
+	left, err := m.kept.load(keptMarks)
+	if err == nil && !bytes.Equal(left, signed) {
+		err = m.kept.forget()
+	}
+	if err != nil {
+		m.logger.Error("the storage that was used before could not be cleared; before it is used again, remove these, "+
+			"or used tokens may be honoured again", zap.Strings("keys", []string{m.kept.key(keptMarks), m.kept.key(keptSnapshot)}), zap.Error(err))
+	}
+	return nil
+}
+
 // stop seals the store and writes the snapshot. It may be called again, when
 // what was in flight the first time is settled.
 func (m *memory) stop() error {
 	snapshot := m.Seal(time.Now())
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.sealed = true
 	if m.volatile {
 		return nil
 	}

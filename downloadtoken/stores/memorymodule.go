@@ -93,10 +93,22 @@ func (m *Memory) begin() (*memory, error) {
 	return startMemory(k, m.Capacity, time.Now(), m.logger)
 }
 
+// claim makes sure that an open store can move to the storage of m.
+func (m *Memory) claim(open *memory) error {
+	k, err := keep(m.storage, m.name)
+	if err != nil {
+		return err
+	}
+	return open.claim(k)
+}
+
 // apply brings the settings of m into force for a store that is open.
 func (m *Memory) apply(open *memory) error {
 	k, err := keep(m.storage, m.name)
 	if err != nil {
+		return err
+	}
+	if err := open.claim(k); err != nil {
 		return err
 	}
 	open.SetCapacity(m.Capacity, time.Now())

@@ -16,6 +16,11 @@ import (
 // store before the old one lets go of it.
 var pool = caddy.NewUsagePool()
 
+// turn makes whoever opens a store wait until the one that was last in the pool
+// under its name is closed: the pool forgets a store before it destructs it, and
+// two at work would write over each other in storage.
+var turn sync.RWMutex
+
 // shared is a store in the pool. It counts as used by every configuration that
 // acquired it and by every request that holds it. Until it is started it
 // answers nothing: requests wait.
@@ -37,6 +42,8 @@ const startTimeout = 10 * time.Second
 // acquire returns the store with that key, opening it if need be. The caller
 // must call letGo, once.
 func acquire(key string) *shared {
+	turn.Lock()
+	defer turn.Unlock()
 	for {
 		value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 			return &shared{key: key, started: make(chan struct{})}, nil
@@ -51,6 +58,8 @@ func acquire(key string) *shared {
 
 // letGo gives back what [acquire] or [shared.Hold] took.
 func (s *shared) letGo() error {
+	turn.RLock()
+	defer turn.RUnlock()
 	_, err := pool.Delete(s.key)
 	return err
 }
@@ -128,6 +137,9 @@ func (s *shared) start(m *Memory) error {
 		s.memory = memory
 		close(s.started)
 	} else if s.configs > 0 {
+		if err := m.claim(s.memory); err != nil {
+			return err
+		}
 		s.next = m
 	} else if err := m.apply(s.memory); err != nil {
 		return err

@@ -78,6 +78,21 @@ func (k kept) remove(name string) error {
 	return k.syncFolder(name)
 }
 
+// forget removes marks and snapshot, if there are any. Storage that cannot be
+// written is no error as long as it has neither.
+func (k kept) forget() error {
+	for _, name := range []string{keptSnapshot, keptMarks} {
+		value, err := k.load(name)
+		if err == nil && value != nil {
+			err = k.remove(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // syncFolder makes a rename or removal durable. Caddy's file storage syncs the
 // file, but not the folder that has its name.
 func (k kept) syncFolder(name string) error {

@@ -1,0 +1,210 @@
+package downloadtoken
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed" // of the default template
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+//go:embed pages/page.html
+var defaultPage string
+
+// Page is what a template of [Confirm] is given, as in {{.Title}}. The template
+// is one of html/template. It may have styles in <style>, and pictures in data:
+// URLs; scripts, style attributes and everything from elsewhere are blocked. For
+// the state `page` it needs a <form method="post"> without an action, so that the
+// token does not stand in it.
+type Page struct {
+	// `page` for the page with the button; otherwise the link does not work, and
+	// it is what programs are told, such as `used` or `expired`.
+	State string
+
+	// The heading.
+	Title string
+
+	// One or two sentences: what happened, and what to do.
+	Detail string
+
+	// The status code of the answer.
+	Status int
+
+	// The link may work if it is opened again. Only of refusals.
+	Retry bool
+
+	// The name of the file. Only of the state `page`.
+	Name string
+
+	// The size of the file, such as `1.2 MB`; empty if it is not known. Only of
+	// the state `page`.
+	Size string
+
+	// The size in bytes.
+	Bytes int64
+}
+
+// page is the page for what a refused client is told.
+func (t told) page(status int) Page {
+	title, ok := titles[t.word]
+	if !ok {
+		title = "This link does not work"
+	}
+	return Page{State: t.word, Status: status, Title: title, Detail: t.sentence, Retry: retried[t.word]}
+}
+
+// titles are the headings of refusals, by what the client is told.
+var titles = map[string]string{
+	"missing":     "This link is not complete",
+	"malformed":   "This link is damaged",
+	"expired":     "Too late",
+	"forbidden":   "Not this file",
+	"used":        "Already used",
+	"in_use":      "One moment",
+	"method":      "This cannot be done here",
+	"unconfirmed": "Not started yet",
+	"prefetch":    "Not started yet",
+	"early_data":  "One moment",
+	"unavailable": "One moment",
+}
+
+// retried are the refusals after which the same link may work.
+var retried = map[string]bool{
+	"in_use": true, "unconfirmed": true, "prefetch": true, "early_data": true, "unavailable": true,
+}
+
+// pages writes pages for people.
+type pages struct {
+	template *template.Template
+	policy   string // Content-Security-Policy
+}
+
+var (
+	styleElement = regexp.MustCompile(`(?is)<style[^>]*>(.*?)</style>`)
+	postForm     = regexp.MustCompile(`(?i)<form[^>]*\smethod\s*=\s*["']?post\b`)
+)
+
+// pages reads the template. c may be nil.
+func (c *Confirm) pages() (*pages, error) {
+	if c == nil || c.Template == "" {
+		return newPages(defaultPage)
+	}
+	file, err := caddy.NewReplacer().ReplaceOrErr(c.Template, true, true)
+	if err != nil {
+		return nil, fmt.Errorf("confirm: template: %w; write an absolute path, or {env.NAME} with one in it", err)
+	}
+	if !filepath.IsAbs(file) {
+		return nil, fmt.Errorf("confirm: the template '%s' is not an absolute path; write it like this: confirm /etc/caddy/download.html", c.Template)
+	}
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("confirm: the template '%s' is not a regular file", c.Template)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("confirm: the template cannot be read: %w; without a file name, the built-in one is used", err)
+	}
+	p, err := newPages(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("confirm: the template '%s': %w", c.Template, err)
+	}
+	return p, nil
+}
+
+// newPages parses a template and tries it. Its styles are allowed by their hash,
+// so they may depend on the state, and on nothing else.
+func newPages(text string) (*pages, error) {
+	parsed, err := template.New("page").Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w; see html/template of Go for what can stand there", err)
+	}
+	p := &pages{template: parsed}
+	samples := []Page{{State: "page", Status: http.StatusOK, Title: "T", Detail: "D", Name: "N", Size: "1.0 KB", Bytes: 1000}}
+	for _, d := range denials {
+		samples = append(samples, d.told.page(d.status))
+	}
+	var sources []string
+	seen := make(map[string]bool)
+	for _, sample := range samples {
+		rendered, err := p.render(sample)
+		if err != nil {
+			return nil, fmt.Errorf("%w; the fields are .State, .Title, .Detail, .Status, .Retry, .Name, .Size and .Bytes", err)
+		}
+		if sample.State == "page" && !postForm.Match(rendered) {
+			return nil, errors.New(`nobody can start the download, because there is no <form method="post"> when .State is page`)
+		}
+		for _, style := range styleElement.FindAllSubmatch(rendered, -1) {
+			sum := sha256.Sum256(style[1])
+			if source := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !seen[source] {
+				seen[source] = true
+				sources = append(sources, source)
+			}
+		}
+	}
+	if len(sources) == 0 {
+		sources = []string{"'none'"}
+	}
+	p.policy = "default-src 'none'; style-src " + strings.Join(sources, " ") +
+		"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	return p, nil
+}
+
+func (p *pages) render(page Page) ([]byte, error) {
+	var b bytes.Buffer
+	err := p.template.Execute(&b, page)
+	return b.Bytes(), err
+}
+
+// write answers with a page.
+func (p *pages) write(w http.ResponseWriter, page Page) error {
+	body, err := p.render(page)
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("download_token: confirm: %w", err))
+	}
+	header := w.Header()
+	dropBodyFields(header) // of the file, such as the Content-Disposition that a site sets for all
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", p.policy)
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Robots-Tag", "noindex")
+	w.WriteHeader(page.Status)
+	_, _ = w.Write(body) // the client is gone: nobody left to tell
+	return nil
+}
+
+// acceptsHTML reports whether Accept names text/html, as browsers do for what
+// somebody opens (RFC 9110 section 12.5.1).
+func acceptsHTML(header http.Header) bool {
+	for item := range strings.SplitSeq(strings.Join(header.Values("Accept"), ","), ",") {
+		mediaType, params, _ := strings.Cut(item, ";")
+		if strings.EqualFold(strings.TrimSpace(mediaType), "text/html") && !weightless(params) {
+			return true
+		}
+	}
+	return false
+}
+
+// weightless reports whether the parameters of a media range say q=0: not
+// acceptable (RFC 9110 section 12.4.2).
+func weightless(params string) bool {
+	for param := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(param, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "q") {
+			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			return err == nil && q == 0
+		}
+	}
+	return false
+}
