@@ -55,6 +55,9 @@ func (h *Handler) probe(v *visit, p *probe, next caddyhttp.Handler) error {
 	d.ResponseWriterWrapper = &caddyhttp.ResponseWriterWrapper{ResponseWriter: p}
 	err := d.finish(d.run(next))
 	if err != nil {
+		if p.status != 0 {
+			dropBodyFields(p.header)
+		}
 		maps.Copy(v.w.Header(), p.header) // Caddy keeps the header for its error routes
 	}
 	return err
