@@ -27,11 +27,11 @@ func TestIssuerRevokes(t *testing.T) {
 			anonymous
 		}
 	}`)
-	mintFor := func(user string) issued {
+	mintFor := func(user string) issuedToken {
 		s.t.Helper()
 		return s.as(user, http.MethodPost, "/tokens").want(s.t, http.StatusCreated).wantToken(s.t)
 	}
-	file := func(i issued) string { return "/a.txt?download_token=" + i.Token }
+	file := func(i issuedToken) string { return "/a.txt?download_token=" + i.Token }
 
 	t.Run("by the token, whoever holds it", func(t *testing.T) {
 		s.t = t

@@ -45,8 +45,8 @@ func (s *server) as(user, method, target string, header ...string) answer {
 	return s.do(method, target, header...)
 }
 
-// issued is what an issuer answers.
-type issued struct {
+// issuedToken is what an issuer answers.
+type issuedToken struct {
 	Token     string    `json:"token"`
 	ExpiresIn int       `json:"expires_in"`
 	ExpiresAt time.Time `json:"expires_at"`
@@ -55,9 +55,9 @@ type issued struct {
 }
 
 // wantToken reads the answer to POST.
-func (a answer) wantToken(t testing.TB) issued {
+func (a answer) wantToken(t testing.TB) issuedToken {
 	t.Helper()
-	var i issued
+	var i issuedToken
 	if err := json.Unmarshal([]byte(a.body), &i); err != nil || i.Token == "" {
 		t.Fatalf("status %d: %v in %q", a.StatusCode, err, a.body)
 	}
@@ -190,7 +190,7 @@ func TestIssuerDataset(t *testing.T) {
 	})
 	check := func(t *testing.T, document, sub string) {
 		t.Helper()
-		var data issued
+		var data issuedToken
 		if err := json.Unmarshal([]byte(document), &data); err != nil {
 			t.Fatalf("%v in %q", err, document)
 		}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -218,4 +219,9 @@ func TestPageTemplate(t *testing.T) {
 			t.Errorf("its style is blocked: %s", a.Header.Get("Content-Security-Policy"))
 		}
 	}
+}
+
+// sha256Of is the digest of a file, in hexadecimal.
+func sha256Of(content string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(content)))
 }

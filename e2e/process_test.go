@@ -153,33 +153,40 @@ func (p *process) start() {
 	}
 }
 
-// ready waits until the site answers.
+// ready waits until the site answers and the whole configuration is started.
 func (p *process) ready() error {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		select {
 		case <-p.ended:
-			return fmt.Errorf("the program ended: %s", p.stderr())
+			return fmt.Errorf("the program ended: %.2000s %s", p.log(), p.stderr())
 		case <-time.After(5 * time.Millisecond):
 		}
-		if resp, err := restless.Get(p.url + "/"); err == nil {
-			resp.Body.Close()
+		if p.answers(p.url+"/") == http.StatusUnauthorized && p.answers("http://"+p.admin+"/download_token/stores") == http.StatusOK {
 			return nil
 		}
 	}
 	return errors.New("the site does not answer")
 }
 
+// answers is the status of the answer, 0 if there is none.
+func (p *process) answers(url string) int {
+	resp, err := restless.Get(url)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
 // fails starts a program that has to end by itself, and returns what it says.
 func (p *process) fails() string {
 	p.t.Helper()
-	if err := os.WriteFile(filepath.Join(p.dir, "stderr"), nil, 0o644); err != nil {
-		p.t.Fatal(err)
-	}
+	before := len(p.log())
 	p.spawn()
 	if p.ready() == nil {
 		p.t.Fatal("it started")
 	}
-	return p.stderr()
+	return string(p.log()[before:])
 }
 
 // kill ends the program as a power failure would. One that has ended is left
@@ -278,14 +285,20 @@ type logLine struct {
 
 func (l logLine) time() time.Time { return time.UnixMicro(int64(l.TS * 1e6)) }
 
-// logged is what this plugin logged so far, in all runs.
-func (p *process) logged() (lines []logLine) {
+// log is everything logged so far, in all runs.
+func (p *process) log() []byte {
 	p.t.Helper()
 	content, err := os.ReadFile(filepath.Join(p.dir, "log.json"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		p.t.Fatal(err)
 	}
-	for text := range bytes.Lines(content) {
+	return content
+}
+
+// logged is what this plugin logged so far.
+func (p *process) logged() (lines []logLine) {
+	p.t.Helper()
+	for text := range bytes.Lines(p.log()) {
 		var line logLine
 		// a line that a kill cut short is not one
 		if json.Unmarshal(text, &line) == nil && strings.Contains(line.Logger, "download_token") {
@@ -376,6 +389,9 @@ var skewedBinary = sync.OnceValues(func() (string, error) {
 	dir := filepath.Dir(plain)
 	overlay := struct{ Replace map[string]string }{make(map[string]string)}
 	replace := func(path, content string) error {
+		if _, ok := overlay.Replace[path]; ok {
+			return nil
+		}
 		copied := filepath.Join(dir, fmt.Sprintf("overlay%d.go", len(overlay.Replace)))
 		overlay.Replace[path] = copied
 		return os.WriteFile(copied, []byte(content), 0o600)
@@ -398,9 +414,6 @@ var skewedBinary = sync.OnceValues(func() (string, error) {
 		}
 		name, _, _ = strings.Cut(name, "\n")
 		skewed := strings.ReplaceAll(string(content), "time.Now", "skewedNow") + "\nvar _ = time.Second\n"
-		if strings.Count(skewed, "\nvar _ = time.Second\n") > 1 {
-			return errors.New("declared twice")
-		}
 		return errors.Join(replace(path, skewed), replace(filepath.Join(filepath.Dir(path), "skewed.go"), "package "+name+skewedClock))
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -26,7 +27,9 @@ func node(t testing.TB, script string, args ...string) string {
 	if _, err := os.Stat(filepath.Join("node", "node_modules", "jose")); err != nil {
 		missing(t, "the packages of e2e/node are not installed: npm install --no-package-lock")
 	}
-	cmd := exec.Command(path, append([]string{"--input-type=module", "-"}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, append([]string{"--input-type=module", "-"}, args...)...)
 	cmd.Dir = "node"
 	cmd.Stdin = strings.NewReader(script)
 	var stderr strings.Builder

@@ -138,3 +138,29 @@ func TestRecognise(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkMint(b *testing.B) {
+	claims, err := prepareClaims([]Claim{{"sub", "{x}"}, {"scope", "dataset:{y}"}, {"typ", "download"}}, "jti")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for alg, keys := range testKeys(b) {
+		if len(alg) != 5 || !strings.HasSuffix(alg, "256") && alg != "EdDSA" {
+			continue
+		}
+		s, _, err := newSigner(&keys[0])
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(alg, func(b *testing.B) {
+			m := minter{signer: s, claims: claims, nonce: "jti", ttl: time.Minute}
+			repl := replacer("alice")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := m.mint(repl, testNow); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -19,6 +19,7 @@ import (
 type kept struct {
 	storage certmagic.Storage
 	prefix  string
+	lost    error // why a later run would not find what is written
 }
 
 // The names of the values.
@@ -35,10 +36,12 @@ const keptTimeout = 10 * time.Second
 // servers may share a storage; each has its own values.
 func keep(storage certmagic.Storage, store string) (kept, error) {
 	instance, err := caddy.InstanceID()
-	if err != nil {
+	if err != nil && instance == [16]byte{} {
 		return kept{}, fmt.Errorf("the ID of this Caddy instance: %w", err)
 	}
-	return kept{storage, path.Join("download_token", instance.String(), store)}, nil
+	// Otherwise err says that a new ID cannot be written down: the next run will
+	// have another one, and find nothing of what this one keeps.
+	return kept{storage, path.Join("download_token", instance.String(), store), err}, nil
 }
 
 func (k kept) key(name string) string { return path.Join(k.prefix, name) }
@@ -60,6 +63,9 @@ func (k kept) load(name string) ([]byte, error) {
 // store writes a value and returns when it would survive a power failure, as
 // far as the storage can promise that.
 func (k kept) store(name string, value []byte) error {
+	if k.lost != nil {
+		return k.lost
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), keptTimeout)
 	defer cancel()
 	if err := k.storage.Store(ctx, k.key(name), value); err != nil {
