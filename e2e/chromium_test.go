@@ -245,6 +245,7 @@ Object.assign(result, await page.evaluate(async (src) => {
 		look();
 	});
 	const seek = async (to) => {
+		if (!video.duration) return 0;
 		video.currentTime = to;
 		await until(() => !video.seeking && video.currentTime > to + 0.5);
 		return video.currentTime;
@@ -254,9 +255,10 @@ Object.assign(result, await page.evaluate(async (src) => {
 	const played = video.currentTime;
 	const forth = await seek(video.duration * 0.9);
 	const back = await seek(video.duration * 0.1);
-	return { duration: video.duration, played, forth, back, error: video.error && video.error.message };
+	return { duration: video.duration, played, forth, back, buffered: [...Array(video.buffered.length).keys()].map((i) => [video.buffered.start(i), video.buffered.end(i)]), error: video.error && video.error.message };
 }, input.link));
 `, map[string]any{"link": s.url + "/" + name + "?download_token=" + once(t)}, &got)
+			dump(t, s)
 			if got.Error != nil || got.Duration < 39 || got.Played < 1 || got.Forth < 36.5 || got.Forth > 41 || got.Back < 4.5 || got.Back > 10 {
 				t.Errorf("%+v of %d bytes", got, len(files[name]))
 			}

@@ -211,6 +211,12 @@ func (p *process) terminate() {
 func (p *process) stop() {
 	p.t.Helper()
 	p.terminate()
+	p.wait()
+}
+
+// wait waits until the program has ended, which it was asked to.
+func (p *process) wait() {
+	p.t.Helper()
 	select {
 	case <-p.ended:
 		p.cmd = nil

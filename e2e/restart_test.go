@@ -102,7 +102,7 @@ func TestDownloadInFlightAtShutdown(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != content {
 		t.Errorf("%d bytes, %v: the download was cut", len(body), err)
 	}
-	p.stop()
+	p.wait()
 	p.start()
 	p.wantRefused(token, "replayed")
 	p.get(unused).want(t, http.StatusOK)
@@ -114,34 +114,37 @@ func TestResumeAcrossShutdown(t *testing.T) {
 	const size = 24 << 20
 	content := random(t, size)
 	for name, end := range map[string]func(p *process){
-		"clean":            func(p *process) { p.stop() },
-		"killed at length": func(p *process) { p.kill() },
+		"stopped":                         (*process).wait,
+		"killed because of another client": (*process).kill,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProcess(t, map[string]string{"a.txt": content},
 				strings.Replace(restartable, "one_time", "one_time {\n\t\t\tresume 1h 1\n\t\t}", 1))
 			p.start()
 			token := once(t)
-			resp, err := restless.Get(p.url + "/a.txt?download_token=" + token)
-			if err != nil {
-				t.Fatal(err)
+			begin := func(token string) *http.Response {
+				resp, err := restless.Get(p.url + "/a.txt?download_token=" + token)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { resp.Body.Close() })
+				return resp
 			}
-			defer resp.Body.Close()
+			resp, other := begin(token), begin(once(t))
 			p.terminate()
 			eventually(t, func() bool { return exists(p.kept("snapshot")) })
 			read, err := io.Copy(io.Discard, resp.Body)
 			if err != nil {
 				t.Error(err)
 			}
+			if name == "stopped" {
+				other.Body.Close()
+			}
 			end(p)
 			p.start()
 			for range 3 {
-				again, err := restless.Get(p.url + "/a.txt?download_token=" + token)
-				if err != nil {
-					t.Fatal(err)
-				}
+				again := begin(token)
 				n, _ := io.Copy(io.Discard, again.Body)
-				again.Body.Close()
 				if again.StatusCode < 300 {
 					read += n
 				}

@@ -1,12 +1,9 @@
 package command
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -89,38 +86,14 @@ func parseSecret(text, alg string) (*keyPair, []string, error) {
 // parsePEM reads a private key in PKCS #8, PKCS #1 or SEC 1. openssl ecparam puts
 // a block with the curve in front of the last.
 func parsePEM(text string) (*keyPair, error) {
-	for rest := []byte(text); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return nil, errors.New("key is PEM without a private key that can be read: give the whole block with its line breaks")
-		}
-		var private any
-		var err error
-		switch block.Type {
-		case "EC PARAMETERS":
-			continue
-		case "PRIVATE KEY":
-			private, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-		case "RSA PRIVATE KEY":
-			private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-		case "EC PRIVATE KEY":
-			private, err = x509.ParseECPrivateKey(block.Bytes)
-		case "ENCRYPTED PRIVATE KEY":
-			return nil, errEncrypted
-		default:
-			return nil, errors.New("key is a public key or certificate, which cannot sign: give the private key that belongs to it")
-		}
-		switch {
-		case err != nil && block.Headers["DEK-Info"] != "":
-			return nil, errEncrypted
-		case err != nil: // the parser's own words may quote what it read
-			return nil, errors.New("key is PEM whose content cannot be read: export it again, as from: openssl pkey -in private.pem")
-		}
-		if _, ok := private.(crypto.Signer); !ok {
-			return nil, errors.New("key is of a kind that does not sign: give an RSA, ECDSA or Ed25519 key")
-		}
-		return &keyPair{private: private}, nil
+	private, err := token.ParsePrivateKey(text)
+	if errors.Is(err, token.ErrEncryptedKey) {
+		return nil, errEncrypted
 	}
+	if err != nil {
+		return nil, err
+	}
+	return &keyPair{private: private}, nil
 }
 
 var errEncrypted = errors.New("key is encrypted: pass it decrypted through a pipe, as from: openssl pkey -in private.pem | caddy download-token mint --key -")

@@ -38,7 +38,13 @@ type minter struct {
 // the token must say. [errTooLarge]: the token would be longer than a server
 // accepts.
 func (m *minter) mint(repl *caddy.Replacer, now time.Time) (*minted, error) {
-	issued := now.Truncate(time.Millisecond)
+	issued := now.Truncate(time.Second)
+	if m.nonce != "" {
+		// So that a store can tell a token from those before a restart without
+		// waiting for the next second. Some libraries that compare with whole
+		// seconds take such an iat for one in the future, so only where it is needed.
+		issued = now.Truncate(time.Millisecond)
+	}
 	expires := now.Add(m.ttl).Truncate(time.Second)
 	payload, err := m.payload(repl, issued, expires)
 	if err != nil {
@@ -88,9 +94,11 @@ func (m *minter) payload(repl *caddy.Replacer, issued, expires time.Time) ([]byt
 	if m.nonce != "" {
 		member(m.nonce, jsontext.Value(`"`+randomUUID()+`"`))
 	}
-	// Milliseconds, so that a store can tell a token from those before a restart
-	// without waiting for the next second.
-	member("iat", fmt.Appendf(nil, "%d.%03d", issued.Unix(), issued.Nanosecond()/int(time.Millisecond)))
+	if issued.Nanosecond() == 0 {
+		member("iat", fmt.Appendf(nil, "%d", issued.Unix()))
+	} else {
+		member("iat", fmt.Appendf(nil, "%d.%03d", issued.Unix(), issued.Nanosecond()/int(time.Millisecond)))
+	}
 	member("exp", fmt.Appendf(nil, "%d", expires.Unix()))
 	errs = append(errs, out.WriteToken(jsontext.EndObject))
 	return bytes.TrimSpace(payload.Bytes()), errors.Join(errs...)

@@ -1,14 +1,10 @@
 package issuer
 
 import (
-	"crypto"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -81,9 +77,13 @@ func newSecretSigner(k *Key, method jwt.SigningMethod, material string) (*signer
 }
 
 func newPrivateSigner(k *Key, method jwt.SigningMethod, material string) (*signer, []string, error) {
-	private, der, err := parsePrivate(k.Alg, material)
+	private, err := token.ParsePrivateKey(material)
 	if err != nil {
 		return nil, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, nil, errors.New("key has no PKCS #8 form: give an RSA, ECDSA or Ed25519 private key")
 	}
 	public, err := token.NewKey(k.Alg, private.Public())
 	if err != nil {
@@ -106,53 +106,4 @@ func deriveFrom(key []byte) func(string) []byte {
 		}
 		return derived
 	}
-}
-
-// parsePrivate reads a PEM block with a private key, and returns the key and its
-// PKCS #8 form.
-func parsePrivate(alg, text string) (crypto.Signer, []byte, error) {
-	blocks := strings.Count(text, "-----BEGIN ")
-	switch {
-	case blocks == 0:
-		return nil, nil, fmt.Errorf("key of %s is not PEM: give a private key that begins with -----BEGIN", alg)
-	case blocks > 1:
-		return nil, nil, errors.New("key has more than one PEM block: give only the PRIVATE KEY, as from: openssl pkey -in private.pem")
-	case strings.Contains(text, "ENCRYPTED"):
-		return nil, nil, errors.New("key is encrypted: give it without a passphrase, as from: openssl pkey -in private.pem; and keep the file readable for Caddy only")
-	case !strings.Contains(text, "PRIVATE KEY-----"):
-		return nil, nil, errors.New("key is a public one, which cannot sign: give the private key that belongs to it")
-	}
-	block, rest := pem.Decode([]byte(strings.TrimSpace(text)))
-	if block == nil && strings.Contains(text, `\n`) {
-		return nil, nil, errors.New(`key is PEM whose lines end in a backslash and an n: write real line breaks`)
-	}
-	if block == nil || len(rest) > 0 {
-		return nil, nil, errors.New("key is PEM that cannot be read: give the whole block with its line breaks, from -----BEGIN to the last dash")
-	}
-	return parseBlock(block)
-}
-
-func parseBlock(block *pem.Block) (crypto.Signer, []byte, error) {
-	var private any
-	var err error
-	switch block.Type {
-	case "PRIVATE KEY":
-		private, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		private, err = x509.ParseECPrivateKey(block.Bytes)
-	default:
-		return nil, nil, errors.New("key is PEM of an unknown type: give PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY")
-	}
-	signing, ok := private.(crypto.Signer)
-	if err != nil || !ok {
-		// The parser's own words may quote what it read.
-		return nil, nil, errors.New("key is PEM whose content cannot be read as a key that signs: export it again, as from: openssl pkey -in private.pem")
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(signing)
-	if err != nil {
-		return nil, nil, errors.New("key has no PKCS #8 form: give an RSA, ECDSA or Ed25519 private key")
-	}
-	return signing, der, nil
 }
