@@ -114,7 +114,7 @@ func TestResumeAcrossShutdown(t *testing.T) {
 	const size = 24 << 20
 	content := random(t, size)
 	for name, end := range map[string]func(p *process){
-		"stopped":                         (*process).wait,
+		"stopped":                          (*process).wait,
 		"killed because of another client": (*process).kill,
 	} {
 		t.Run(name, func(t *testing.T) {
