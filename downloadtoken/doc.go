@@ -1,8 +1,9 @@
 // Package downloadtoken has the Caddy modules of download tokens: the handler
 // http.handlers.download_token, which lets a request through only with a JSON
 // Web Token that is genuine, meant for this path and, with one_time, unused;
-// and the app download_token, which owns the stores that remember what was
-// used.
+// the app download_token, which owns the stores that remember what was used and
+// what was revoked; and admin.api.download_token, by which operators see the
+// stores and take tokens back.
 //
 // # Use
 //
@@ -20,7 +21,8 @@
 //	}
 //
 // The grammar is in package caddyfile, and every setting is described with its
-// field in [Handler]. The application mints the tokens; nothing here does.
+// field in [Handler]. The application mints the tokens, or the handlers of
+// package issuer do; nothing here does.
 //
 // # The request
 //
@@ -45,13 +47,20 @@
 // the nonce back. So a token is never honoured twice, and never spent for
 // nothing.
 //
+// With resume, spending a nonce opens a grant. Later requests for the same file
+// join it instead of being refused, and meter.go draws every byte on its budget
+// before it is written. With confirm, people are asked first: ask.go finds out by
+// HEAD what the next handlers would serve, and page.go makes a page of it.
+//
 // # Stores
 //
 // A store is a guest module in the namespace download_token.stores that
 // implements [StoreModule]. What it opens is a [Store], shared by name and kept
 // across config reloads: a new configuration takes hold of it before the old one
-// lets go. What a store has to promise is written in package nonce, and package
-// noncetest is that promise as a test.
+// lets go, and a request holds it for as long as it is in flight. It touches
+// storage only from Start on, since a configuration that is merely
+// validated must leave no trace. What a store has to promise is written in
+// package nonce, and package noncetest is that promise as a test.
 //
 // # Secrets
 //

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -111,6 +112,9 @@ func TestWhoIsAsked(t *testing.T) {
 					a := s.get(link, tt.header...)
 					if got := strings.Contains(a.body, ready); got != want || a.StatusCode >= 300 {
 						t.Errorf("confirm %s: page %v, want %v; status %d", arguments, got, want, a.StatusCode)
+					}
+					if !want && !slices.Contains(a.Header.Values("Vary"), "Accept") {
+						t.Error("a browser may take the file for the page")
 					}
 					if want {
 						s.press(link).wantBody(t, "content of a")

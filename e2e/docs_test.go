@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ import (
 const (
 	readmeFile    = "../README.md"
 	referenceFile = "../docs/reference.md"
+	issuerFile    = "../docs/issuer.md"
 )
 
 // TestDocsCaddyfiles loads every Caddyfile in the documents and examples, short
@@ -116,21 +118,50 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
-// TestDocsGrammar compares the documents with the grammar in the godoc of the
-// directive.
-func TestDocsGrammar(t *testing.T) {
+// grammarOf reads the syntax out of the godoc of the function that parses a
+// directive, without the comment marks.
+func grammarOf(t *testing.T, file, function string) []string {
+	t.Helper()
+	before, _, found := strings.Cut(readText(t, file), "\nfunc "+function+"(")
+	if !found {
+		t.Fatalf("%s has no function %s", file, function)
+	}
+	doc := before[strings.LastIndex(before, "\n\n"):]
 	var grammar []string
-	for line := range strings.Lines(readText(t, "../caddyfile/directive.go")) {
+	for line := range strings.Lines(doc) {
 		if syntax, ok := strings.CutPrefix(line, "//\t"); ok {
 			grammar = append(grammar, strings.TrimRight(syntax, "\n"))
 		} else if line == "//\n" && len(grammar) > 0 && grammar[len(grammar)-1] != "}" {
 			grammar = append(grammar, "")
 		}
 	}
-	if len(grammar) < 20 {
-		t.Fatalf("no grammar found in directive.go: %q", grammar)
+	if len(grammar) < 10 {
+		t.Fatalf("no grammar found in %s: %q", file, grammar)
 	}
+	return grammar
+}
 
+// TestDocsIssuerSettings looks for each subdirective of the other two directives
+// in docs/issuer.md, but for those that download_token has as well.
+func TestDocsIssuerSettings(t *testing.T) {
+	document := readText(t, issuerFile)
+	shared := grammarOf(t, "../caddyfile/directive.go", "parseDirective")
+	for _, line := range slices.Concat(
+		grammarOf(t, "../caddyfile/issuer.go", "parseIssuerDirective"),
+		slices.DeleteFunc(grammarOf(t, "../caddyfile/session.go", "parseSessionDirective"),
+			func(line string) bool { return slices.Contains(shared, line) }),
+	) {
+		syntax, inside := strings.CutPrefix(strings.TrimSuffix(line, " {"), "\t")
+		if want := "\n- `" + syntax + "`: "; inside && !strings.HasPrefix(syntax, "\t") && syntax != "}" && !strings.Contains(document, want) {
+			t.Errorf("%s lacks %q", issuerFile, want)
+		}
+	}
+}
+
+// TestDocsGrammar compares the documents with the grammar in the godoc of the
+// directive.
+func TestDocsGrammar(t *testing.T) {
+	grammar := grammarOf(t, "../caddyfile/directive.go", "parseDirective")
 	readme := readText(t, readmeFile)
 	comment := regexp.MustCompile(` +# .*`)
 	syntaxBlock := "```text\n" + strings.Join(grammar, "\n") + "\n```"
@@ -156,6 +187,108 @@ func TestDocsGrammar(t *testing.T) {
 		if !strings.Contains(readme, "`"+reason+"`") {
 			t.Errorf("%s lacks the reason %s", readmeFile, reason)
 		}
+	}
+}
+
+// TestDocsLogFilter compares the filters that keep tokens out of the logs: the
+// one in the README is the one in every other document and example, but for the
+// name of the parameter.
+func TestDocsLogFilter(t *testing.T) {
+	filter := regexp.MustCompile(`(?ms)^\tlog \{\n.*?^\t\}\n`)
+	named := regexp.MustCompile(`replace \w+ REDACTED`)
+	filters := func(text string) (found []string) {
+		for _, one := range filter.FindAllString(text, -1) {
+			if named.MatchString(one) {
+				found = append(found, named.ReplaceAllString(one, "replace <name> REDACTED"))
+			}
+		}
+		return found
+	}
+	want := filters(readText(t, readmeFile))
+	if len(want) != 1 {
+		t.Fatalf("the README has %d filters", len(want))
+	}
+	for _, field := range []string{"request>uri", "request>headers>Referer", "resp_headers>Location", "uri"} {
+		if !strings.Contains(want[0], "\t"+field+" query {\n") {
+			t.Errorf("the README's filter lacks the field %s", field)
+		}
+	}
+	examples, err := filepath.Glob("../example/*/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, file := range slices.Concat(documents(t), examples) {
+		for _, got := range filters(readText(t, file)) {
+			count++
+			if got != want[0] {
+				t.Errorf("%s: the filter is\n%s\nbut the README's is\n%s", file, got, want[0])
+			}
+		}
+	}
+	if count < 4 {
+		t.Errorf("only %d filters found", count)
+	}
+}
+
+// TestDocsModules compares what xcaddy.md says of the modules in a binary.
+func TestDocsModules(t *testing.T) {
+	var modules []string
+	for _, id := range caddy.Modules() {
+		if strings.Contains(id, "download_token") {
+			modules = append(modules, id)
+		}
+	}
+	if want := "```text\n" + strings.Join(modules, "\n") + "\n```\n"; !strings.Contains(readText(t, "../xcaddy.md"), want) {
+		t.Errorf("xcaddy.md lacks this block:\n%s", want)
+	}
+}
+
+// TestDocsAdmin looks for the fields of the admin API, and for the outcomes in the
+// metric that are no reasons, in the reference.
+func TestDocsAdmin(t *testing.T) {
+	reference := readText(t, referenceFile)
+	sources, err := filepath.Glob("../downloadtoken/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := regexp.MustCompile(`json:"(\w+)`).FindAllStringSubmatch(readText(t, "../downloadtoken/admin.go"), -1)
+	outcomes := 0
+	for _, file := range sources {
+		for _, match := range regexp.MustCompile(`countOutcome\("(\w+)"\)`).FindAllStringSubmatch(readText(t, file), -1) {
+			outcomes++
+			if !strings.Contains(reference, "\n| `"+match[1]+"` | ") {
+				t.Errorf("%s lacks the outcome %s", referenceFile, match[1])
+			}
+		}
+	}
+	_, admin, _ := strings.Cut(reference, "\n## Admin API\n")
+	admin, _, _ = strings.Cut(admin, "\n## ")
+	for _, match := range fields {
+		if !strings.Contains(admin, "`"+match[1]+"`") {
+			t.Errorf("%s lacks the field %s", referenceFile, match[1])
+		}
+	}
+	if len(fields) < 15 || outcomes < 3 {
+		t.Errorf("only %d fields and %d outcomes found", len(fields), outcomes)
+	}
+}
+
+// TestDocsRevocations sends the revocations in the documents to a server.
+func TestDocsRevocations(t *testing.T) {
+	s := start(t, nil, limited)
+	command := regexp.MustCompile(`(?m)^curl -d '([^']*)' http://localhost:2019/download_token/revoke$`)
+	count := 0
+	for _, file := range documents(t) {
+		for _, match := range command.FindAllStringSubmatch(readText(t, file), -1) {
+			count++
+			if status, answer := s.revoke(match[1]); status != http.StatusOK {
+				t.Errorf("%s: %s: %d %s", file, match[1], status, answer)
+			}
+		}
+	}
+	if count < 5 {
+		t.Errorf("only %d revocations found", count)
 	}
 }
 
@@ -235,10 +368,10 @@ func TestDocsMinting(t *testing.T) {
 		switch {
 		case b.info == "python":
 			t.Run("python", func(t *testing.T) { wantLink(t, run(t, b.text, python(t), "-")) })
-		case b.info == "sh" && strings.Contains(b.text, "openssl dgst"):
+		case b.info == "sh" && strings.Contains(b.text, "download-token mint"):
 			t.Run("shell", func(t *testing.T) {
-				tool(t, "openssl")
-				wantLink(t, run(t, b.text, tool(t, "sh")))
+				command := strings.Replace(b.text, "go run ./example", caddyBinary(t), 1)
+				wantLink(t, run(t, command, tool(t, "sh")))
 			})
 		}
 	}
@@ -280,7 +413,7 @@ func wantLink(t *testing.T, link string) {
 func documents(t testing.TB) []string {
 	t.Helper()
 	var files []string
-	for _, pattern := range []string{"../*.md", "../docs/*.md"} {
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../example/*/*.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

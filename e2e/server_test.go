@@ -54,7 +54,7 @@ func start(t testing.TB, files map[string]string, body string) *server {
 // startWith is start with global options.
 func startWith(t testing.TB, files map[string]string, globals, body string) *server {
 	t.Helper()
-	s := &server{t: t, root: t.TempDir(), dir: t.TempDir(), globals: globals}
+	s := &server{t: t, root: t.TempDir(), dir: scratch(t), globals: globals}
 	s.url = "http://" + freeAddress(t)
 	s.admin = freeAddress(t)
 	for name, content := range files {
@@ -70,6 +70,29 @@ func startWith(t testing.TB, files map[string]string, globals, body string) *ser
 		t.Fatalf("loading: %v", err)
 	}
 	return s
+}
+
+// scratch is a folder that is removed after the test. A store is closed, and
+// writes what it knows, when its last request has ended, which may be after the
+// server has stopped: t.TempDir would take that for a failure.
+func scratch(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "download-token-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := os.RemoveAll(dir)
+		for range 200 {
+			if err == nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+			err = os.RemoveAll(dir)
+		}
+		t.Error(err)
+	})
+	return dir
 }
 
 // put writes a file of the site.

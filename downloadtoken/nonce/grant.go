@@ -62,6 +62,8 @@ type Grant struct {
 	ends     stamp
 	left     int64
 	requests int
+	users    int  // requests that have joined or are about to
+	sealed   bool // no request joins any more
 	sent     spans
 	complete bool
 	slots    chan struct{} // one for each connection
@@ -94,17 +96,36 @@ func (g *Grant) Join(ctx context.Context, now time.Time) error {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	g.dismiss()
 	return ErrInUse
 }
 
 func (g *Grant) admit(now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.sealed {
+		return ErrUnavailable
+	}
 	if !g.isOpenLocked(stampOf(now)) {
 		return ErrReplayed
 	}
 	g.requests++
+	g.users++
 	return nil
+}
+
+func (g *Grant) dismiss() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.users--
+}
+
+// seal lets no further request join, and reports whether none is there.
+func (g *Grant) seal() (idle bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sealed = true
+	return g.users == 0
 }
 
 // IsOpen reports whether a request at now could be served.
@@ -119,7 +140,10 @@ func (g *Grant) isOpenLocked(now stamp) bool {
 }
 
 // Leave frees the connection of a request that has joined.
-func (g *Grant) Leave() { <-g.slots }
+func (g *Grant) Leave() {
+	<-g.slots
+	g.dismiss()
+}
 
 // Draw takes at most n bytes, and no more than [MaxChunk], out of the budget
 // before they are written. 0: it is used up.
@@ -186,14 +210,18 @@ const maxGrants = 100_000
 // Grants are the open grants of a store. The zero value is empty and ready for
 // use.
 type Grants struct {
-	mu  sync.Mutex
-	all map[GrantKey]*Grant
+	mu     sync.Mutex
+	all    map[GrantKey]*Grant
+	sealed bool // nothing is found or opened any more
 }
 
 // Find returns the grant if there is one that is open at now.
 func (s *Grants) Find(k GrantKey, now time.Time) (*Grant, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.sealed {
+		return nil, false
+	}
 	g, ok := s.all[k]
 	if ok && !g.IsOpen(now) {
 		delete(s.all, k)
@@ -212,6 +240,9 @@ func (s *Grants) Open(k GrantKey, t Terms, now time.Time) *Grant {
 	g.slots <- struct{}{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.sealed {
+		return nil
+	}
 	if s.all == nil {
 		s.all = make(map[GrantKey]*Grant)
 	}

@@ -175,11 +175,22 @@ func TestGrantsSurviveACleanRestart(t *testing.T) {
 	g := m.Grants().Open(k, terms(1000), opened)
 	g.Wrote(g.Draw(300), 0, 300, opened)
 	g.Wrote(g.Draw(300), 500, 300, opened)
-	g.Draw(100) // in flight
-	next := NewMemory(MemoryOptions{Start: opened.Add(time.Second)})
-	if err := next.Restore(m.Seal(opened), opened); err != nil {
-		t.Fatal(err)
+	g.Draw(100) // and nobody is there to give it back
+	restart := func() *Memory {
+		next := NewMemory(MemoryOptions{Start: opened.Add(time.Second)})
+		if err := next.Restore(m.Seal(opened), opened); err != nil {
+			t.Fatal(err)
+		}
+		return next
 	}
+	if _, ok := restart().Grants().Find(k, opened); ok {
+		t.Error("restored while a connection draws on it")
+	}
+	if _, ok := m.Grants().Find(k, opened); ok {
+		t.Error("found in a store that is sealed")
+	}
+	g.Leave()
+	next := restart()
 	restored, ok := next.Grants().Find(k, opened)
 	if !ok {
 		t.Fatal("lost")

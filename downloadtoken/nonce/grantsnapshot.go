@@ -5,16 +5,25 @@ import (
 	"time"
 )
 
-// append writes the grants that are open at now. What is drawn and not yet
-// written counts as sent, since nobody will be there to give it back.
-func (s *Grants) append(b []byte, now time.Time) []byte {
+// seal ends the grants' work and appends those that are open at now. One that
+// is being drawn on is left out: what its connections still send would be
+// missing in the snapshot, and be sent again. When they have ended, it can be
+// sealed again.
+func (s *Grants) seal(b []byte, now time.Time) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sealed = true
 	s.forgetClosedLocked(now, len(s.all))
-	b = binary.BigEndian.AppendUint32(b, uint32(len(s.all)))
+	idle := make([]GrantKey, 0, len(s.all))
 	for k, g := range s.all {
+		if g.seal() {
+			idle = append(idle, k)
+		}
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(idle)))
+	for _, k := range idle {
 		b = append(b, k[:]...)
-		b = g.append(b)
+		b = s.all[k].append(b)
 	}
 	return b
 }

@@ -29,7 +29,7 @@ func (m *Memory) Seal(now time.Time) []byte {
 	b := []byte(snapshotMagic)
 	b = appendMarks(b, m.found)
 	b = m.ledger.append(b)
-	b = m.grants.append(b, now)
+	b = m.grants.seal(b, now)
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
 }
