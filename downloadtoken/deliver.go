@@ -69,8 +69,8 @@ func (d *delivery) serve(next caddyhttp.Handler) error {
 	switch {
 	case d.sent && err == nil:
 		countOutcome("served")
-	case d.stopped == nil || err != nil:
-		countOutcome("failed") // in a later handler
+	case d.stopped == nil, errors.Is(d.stopped, errOtherFile), errors.Is(d.stopped, errNoBody):
+		countOutcome("failed") // in a later handler; refusals are counted as such
 	}
 	return err
 }

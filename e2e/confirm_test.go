@@ -198,6 +198,24 @@ func TestPressedIsGET(t *testing.T) {
 	s.send(http.MethodPost, link, "a=b", "Content-Type", "application/x-www-form-urlencoded").wantBody(t, `GET /a?x=1 "" 0 ""`)
 }
 
+// TestUpstreamRefusesHEAD: an answer to HEAD has a length and no body.
+func TestUpstreamRefusesHEAD(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/gone" {
+			http.Error(w, "gone", http.StatusGone)
+		} else if r.Method == http.MethodHead {
+			http.Error(w, "no HEAD here", http.StatusMethodNotAllowed)
+		}
+	}))
+	defer upstream.Close()
+	s := start(t, nil, strings.Replace(asking(oneTime, ""), "file_server", "reverse_proxy "+strings.TrimPrefix(upstream.URL, "http://"), 1))
+	query := "?download_token=" + once(t)
+	s.open("/gone"+query).want(t, http.StatusGone)
+	if a := s.open("/a.txt"+query).wantPage(t, http.StatusOK, ready); strings.Contains(a.body, "byte") {
+		t.Errorf("a size: %s", a.body)
+	}
+}
+
 // TestPressedDownloads: what spends a token and what does not is the same as
 // for a GET.
 func TestPressedDownloads(t *testing.T) {

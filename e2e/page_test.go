@@ -57,7 +57,7 @@ func TestPageNames(t *testing.T) {
 		`{{.Title}}.txt`:                        `{{.Title}}.txt`,
 		strings.Repeat("long-", 40) + "name.gz": strings.Repeat("long-", 40) + "name.gz",
 	} {
-		t.Run(strings.Trim(shown, "{}"), func(t *testing.T) { // braces mean something in the folder of a log
+		t.Run(strings.Trim(shown, "{}"), func(t *testing.T) { // braces mean something in root
 			s := start(t, map[string]string{file: strings.Repeat("x", 1_234_567)}, asking(oneTime, ""))
 			link := "/" + url.PathEscape(file) + "?download_token=" + once(t)
 			a := s.open(link).wantPage(t, http.StatusOK, ready)
@@ -177,7 +177,7 @@ func TestRefusalsForPeople(t *testing.T) {
 		})
 	}
 	t.Run("error routes come first", func(t *testing.T) {
-		s := start(t, map[string]string{"a.txt": "a"}, asking(oneTime, "")+"\n\thandle_errors {\n\t\trespond \"mine {err.status_code} {http.download_token.reason}\"\n\t}")
+		s := start(t, map[string]string{"a.txt": "a"}, asking(oneTime, "")+"\n\thandle_errors {\n\t\trespond \"mine {err.status_code} {http.download_token.reason}{header.If-Match}\"\n\t}")
 		link := "/a.txt?download_token=" + once(t)
 		if a := s.press(link, "Sec-Fetch-Mode", "navigate").want(t, http.StatusForbidden); a.body != "mine 403 unconfirmed" {
 			t.Errorf("body %q", a.body)
@@ -186,7 +186,7 @@ func TestRefusalsForPeople(t *testing.T) {
 		if a := s.open(link).want(t, http.StatusUnauthorized); a.body != "mine 401 replayed" {
 			t.Errorf("body %q", a.body)
 		}
-		if a := s.open("/none?download_token="+once(t)).want(t, http.StatusNotFound); a.body != "mine 404 " {
+		if a := s.open("/none?download_token="+once(t), "If-Match", "restored").want(t, http.StatusNotFound); a.body != "mine 404 restored" {
 			t.Errorf("body %q", a.body)
 		}
 	})

@@ -77,7 +77,7 @@ func startWith(t testing.TB, files map[string]string, globals, body string) *ser
 // server has stopped: t.TempDir would take that for a failure.
 func scratch(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "download-token-e2e-")
+	dir, err := os.MkdirTemp(os.Getenv("XDG_DATA_HOME"), "site-") // which TestMain removes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +123,9 @@ func (s *server) caddyfile(body string) string {
 				replace download_token REDACTED
 			}
 			request>headers>Referer query {
+				replace download_token REDACTED
+			}
+			request>headers>X-Forwarded-Uri query {
 				replace download_token REDACTED
 			}
 			resp_headers>Location query {
