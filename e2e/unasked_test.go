@@ -12,8 +12,10 @@ func TestPrefetchAndEarlyDataSpendNothing(t *testing.T) {
 	for name, config := range map[string]string{"once": oneTime, "resumable": resumable("1h")} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, map[string]string{"a.txt": "content of a"}, config)
+			etag := s.get("/a.txt?download_token=" + once(t)).Header.Get("Etag")
 			query := "?download_token=" + once(t)
 			for range 100 {
+				s.get("/a.txt"+query, "If-None-Match", etag).want(t, http.StatusNotModified)
 				for _, header := range [][]string{
 					{"Sec-Purpose", "prefetch"}, {"Sec-Purpose", "prefetch;prerender"}, {"Purpose", "prefetch"}, {"X-Moz", "prefetch"},
 				} {
