@@ -26,7 +26,7 @@ type Keys struct {
 func (k *Keys) Sources() []string {
 	var names []string
 	for _, s := range k.sets {
-		names = append(names, s.key)
+		names = append(names, s.location)
 	}
 	return names
 }
@@ -84,9 +84,10 @@ var sets = caddy.NewUsagePool()
 // set is a set in the pool.
 type set struct {
 	*token.JWKS
-	key string
-	ctx context.Context
-	end context.CancelFunc
+	key      string // in the pool
+	location string
+	ctx      context.Context
+	end      context.CancelFunc
 }
 
 func (s *set) start() { s.Start(s.ctx) }
@@ -118,7 +119,7 @@ func acquire(c JWKS, logger *zap.Logger) (*set, error) {
 			return nil, err
 		}
 		ctx, end := context.WithCancel(context.Background())
-		return &set{JWKS: jwks, key: key, ctx: ctx, end: end}, nil
+		return &set{JWKS: jwks, key: key, location: c.Location, ctx: ctx, end: end}, nil
 	})
 	if err != nil {
 		return nil, err
