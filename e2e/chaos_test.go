@@ -82,7 +82,9 @@ func (s chaosSettings) body() string {
 func chaosSecret(kid string) string { return kid + secret }
 
 func (c *chaos) apply(s chaosSettings) {
+	c.mu.Lock()
 	c.settings = s
+	c.mu.Unlock()
 	c.body = s.body()
 	c.globals = fmt.Sprintf("download_token {\nstore memory {\ncapacity %d\n}\n}", s.capacity)
 }
@@ -106,7 +108,9 @@ func (c *chaos) mint() {
 	all := claims{"jti": rand.Text(), "iat": seconds(now)}
 	if c.bare && mrand.IntN(5) == 0 {
 		kid = chaosBare
+		c.mu.Lock()
 		k.issued, k.expires = time.Time{}, now.Add(c.settings.maxTTL)
+		c.mu.Unlock()
 		delete(all, "iat")
 	}
 	all["exp"] = seconds(k.expires)

@@ -221,6 +221,24 @@ func TestPageTemplate(t *testing.T) {
 	}
 }
 
+// TestDocsPage loads the template of the documents.
+func TestDocsPage(t *testing.T) {
+	for _, b := range blocksOf(t, "../docs/confirm.md") {
+		if b.info != "html" {
+			continue
+		}
+		file := filepath.Join(t.TempDir(), "page.html")
+		write(t, file, b.text)
+		s := start(t, map[string]string{"a.txt": "a"}, asking(oneTime, file))
+		link := "/a.txt?download_token=" + once(t)
+		s.open(link).wantPage(t, http.StatusOK, ready)
+		s.press(link).wantBody(t, "a")
+		s.open(link).wantPage(t, http.StatusUnauthorized, "Already used")
+		return
+	}
+	t.Error("no template found")
+}
+
 // sha256Of is the digest of a file, in hexadecimal.
 func sha256Of(content string) string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(content)))

@@ -47,7 +47,7 @@ func startMemory(k kept, capacity int, now time.Time, logger *zap.Logger) (*memo
 	if err := m.begin(marks); err != nil {
 		// A later start would believe what is there, and honour again what this
 		// run does. It may be from just now: written, but not known to be.
-		if f.stale || k.forget() != nil {
+		if k.forget() != nil {
 			return nil, fmt.Errorf("storage has the marks of an earlier run and cannot be written: %w", err)
 		}
 		m.volatile = true

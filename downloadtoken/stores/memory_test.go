@@ -1,0 +1,383 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+	"pgregory.net/rapid"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+)
+
+// began is when the tests begin.
+var began = time.Now().Truncate(time.Second)
+
+func at(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
+
+// shown is a token that was issued at that second and lives for an hour.
+func shown(name string, issued int) nonce.Presentation {
+	signer := nonce.Signer{1}
+	return nonce.Presentation{
+		Key: nonce.NewKey(signer, "", name, ""), Signer: signer, Issued: at(issued), Expires: at(issued + 3600), Policy: "per token",
+	}
+}
+
+// open starts a store that must start.
+func open(t testing.TB, s *shelf, now int) *memory {
+	t.Helper()
+	m, err := startMemory(s.kept(), 100, at(now), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// spend has the store honour a token, or says why not.
+func (m *memory) spend(p nonce.Presentation, now int) error {
+	r, err := m.Reserve(context.Background(), p, at(now))
+	if err != nil {
+		return err
+	}
+	return m.Commit(context.Background(), r)
+}
+
+func wantError(t testing.TB, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+}
+
+func TestCleanStop(t *testing.T) {
+	s := new(shelf)
+	m := open(t, s, 0)
+	wantError(t, m.spend(shown("a", 1), 1), nil)
+	wantError(t, m.stop(), nil)
+	wantError(t, m.spend(shown("b", 2), 2), nonce.ErrUnavailable)
+	m = open(t, s, 3)
+	if s.has(keptSnapshot) {
+		t.Error("the snapshot is still there")
+	}
+	wantError(t, m.spend(shown("a", 1), 3), nonce.ErrReplayed)
+	wantError(t, m.spend(shown("b", 2), 3), nil)
+}
+
+func TestCrash(t *testing.T) {
+	s := new(shelf)
+	wantError(t, open(t, s, 0).spend(shown("a", 10), 10), nil)
+	m := open(t, s, 11)
+	wantError(t, m.spend(shown("a", 10), 11), nonce.ErrUnproven)
+	wantError(t, m.spend(shown("b", 15), 15), nonce.ErrUnproven)
+	wantError(t, m.spend(shown("b", 16), 16), nil)
+}
+
+// TestDamage damages every byte of what a clean stop leaves.
+func TestDamage(t *testing.T) {
+	s := new(shelf)
+	m := open(t, s, 0)
+	wantError(t, m.spend(shown("a", 10), 10), nil)
+	wantError(t, m.Revoke(context.Background(), nonce.Revocation{Subject: "x"}, at(10)), nil)
+	wantError(t, m.stop(), nil)
+	saved := s.copied()
+	for _, name := range []string{keptMarks, keptSnapshot, keptRevocations} {
+		key := s.kept().key(name)
+		whole := saved[key]
+		check := func(damage string, b []byte) {
+			t.Helper()
+			damaged := &shelf{values: map[string][]byte{}}
+			for k, v := range saved {
+				damaged.values[k] = v
+			}
+			damaged.values[key] = b
+			m, err := startMemory(damaged.kept(), 100, at(11), zap.NewNop())
+			if name == keptRevocations {
+				if err == nil {
+					t.Fatalf("%s, %s: it started", name, damage)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("%s, %s: %v", name, damage, err)
+			}
+			for _, p := range []nonce.Presentation{shown("a", 10), shown("b", 9)} {
+				if err := m.spend(p, 11); !errors.Is(err, nonce.ErrUnproven) {
+					t.Fatalf("%s, %s: %v", name, damage, err)
+				}
+			}
+			wantError(t, m.spend(shown("c", 17), 17), nil)
+		}
+		for i := range whole {
+			b := append([]byte(nil), whole...)
+			b[i] ^= 1 << (i % 8)
+			check(fmt.Sprint("byte ", i), b)
+			check(fmt.Sprint("cut at ", i), whole[:i])
+		}
+		check("longer", append(append([]byte(nil), whole...), 0))
+	}
+	// Nothing is wrong with what was saved.
+	wantError(t, open(t, &shelf{values: saved}, 11).spend(shown("b", 9), 11), nil)
+}
+
+func TestStaleSnapshot(t *testing.T) {
+	s := new(shelf)
+	m := open(t, s, 0)
+	wantError(t, m.stop(), nil)
+	key := s.kept().key(keptSnapshot)
+	stale := s.copied()[key]
+	for name, end := range map[string]func(m *memory) error{"stopped": (*memory).stop, "crashed": func(*memory) error { return nil }} {
+		t.Run(name, func(t *testing.T) {
+			m := open(t, s, 1)
+			p := shown(name, 2)
+			wantError(t, m.spend(p, 2), nil)
+			wantError(t, end(m), nil)
+			s.values[key] = stale
+			m = open(t, s, 3)
+			wantError(t, m.spend(p, 3), nonce.ErrUnproven)
+			s = new(shelf)
+			m = open(t, s, 0)
+			wantError(t, m.stop(), nil)
+			stale = s.copied()[key]
+		})
+	}
+}
+
+func TestStorageThatCannotBeWritten(t *testing.T) {
+	t.Run("at the first start", func(t *testing.T) {
+		s := &shelf{readOnly: true}
+		core, logged := observer.New(zapcore.WarnLevel)
+		m, err := startMemory(s.kept(), 100, at(0), zap.New(core))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if logged.Len() != 1 {
+			t.Errorf("%d warnings", logged.Len())
+		}
+		wantError(t, m.spend(shown("a", 1), 1), nil)
+		wantError(t, m.spend(shown("a", 1), 1), nonce.ErrReplayed)
+		wantError(t, m.Revoke(context.Background(), nonce.Revocation{Subject: "x"}, at(1)), nonce.ErrUnavailable)
+		s.readOnly = false
+		wantError(t, m.stop(), nil)
+		wantError(t, open(t, s, 2).spend(shown("a", 1), 2), nonce.ErrUnproven)
+	})
+	t.Run("but was", func(t *testing.T) {
+		// The marks of the start are there though their writing failed. The next
+		// start would take what this run honours for unused.
+		s := &shelf{forgetful: true}
+		if _, err := startMemory(s.kept(), 100, at(0), zap.NewNop()); err == nil && s.has(keptMarks) {
+			t.Fatal("it started, and left marks that are never moved forward")
+		}
+		s.forgetful = false
+		wantError(t, open(t, s, 2).spend(shown("a", 1), 2), nonce.ErrUnproven)
+	})
+	t.Run("with what an earlier run left", func(t *testing.T) {
+		for name, end := range map[string]func(m *memory) error{"stopped": (*memory).stop, "crashed": func(*memory) error { return nil }} {
+			s := new(shelf)
+			wantError(t, end(open(t, s, 0)), nil)
+			s.readOnly = true
+			if _, err := startMemory(s.kept(), 100, at(1), zap.NewNop()); err == nil {
+				t.Errorf("%s: it started", name)
+			}
+		}
+	})
+	t.Run("that is full", func(t *testing.T) {
+		s := new(shelf)
+		m := open(t, s, 0)
+		wantError(t, m.spend(shown("a", 1), 1), nil)
+		wantError(t, m.stop(), nil)
+		s.full = true
+		m = open(t, s, 2)
+		wantError(t, m.spend(shown("a", 1), 2), nonce.ErrReplayed)
+		wantError(t, m.spend(shown("b", 1), 2), nil)
+		wantError(t, m.stop(), nil)
+		s.full = false
+		wantError(t, open(t, s, 3).spend(shown("b", 1), 3), nonce.ErrUnproven)
+	})
+	t.Run("from one moment on", func(t *testing.T) {
+		s := new(shelf)
+		m := open(t, s, 0)
+		wantError(t, m.spend(shown("a", 1), 1), nil)
+		s.readOnly = true
+		wantError(t, m.spend(shown("b", 6), 6), nil) // covered
+		wantError(t, m.spend(shown("c", 7), 7), nonce.ErrUnavailable)
+		s.readOnly = false
+		wantError(t, m.spend(shown("c", 7), 7), nil)
+	})
+}
+
+// change moves the store to another storage, as a reload does.
+func (m *memory) change(to *shelf) error {
+	if err := m.claim(to.kept()); err != nil {
+		return err
+	}
+	return m.move(to.kept())
+}
+
+func TestMove(t *testing.T) {
+	t.Run("and back by a restart", func(t *testing.T) {
+		from, to := new(shelf), new(shelf)
+		m := open(t, from, 0)
+		wantError(t, m.spend(shown("a", 1), 1), nil)
+		wantError(t, m.change(to), nil)
+		wantError(t, m.spend(shown("b", 20), 20), nil)
+		// killed, and started with the configuration of before
+		wantError(t, open(t, from, 21).spend(shown("b", 20), 21), nonce.ErrUnproven)
+		wantError(t, open(t, to, 21).spend(shown("b", 20), 21), nonce.ErrUnproven)
+	})
+	t.Run("to where an earlier run stopped", func(t *testing.T) {
+		from, to := new(shelf), new(shelf)
+		wantError(t, open(t, to, 0).stop(), nil)
+		m := open(t, from, 1)
+		wantError(t, m.claim(to.kept()), nil) // the reload fails after this
+		wantError(t, m.spend(shown("a", 2), 2), nil)
+		wantError(t, open(t, to, 3).spend(shown("a", 2), 3), nonce.ErrUnproven)
+	})
+	t.Run("without being able to write before", func(t *testing.T) {
+		from, to := &shelf{readOnly: true}, new(shelf)
+		wantError(t, open(t, to, 0).stop(), nil)
+		m := open(t, from, 1)
+		wantError(t, m.change(to), nil)
+		wantError(t, m.spend(shown("a", 2), 2), nil)
+		wantError(t, m.stop(), nil)
+		wantError(t, open(t, to, 3).spend(shown("a", 2), 3), nonce.ErrUnproven)
+	})
+	t.Run("to the same", func(t *testing.T) {
+		s := new(shelf)
+		m := open(t, s, 0)
+		for range 3 {
+			wantError(t, m.change(s), nil)
+		}
+		wantError(t, m.spend(shown("a", 1), 1), nil)
+		wantError(t, m.change(s), nil)
+		wantError(t, m.stop(), nil)
+		m = open(t, s, 2)
+		wantError(t, m.spend(shown("a", 1), 2), nonce.ErrReplayed)
+		wantError(t, m.spend(shown("b", 1), 2), nil)
+	})
+	t.Run("with what was revoked", func(t *testing.T) {
+		from, to := new(shelf), new(shelf)
+		m := open(t, from, 0)
+		wantError(t, m.Revoke(context.Background(), nonce.Revocation{Subject: "x"}, at(0)), nil)
+		wantError(t, m.change(to), nil)
+		if !open(t, to, 1).Revoked(nonce.Revocable{Subjects: []string{"x"}}, at(1)) {
+			t.Error("not revoked any more")
+		}
+	})
+	t.Run("from one that is down", func(t *testing.T) {
+		from, to := new(shelf), new(shelf)
+		core, logged := observer.New(zapcore.ErrorLevel)
+		m, err := startMemory(from.kept(), 100, at(0), zap.New(core))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from.down = true
+		wantError(t, m.change(to), nil)
+		wantError(t, m.spend(shown("a", 1), 1), nil)
+		if logged.Len() != 1 {
+			t.Errorf("%d errors", logged.Len())
+		}
+	})
+	t.Run("to one that is read-only", func(t *testing.T) {
+		from, to := new(shelf), new(shelf)
+		wantError(t, open(t, to, 0).stop(), nil)
+		to.readOnly = true
+		m := open(t, from, 1)
+		if m.claim(to.kept()) == nil {
+			t.Error("the reload does not fail")
+		}
+	})
+}
+
+func TestSealedStoreWritesNoMarks(t *testing.T) {
+	s := new(shelf)
+	m := open(t, s, 0)
+	wantError(t, m.stop(), nil)
+	next := open(t, s, 1)
+	wantError(t, next.spend(shown("a", 10), 10), nil)
+	if m.persist(nonce.NewMarks(at(0))) == nil { // one that was under way
+		t.Error("the marks of the next store were overwritten")
+	}
+	wantError(t, open(t, s, 11).spend(shown("a", 10), 11), nonce.ErrUnproven)
+}
+
+// TestNothingIsHonouredTwice does whatever can happen to a store and its
+// storages, in any order, against a model that remembers everything.
+func TestNothingIsHonouredTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		shelves := []*shelf{new(shelf), new(shelf)}
+		here, now := 0, 0 // the storage that is used or was last
+		var aside []byte
+		var honoured []nonce.Presentation
+		m, err := startMemory(shelves[here].kept(), 3, at(now), zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"time": func(t *rapid.T) { now += rapid.IntRange(0, 7).Draw(t, "seconds") },
+			"show": func(t *rapid.T) {
+				name := fmt.Sprint(len(honoured))
+				p := shown(name, now-rapid.IntRange(0, 2).Draw(t, "age"))
+				if m != nil && m.spend(p, now) == nil {
+					honoured = append(honoured, p)
+				}
+			},
+			"": func(t *rapid.T) {
+				for i, p := range honoured {
+					if m != nil && m.spend(p, now) == nil {
+						t.Fatalf("token %d was honoured twice", i)
+					}
+				}
+			},
+			"stop": func(t *rapid.T) {
+				if m != nil {
+					_ = m.stop()
+				}
+				m = nil
+			},
+			"crash": func(t *rapid.T) { m = nil },
+			"start": func(t *rapid.T) {
+				if m != nil {
+					return
+				}
+				other := 1 - here
+				if !shelves[other].has(keptMarks) && rapid.Bool().Draw(t, "elsewhere") {
+					_ = shelves[here].kept().forget() // an operator who moves takes it along or leaves nothing
+					if shelves[here].has(keptMarks) {
+						return
+					}
+					here = other
+				}
+				m, _ = startMemory(shelves[here].kept(), 3, at(now), zap.NewNop())
+			},
+			"reload": func(t *rapid.T) {
+				to := rapid.IntRange(0, 1).Draw(t, "to")
+				if m == nil || m.claim(shelves[to].kept()) != nil || rapid.IntRange(0, 3).Draw(t, "fails") == 0 {
+					return
+				}
+				if m.move(shelves[to].kept()) == nil {
+					here = to
+				}
+			},
+			"trouble": func(t *rapid.T) {
+				s := shelves[here]
+				rare := func(what string) bool { return rapid.IntRange(0, 3).Draw(t, what) == 0 }
+				s.readOnly, s.full, s.forgetful = rare("read-only"), rare("full"), rare("forgetful")
+			},
+			"snapshot put aside": func(*rapid.T) {
+				if b := shelves[here].values[shelves[here].kept().key(keptSnapshot)]; b != nil {
+					aside = b
+				}
+			},
+			"snapshot put back": func(*rapid.T) {
+				if aside != nil && m == nil {
+					_ = shelves[here].kept().store(keptSnapshot, aside)
+				}
+			},
+		})
+	})
+}
