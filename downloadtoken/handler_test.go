@@ -11,11 +11,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
@@ -24,6 +27,21 @@ import (
 )
 
 const hmacSecret = "benchmark-secret-0123456789-abcdefghijklmnopqrst"
+
+// storage is where the stores of all benchmarks keep what they keep.
+var storage string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "download-token-")
+	if err != nil {
+		panic(err)
+	}
+	storage = dir
+	_ = os.Setenv("XDG_DATA_HOME", dir) // the instance ID
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
 
 // keyPair is what signs, and how the handler is told what verifies.
 type keyPair struct {
@@ -72,6 +90,7 @@ func provision(t testing.TB, h *downloadtoken.Handler) {
 		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
 			"default": {BaseLog: caddy.BaseLog{WriterRaw: []byte(`{"output": "discard"}`)}},
 		}},
+		StorageRaw: []byte(`{"module": "file_system", "root": ` + strconv.Quote(storage) + `}`),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +99,13 @@ func provision(t testing.TB, h *downloadtoken.Handler) {
 		t.Fatal(err)
 	}
 	if err := h.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	app, err := ctx.App("download_token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.(caddy.App).Start(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -112,7 +138,7 @@ func BenchmarkHandler(b *testing.B) {
 				Scope:  []downloadtoken.Scope{{Type: "template", Scope: "dataset:{id:uuid}", Path: "/datasets/{id:uuid}/*"}},
 			}
 			provision(b, h)
-			serve(b, h, func(int) string { return target })
+			serve(b, h, target, http.StatusOK)
 		})
 		b.Run(pair.method.Alg()+"-plain-golang-jwt", func(b *testing.B) {
 			b.ReportAllocs()
@@ -135,7 +161,7 @@ func BenchmarkHandler(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		serve(b, h, func(int) string { return "/?download_token=" + token })
+		serve(b, h, "/?download_token="+token, http.StatusUnauthorized)
 	})
 	b.Run("one-time-HS256", func(b *testing.B) {
 		h := &downloadtoken.Handler{
@@ -177,12 +203,12 @@ func BenchmarkHandler(b *testing.B) {
 }
 
 // serve sends requests through the handler.
-func serve(b *testing.B, h *downloadtoken.Handler, target func(i int) string) {
+func serve(b *testing.B, h *downloadtoken.Handler, target string, want int) {
 	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
+	for b.Loop() {
 		w := httptest.NewRecorder()
-		if err := h.ServeHTTP(w, request(w, target(i)), ok); err != nil {
-			b.Fatal(err)
+		if err := h.ServeHTTP(w, request(w, target), ok); err != nil || w.Code != want {
+			b.Fatal(w.Code, err)
 		}
 	}
 }
