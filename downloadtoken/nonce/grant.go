@@ -22,9 +22,12 @@ const (
 	// Afterglow is how long a grant stays open once every byte of the file was
 	// sent: a client that lost the end of it learns so within seconds.
 	Afterglow = time.Minute
-	// MaxChunk is the most that a connection may draw at a time. It bounds what
-	// is given back when a write fails.
+	// MaxChunk is the most that a connection may draw at a time while little is
+	// left. It bounds what a connection that stalls keeps from the others.
 	MaxChunk = 256 << 10
+	// maxShare is the most that it may draw while much is left, 1/64 of which it
+	// may hold: every draw costs a call of sendfile.
+	maxShare = 1 << 20
 )
 
 // GrantKey is what a grant is found by.
@@ -145,12 +148,12 @@ func (g *Grant) Leave() {
 	g.dismiss()
 }
 
-// Draw takes at most n bytes, and no more than [MaxChunk], out of the budget
-// before they are written. 0: it is used up.
+// Draw takes at most n bytes, and no more than [MaxChunk] (of a large budget,
+// four times that), out of the budget before they are written. 0: it is used up.
 func (g *Grant) Draw(n int64) int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n = max(0, min(n, MaxChunk, g.left))
+	n = max(0, min(n, g.left, max(MaxChunk, min(maxShare, g.left/64))))
 	g.left -= n
 	return n
 }
