@@ -54,7 +54,13 @@ func newProcess(t testing.TB, files map[string]string, body string) *process {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(p.kill)
+	t.Cleanup(func() {
+		p.kill()
+		// with GOFLAGS=-race, the program is built with the race detector, too
+		if said := p.stderr(); strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic: ") {
+			t.Errorf("the program says %s", said)
+		}
+	})
 	return p
 }
 
