@@ -36,30 +36,16 @@ const keptTimeout = 10 * time.Second
 // servers may share a storage; each has its own values.
 func keep(storage certmagic.Storage, store string) (kept, error) {
 	instance, err := caddy.InstanceID()
-	for same := time.Duration(0); same < settling && isNewID(); same += settling / 16 {
-		time.Sleep(settling / 16)
-		before := instance
-		if instance, err = caddy.InstanceID(); instance != before {
-			same = 0
-		}
+	if isNew(instanceFile()) {
+		instance, err = settledID()
 	}
 	if err != nil && instance == [16]byte{} {
-		return kept{}, fmt.Errorf("the ID of this Caddy instance: %w", err)
+		return kept{}, fmt.Errorf("the ID of this Caddy instance, in %s: %w; if the file is empty, Caddy was killed on its first start: remove it",
+			instanceFile(), err)
 	}
 	// Otherwise err says that a new ID cannot be written down: the next run will
 	// have another one, and find nothing of what this one keeps.
 	return kept{storage, path.Join("download_token", instance.String(), store), err}, nil
-}
-
-// settling is how long a new instance ID must stay the same. On the first start
-// of all, Caddy cleans its storage at the same time, and makes up an ID as well;
-// the last one written is that of the next start.
-const settling = 250 * time.Millisecond
-
-// isNewID reports whether the instance ID has only just been made up.
-func isNewID() bool {
-	info, err := os.Stat(filepath.Join(caddy.AppDataDir(), "instance.uuid"))
-	return err == nil && time.Since(info.ModTime()).Abs() < 4*settling
 }
 
 func (k kept) key(name string) string { return path.Join(k.prefix, name) }
@@ -124,15 +110,19 @@ func (k kept) syncFolder(name string) error {
 	if !ok {
 		return nil
 	}
-	folder, err := os.Open(filepath.Dir(files.Filename(k.key(name))))
+	return syncPath(filepath.Dir(files.Filename(k.key(name))))
+}
+
+func syncPath(path string) error {
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing was ever written
 	}
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
-	if err := folder.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !os.IsPermission(err) {
+	defer file.Close()
+	if err := file.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !os.IsPermission(err) {
 		return err
 	}
 	return nil

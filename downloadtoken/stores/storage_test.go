@@ -4,6 +4,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,8 +81,8 @@ func TestInstanceIDThatIsNone(t *testing.T) {
 	file := ownID(t)
 	writeID(t, file, "nonsense")
 	makeOld(t, file)
-	if k, err := keep(new(shelf), "default"); err == nil {
-		t.Errorf("kept in %s", k.prefix)
+	if k, err := keep(new(shelf), "default"); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("kept in %q, %v", k.prefix, err)
 	}
 }
 
