@@ -56,7 +56,7 @@ func init() {
 //
 //		one_time [<claim>...] {
 //			spend response|request
-//			resume <window> [<copies>] {
+//			resume <window> [<copies>|random] {
 //				roam
 //			}
 //			uses <n>

@@ -13,7 +13,7 @@ import (
 //
 //	one_time [<claim>...] {
 //		spend response|request
-//		resume <window> [<copies>] {
+//		resume <window> [<copies>|random] {
 //			roam
 //		}
 //		uses <n>
@@ -94,7 +94,7 @@ func parseUses(d *caddyfile.Dispenser, o *downloadtoken.OneTime, args []string) 
 
 // parseResume reads
 //
-//	resume <window> [<copies>] {
+//	resume <window> [<copies>|random] {
 //		roam
 //	}
 func parseResume(d *caddyfile.Dispenser, args []string) (*downloadtoken.Resume, error) {
@@ -107,8 +107,11 @@ func parseResume(d *caddyfile.Dispenser, args []string) (*downloadtoken.Resume, 
 	}
 	r := &downloadtoken.Resume{Window: caddy.Duration(window)}
 	if len(args) == 2 {
-		if r.Copies, err = strconv.Atoi(args[1]); err != nil || r.Copies < 1 {
-			return nil, d.Errf("one_time: resume: copies must be a whole number of at least 1, not '%s'", args[1])
+		switch r.Copies, err = strconv.Atoi(args[1]); {
+		case args[1] == "random":
+			r.Copies = downloadtoken.RandomCopies
+		case err != nil || r.Copies < 1:
+			return nil, d.Errf("one_time: resume: copies must be a whole number of at least 1, or random, not '%s'", args[1])
 		}
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {

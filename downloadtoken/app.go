@@ -67,9 +67,6 @@ type Store interface {
 type HeldStore interface {
 	nonce.Store
 
-	// Grants are the open grants of one-time downloads.
-	Grants() *nonce.Grants
-
 	// Revoked reports whether the token was taken back.
 	Revoked(t nonce.Revocable, now time.Time) bool
 

@@ -30,6 +30,7 @@ func (h *Handler) ask(v *visit, next caddyhttp.Handler) error {
 		Name:   fileName(p.header.Get("Content-Disposition"), v.path),
 	}
 	if h.oneTime != nil {
+		page.Press = newPress(v.page, v.now)
 		page.Detail = "The download starts when you press the button. This link can be used only once."
 		if h.oneTime.uses > 1 {
 			page.Detail = "The download starts when you press the button. This link works a limited number of times."

@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
 
 // Why a response that the next handler had begun was not let out.
@@ -79,10 +81,10 @@ type delivery struct {
 	*caddyhttp.ResponseWriterWrapper
 	h          *Handler
 	v          *visit
-	authorised string    // r.URL.Path when it was judged
-	spending   *spending // nil if nothing has to be spent
-	opener     *opener   // nil if spending opens no grant
-	meter      *meter    // nil if bytes are not counted
+	authorised string       // r.URL.Path when it was judged
+	spending   *spending    // nil if nothing has to be spent
+	grant      *nonce.Grant // that was joined; nil if none
+	meter      *meter       // nil if bytes are not counted
 
 	status  int   // final status of the next handler, 0 if it has none yet
 	sent    bool  // the header has gone out
@@ -161,10 +163,13 @@ func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
 	}
 	var n int64
 	var err error
-	if d.meter != nil && d.status < 300 {
-		n, err = d.meter.readFrom(d.ResponseWriterWrapper, src)
-	} else {
+	switch {
+	case d.meter == nil || d.status >= 300:
 		n, err = d.ResponseWriterWrapper.ReadFrom(src)
+	case d.v.r.ProtoMajor == 1 && d.v.r.TLS == nil:
+		n, err = d.meter.readFrom(d.ResponseWriterWrapper, src)
+	default: // there is no sendfile to be kept, and small draws lose less
+		n, err = io.Copy(struct{ io.Writer }{d}, src)
 	}
 	return head + n, err
 }
@@ -223,8 +228,12 @@ func (d *delivery) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // finish settles what is left when the next handler has returned with err.
 func (d *delivery) finish(err error) error {
-	if d.meter != nil && d.meter.exhausted {
-		panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
+	if d.meter != nil {
+		d.meter.end()
+		if d.meter.exhausted {
+			d.h.exhausted(d.v, d.meter.grant)
+			panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
+		}
 	}
 	if d.sent {
 		return err
@@ -253,6 +262,10 @@ func (d *delivery) finish(err error) error {
 			zap.String("authorised", d.authorised),
 			zap.String("path", d.v.r.URL.Path))
 		return caddyhttp.Error(http.StatusInternalServerError, d.stopped)
+	}
+	if errors.Is(d.stopped, nonce.ErrBudget) {
+		d.grant.Exhausted() // which is logged as a refusal
+		d.v.fields = budgetFields(d.grant)
 	}
 	return d.h.deny(d.v, d.stopped)
 }

@@ -47,6 +47,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.pages, err = h.Confirm.pages(); err != nil {
 		return err
 	}
+	if h.OneTime != nil && !h.pages.presses {
+		h.logger.Warn("the template of confirm has no hidden field press, so a double click can lose a one-time link; " +
+			`write into its form: <input type="hidden" name="press" value="{{.Press}}">`)
+	}
 	h.statuses = statusesOf(h.Status)
 	return registerMetrics(ctx)
 }
@@ -119,6 +123,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 		return err
 	}
 	app := appModule.(*App)
+	h.app = app
 	name := h.Store
 	if name == "" {
 		name = DefaultStore

@@ -25,12 +25,12 @@ func (h *Handler) deny(v *visit, err error) error {
 	repl.Set("http.download_token.reason", d.reason)
 	repl.Set("http.download_token.fingerprint", v.fingerprint.String())
 	countOutcome(d.reason)
-	h.logger.Info("request refused",
+	h.logger.Info("request refused", append(v.fields,
 		zap.String("reason", d.reason),
 		zap.String("fingerprint", v.fingerprint.String()),
 		zap.String("path", v.r.URL.Path),
 		zap.String("client_ip", clientIP(v.r)),
-		zap.Int("status", status))
+		zap.Int("status", status))...)
 
 	header := v.w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -40,7 +40,7 @@ func (h *Handler) deny(v *visit, err error) error {
 	switch {
 	case status == http.StatusMethodNotAllowed:
 		header.Set("Allow", h.methods())
-	case d.told == toldInUse:
+	case d.told == toldInUse, d.told == toldReloaded, d.told == toldSoon:
 		header.Set("Retry-After", "1")
 	case d == unavailable:
 		header.Set("Retry-After", "5")

@@ -132,23 +132,48 @@ func (s *server) eventually(done func() bool) {
 	s.t.Fatal("still not after two seconds")
 }
 
+// stores is what the admin API says of the stores.
+func (s *server) stores() string {
+	s.t.Helper()
+	resp, err := http.Get("http://" + s.admin + "/download_token/stores")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	return string(body)
+}
+
 func TestASecondRequestWaitsForTheFirstByte(t *testing.T) {
 	s := start(t, map[string]string{"a.txt": "content of a"}, withFault)
-	query := "?download_token=" + once(t)
-	first := make(chan answer)
-	go func() { first <- s.get("/a.txt"+query, "Fault", "slow") }()
-	var second answer
-	s.eventually(func() bool {
-		second = s.get("/a.txt"+query, "Fault", "404")
-		return second.StatusCode != http.StatusNotFound
-	})
-	second.want(t, http.StatusConflict)
-	wantProblem(t, second, "in_use")
-	if got := second.Header.Get("Retry-After"); got != "1" {
-		t.Errorf("Retry-After %q", got)
+	begin := func(query, fault string) chan answer {
+		first := make(chan answer, 1)
+		go func() { first <- s.get("/a.txt"+query, "Fault", fault) }()
+		s.eventually(func() bool { return strings.Contains(s.stores(), `"reserved":1`) })
+		return first
 	}
-	(<-first).wantBody(t, "slow")
-	s.get("/a.txt"+query).want(t, http.StatusUnauthorized)
+	t.Run("and is told that the token was used", func(t *testing.T) {
+		query := "?download_token=" + once(t)
+		first := begin(query, "slow")
+		wantProblem(t, s.get("/a.txt"+query).want(t, http.StatusUnauthorized), "used")
+		(<-first).wantBody(t, "slow")
+	})
+	t.Run("and gets what the first gave back", func(t *testing.T) {
+		query := "?download_token=" + once(t)
+		first := begin(query, "slow, then error")
+		s.get("/a.txt"+query).wantBody(t, "content of a")
+		(<-first).want(t, http.StatusBadGateway)
+	})
+	t.Run("for two seconds", func(t *testing.T) {
+		query := "?download_token=" + once(t)
+		first := begin(query, "stuck")
+		second := s.get("/a.txt"+query).want(t, http.StatusServiceUnavailable)
+		wantProblem(t, second, "in_use")
+		if got := second.Header.Get("Retry-After"); got != "1" {
+			t.Errorf("Retry-After %q", got)
+		}
+		(<-first).wantBody(t, "stuck")
+	})
 }
 
 func TestARewriteBehindTheDirectiveNeverServesTheOtherFile(t *testing.T) {

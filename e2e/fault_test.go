@@ -106,6 +106,13 @@ func (f *fault) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		<-released
 		_, err = io.WriteString(w, ", done")
 		return err
+	case "stuck": // for longer than others wait for it
+		time.Sleep(3 * time.Second)
+		_, err := io.WriteString(w, "stuck")
+		return err
+	case "slow, then error":
+		time.Sleep(300 * time.Millisecond)
+		return caddyhttp.Error(http.StatusBadGateway, errFault)
 	case "slow":
 		time.Sleep(300 * time.Millisecond)
 		_, err := io.WriteString(w, "slow")
