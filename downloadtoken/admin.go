@@ -1,12 +1,12 @@
 package downloadtoken
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -34,9 +34,6 @@ func init() {
 //
 // Revoking does not end downloads that have begun.
 type Admin struct{}
-
-// current is the app of the configuration that is running.
-var current atomic.Pointer[App]
 
 // CaddyModule returns the Caddy module information.
 func (Admin) CaddyModule() caddy.ModuleInfo {
@@ -70,19 +67,11 @@ func (Admin) stores(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use GET"))
 	}
-	app := current.Load()
-	if app == nil {
-		return errNotInUse()
-	}
 	infos := make(map[string]storeInfo)
-	for name, store := range app.open {
-		held, err := store.Hold(r.Context())
-		if err != nil {
-			return adminError(http.StatusServiceUnavailable, fmt.Errorf("store %s: %w", name, err))
-		}
+	err := eachStore(r.Context(), func(name string, module StoreModule, held HeldStore) {
 		stats := held.Stats(time.Now())
 		infos[name] = storeInfo{
-			Type:           strings.TrimPrefix(string(app.modules[name].CaddyModule().ID), "download_token.stores."),
+			Type:           strings.TrimPrefix(string(module.CaddyModule().ID), "download_token.stores."),
 			Entries:        stats.Entries,
 			Reserved:       stats.Reserved,
 			Capacity:       stats.Capacity,
@@ -91,7 +80,9 @@ func (Admin) stores(w http.ResponseWriter, r *http.Request) error {
 			Floor:          stats.Floor,
 			Revocations:    held.Revocations(),
 		}
-		held.LetGo()
+	})
+	if err != nil {
+		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.MarshalWrite(w, infos, json.Deterministic(true))
@@ -128,19 +119,11 @@ func (Admin) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	app := current.Load()
-	if app == nil {
-		return errNotInUse()
+	if request.Store == "" {
+		request.Store = DefaultStore
 	}
-	name := request.Store
-	if name == "" {
-		name = DefaultStore
-	}
-	if _, ok := app.open[name]; !ok {
-		return adminError(http.StatusNotFound, fmt.Errorf("no download_token directive uses a store named %q", name))
-	}
-	if err := app.Revoke(r.Context(), name, revocation); err != nil {
-		return adminError(http.StatusServiceUnavailable, err)
+	if err := revokeIn(r.Context(), request.Store, revocation); err != nil {
+		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, err = io.WriteString(w, "{\"revoked\":true}\n")
@@ -176,6 +159,53 @@ func (q revokeRequest) revocation(now time.Time) (nonce.Revocation, error) {
 		return r, errors.New("name exactly one of nonce, token, sub, kid and issued_before")
 	}
 	return r, nil
+}
+
+// revokeIn takes tokens back in the store of that name. For a moment in a reload
+// two configurations have one, which is the same unless its type has changed.
+func revokeIn(ctx context.Context, name string, revocation nonce.Revocation) error {
+	all := apps.all()
+	if len(all) == 0 {
+		return errNotInUse()
+	}
+	found := false
+	for _, app := range all {
+		if _, ok := app.open[name]; !ok {
+			continue
+		}
+		found = true
+		if err := app.Revoke(ctx, name, revocation); err != nil {
+			return adminError(http.StatusServiceUnavailable, err)
+		}
+	}
+	if !found {
+		return adminError(http.StatusNotFound, fmt.Errorf("no download_token directive uses a store named %q", name))
+	}
+	return nil
+}
+
+// eachStore hands over every store that is in use, by name.
+func eachStore(ctx context.Context, do func(name string, module StoreModule, held HeldStore)) error {
+	all := apps.all()
+	if len(all) == 0 {
+		return errNotInUse()
+	}
+	seen := make(map[string]bool)
+	for _, app := range all {
+		for name, store := range app.open {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			held, err := store.Hold(ctx)
+			if err != nil {
+				return adminError(http.StatusServiceUnavailable, fmt.Errorf("store %s: %w", name, err))
+			}
+			do(name, app.modules[name], held)
+			held.LetGo()
+		}
+	}
+	return nil
 }
 
 func adminError(status int, err error) error {

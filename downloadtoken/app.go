@@ -34,6 +34,7 @@ type App struct {
 	open     map[string]Store
 	policies map[policyKey]policyUse
 	onStart  []func()
+	stage    stage // of the registry
 }
 
 // StoreModule is a module in the namespace download_token.stores. Provision and
@@ -143,7 +144,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	return events.(*caddyevents.App).On("stopping", stopping{a})
+	return errors.Join(
+		events.(*caddyevents.App).On("started", onEvent{a.complete}),
+		events.(*caddyevents.App).On("stopping", onEvent{a.stopping}),
+	)
 }
 
 // validName reports whether name can be part of a key in any storage.
@@ -151,19 +155,33 @@ func validName(name string) bool {
 	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
-// stopping is told when a configuration is about to stop.
-type stopping struct{ app *App }
+// onEvent does something when Caddy itself, and no module, has an event.
+type onEvent struct{ do func() error }
 
-// Handle implements caddyevents.Handler. At the end of the process, downloads in
-// flight may hold the stores for longer than the service manager waits, so they
-// are told before.
-func (s stopping) Handle(context.Context, caddy.Event) error {
+// Handle implements caddyevents.Handler.
+func (o onEvent) Handle(_ context.Context, event caddy.Event) error {
+	if event.Origin() != nil {
+		return nil
+	}
+	return o.do()
+}
+
+// complete is told when all apps of the configuration have started.
+func (a *App) complete() error {
+	apps.complete(a)
+	return nil
+}
+
+// stopping is told when the configuration is about to stop. At the end of the
+// process, downloads in flight may hold the stores for longer than the service
+// manager waits, so they are told before.
+func (a *App) stopping() error {
 	if !caddy.Exiting() {
 		return nil
 	}
 	var errs []error
-	for name := range s.app.open {
-		if err := s.app.modules[name].Stopping(); err != nil {
+	for name := range a.open {
+		if err := a.modules[name].Stopping(); err != nil {
 			errs = append(errs, fmt.Errorf("store %s: %w", name, err))
 		}
 	}
@@ -180,7 +198,7 @@ func (a *App) Start() error {
 	for _, f := range a.onStart {
 		f()
 	}
-	current.Store(a)
+	apps.start(a)
 	return nil
 }
 
@@ -190,9 +208,21 @@ func (a *App) OnStart(f func()) { a.onStart = append(a.onStart, f) }
 // Stop hides the stores from the admin API; they are let go of by the Cleanup
 // of their modules.
 func (a *App) Stop() error {
-	current.CompareAndSwap(a, nil)
+	apps.stop(a)
 	return nil
 }
+
+// Cleanup does what Stop does: Caddy stops no app of a configuration that fails
+// after all have started.
+func (a *App) Cleanup() error {
+	apps.stop(a)
+	return nil
+}
+
+// superseded reports whether the configuration of the app has been replaced: a
+// newer one has started whole, or this one has stopped. A request that waited
+// asks, because it is the configuration that runs now that has to judge it.
+func (a *App) superseded() bool { return apps.superseded(a) }
 
 // store opens the named store, once for all handlers.
 func (a *App) store(name string) (Store, error) {
@@ -234,9 +264,11 @@ func (a *App) agree(store string, signer nonce.Signer, use policyUse) error {
 		return fmt.Errorf("one_time: another download_token directive uses the same key with store %s, but with other nonce claims, "+
 			"uses, per, or (where iat is not required) max_ttl; make them equal, or give one of them a store of its own", store)
 	}
-	if running := current.Load(); running != nil && running.uses(signer) && !running.usesIn(signer, store) {
-		return fmt.Errorf("store: the running configuration uses the same key with another store, and for a moment both would "+
-			"honour a token; go on using that one, or restart Caddy to change to %s", store)
+	for _, other := range apps.all() {
+		if other.uses(signer) && !other.usesIn(signer, store) {
+			return fmt.Errorf("store: the running configuration uses the same key with another store, and for a moment both would "+
+				"honour a token; go on using that one, or restart Caddy to change to %s", store)
+		}
 	}
 	a.policies[key] = use
 	return nil
@@ -260,6 +292,7 @@ func (a *App) usesIn(signer nonce.Signer, store string) bool {
 
 // Interface guards
 var (
-	_ caddy.App         = (*App)(nil)
-	_ caddy.Provisioner = (*App)(nil)
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
 )
