@@ -3,13 +3,11 @@ package downloadtoken
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
@@ -74,11 +72,13 @@ type HeldStore interface {
 	// Revoked reports whether the token was taken back.
 	Revoked(t nonce.Revocable, now time.Time) bool
 
-	// Revoke takes tokens back, durably when it returns.
+	// Revoke takes tokens back, durably when it returns. What is taken back
+	// already, for as long, costs nothing. [nonce.ErrRevocationsFull]: there is no
+	// room until other revocations are over.
 	Revoke(ctx context.Context, r nonce.Revocation, now time.Time) error
 
-	// Revocations is the number of revocations in force.
-	Revocations() int
+	// Revocations are those in force at now.
+	Revocations(now time.Time) []nonce.Revocation
 
 	// LetGo ends the hold, once.
 	LetGo()
@@ -140,52 +140,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.modules[name] = m
 	}
-	events, err := ctx.App("events")
-	if err != nil {
-		return err
-	}
-	return errors.Join(
-		events.(*caddyevents.App).On("started", onEvent{a.complete}),
-		events.(*caddyevents.App).On("stopping", onEvent{a.stopping}),
-	)
+	return a.listen(ctx)
 }
 
 // validName reports whether name can be part of a key in any storage.
 func validName(name string) bool {
 	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
-}
-
-// onEvent does something when Caddy itself, and no module, has an event.
-type onEvent struct{ do func() error }
-
-// Handle implements caddyevents.Handler.
-func (o onEvent) Handle(_ context.Context, event caddy.Event) error {
-	if event.Origin() != nil {
-		return nil
-	}
-	return o.do()
-}
-
-// complete is told when all apps of the configuration have started.
-func (a *App) complete() error {
-	apps.complete(a)
-	return nil
-}
-
-// stopping is told when the configuration is about to stop. At the end of the
-// process, downloads in flight may hold the stores for longer than the service
-// manager waits, so they are told before.
-func (a *App) stopping() error {
-	if !caddy.Exiting() {
-		return nil
-	}
-	var errs []error
-	for name := range a.open {
-		if err := a.modules[name].Stopping(); err != nil {
-			errs = append(errs, fmt.Errorf("store %s: %w", name, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Start applies the configuration to the stores that are in use.
@@ -204,25 +164,6 @@ func (a *App) Start() error {
 
 // OnStart has f called when the configuration takes over. f must not block.
 func (a *App) OnStart(f func()) { a.onStart = append(a.onStart, f) }
-
-// Stop hides the stores from the admin API; they are let go of by the Cleanup
-// of their modules.
-func (a *App) Stop() error {
-	apps.stop(a)
-	return nil
-}
-
-// Cleanup does what Stop does: Caddy stops no app of a configuration that fails
-// after all have started.
-func (a *App) Cleanup() error {
-	apps.stop(a)
-	return nil
-}
-
-// superseded reports whether the configuration of the app has been replaced: a
-// newer one has started whole, or this one has stopped. A request that waited
-// asks, because it is the configuration that runs now that has to judge it.
-func (a *App) superseded() bool { return apps.superseded(a) }
 
 // store opens the named store, once for all handlers.
 func (a *App) store(name string) (Store, error) {
@@ -292,7 +233,6 @@ func (a *App) usesIn(signer nonce.Signer, store string) bool {
 
 // Interface guards
 var (
-	_ caddy.App          = (*App)(nil)
-	_ caddy.Provisioner  = (*App)(nil)
-	_ caddy.CleanerUpper = (*App)(nil)
+	_ caddy.App         = (*App)(nil)
+	_ caddy.Provisioner = (*App)(nil)
 )

@@ -126,7 +126,7 @@ func (m *memory) move(k kept) error {
 	}
 	if encoded, err := m.revoked.Encode(); err != nil {
 		return err
-	} else if m.revoked.Len() > 0 {
+	} else if !m.revoked.IsEmpty() {
 		if err := k.store(keptRevocations, encoded); err != nil {
 			return err
 		}
@@ -197,11 +197,11 @@ func (m *memory) Revoke(_ context.Context, r nonce.Revocation, now time.Time) er
 		defer m.mu.Unlock()
 		return m.kept.store(keptRevocations, encoded)
 	})
-	if err != nil && !errors.Is(err, nonce.ErrRevocation) {
+	if err != nil && !errors.Is(err, nonce.ErrRevocation) && !errors.Is(err, nonce.ErrRevocationsFull) {
 		return fmt.Errorf("%w: %w", nonce.ErrUnavailable, err)
 	}
 	return err
 }
 
 // Revocations implements [downloadtoken.HeldStore].
-func (m *memory) Revocations() int { return m.revoked.Len() }
+func (m *memory) Revocations(now time.Time) []nonce.Revocation { return m.revoked.InForce(now) }
