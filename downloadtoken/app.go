@@ -205,11 +205,9 @@ func (a *App) agree(store string, signer nonce.Signer, use policyUse) error {
 		return fmt.Errorf("one_time: another download_token directive uses the same key with store %s, but with other nonce claims, "+
 			"uses, per, or (where iat is not required) max_ttl; make them equal, or give one of them a store of its own", store)
 	}
-	for _, other := range apps.all() {
-		if other.uses(signer) && !other.usesIn(signer, store) {
-			return fmt.Errorf("store: the running configuration uses the same key with another store, and for a moment both would "+
-				"honour a token; go on using that one, or restart Caddy to change to %s", store)
-		}
+	if apps.usedElsewhere(signer, store) {
+		return fmt.Errorf("store: the running configuration uses the same key with another store, or one before it has, and both would "+
+			"honour a token; go on using that one, or restart Caddy to change to %s", store)
 	}
 	a.policies[key] = use
 	return nil

@@ -3,6 +3,8 @@ package downloadtoken
 import (
 	"slices"
 	"sync"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
 
 // apps are the apps of this process.
@@ -17,6 +19,7 @@ var apps registry
 type registry struct {
 	mu   sync.Mutex
 	apps []*App
+	past map[nonce.Signer][]string // stores that the keys of apps before were used with
 }
 
 // stage is how far the life of an app has come.
@@ -44,12 +47,37 @@ func (r *registry) complete(a *App) {
 	}
 }
 
-// stop takes the app out, whether or not it had started, for good.
+// stop takes the app out, whether or not it had started, for good. If it was a
+// running one, what it used its keys with is remembered for as long as there is
+// another: its tokens may still be valid, and its last requests go on.
 func (r *registry) stop(a *App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if a.stage == whole || r.runningLocked() == a {
+		if r.past == nil {
+			r.past = make(map[nonce.Signer][]string)
+		}
+		for key := range a.policies {
+			if !slices.Contains(r.past[key.signer], key.store) {
+				r.past[key.signer] = append(r.past[key.signer], key.store)
+			}
+		}
+	}
 	a.stage = stopped
 	r.apps = slices.DeleteFunc(r.apps, func(other *App) bool { return other == a })
+	if len(r.apps) == 0 {
+		r.past = nil
+	}
+}
+
+// usedElsewhere reports whether the key was used with other stores only.
+func (r *registry) usedElsewhere(signer nonce.Signer, store string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if past := r.past[signer]; len(past) > 0 && !slices.Contains(past, store) {
+		return true
+	}
+	return slices.ContainsFunc(r.apps, func(a *App) bool { return a.uses(signer) && !a.usesIn(signer, store) })
 }
 
 // running returns the app of the configuration that is running, nil if there is

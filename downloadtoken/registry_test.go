@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
 
 // life is what happens to one app: start, then perhaps complete, and stop, by
@@ -183,4 +185,55 @@ func TestReloadsByCaddy(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestKeysStayWithTheirStores: what a key was used with counts even when the
+// configurations between do not use it, until there is no app left.
+func TestKeysStayWithTheirStores(t *testing.T) {
+	key, other := nonce.Signer{1}, nonce.Signer{2}
+	using := func(store string, signers ...nonce.Signer) *App {
+		a := &App{policies: make(map[policyKey]policyUse)}
+		for _, signer := range signers {
+			a.policies[policyKey{store, signer}] = policyUse{}
+		}
+		return a
+	}
+	var r registry
+	var running *App
+	replace := func(by *App) {
+		r.start(by)
+		r.complete(by)
+		if running != nil {
+			r.stop(running)
+			r.stop(running)
+		}
+		running = by
+	}
+	want := func(when string, signer nonce.Signer, store string, elsewhere bool) {
+		t.Helper()
+		if got := r.usedElsewhere(signer, store); got != elsewhere {
+			t.Errorf("%s: used elsewhere than in %s: %v", when, store, got)
+		}
+	}
+	want("at first", key, "a", false)
+	replace(using("a", key, other))
+	want("while it runs", key, "b", true)
+	want("while it runs", key, "a", false)
+	replace(using("a", other))
+	want("after it ran", key, "b", true)
+	want("after it ran", key, "a", false)
+
+	failed := using("b", nonce.Signer{3})
+	r.start(failed)
+	want("while it starts", nonce.Signer{3}, "a", true)
+	r.stop(failed)
+	want("after it failed to start", nonce.Signer{3}, "a", false)
+	failed = using("b", nonce.Signer{4})
+	r.start(failed)
+	r.complete(failed)
+	r.stop(failed)
+	want("after it ran for a moment", nonce.Signer{4}, "a", true)
+
+	r.stop(running)
+	want("when nothing is left", key, "b", false)
 }

@@ -116,6 +116,30 @@ func TestStoresAreSharedByName(t *testing.T) {
 	s.get("/three/a.txt"+query).want(t, http.StatusOK)
 }
 
+// TestAKeyDoesNotMoveToAnotherStoreByTwoReloads: both stores are there all the time,
+// so the second would vouch for what was used in the first.
+func TestAKeyDoesNotMoveToAnotherStoreByTwoReloads(t *testing.T) {
+	globals := "download_token {\n\t\tstore memory\n\t\tstore other memory\n\t}"
+	others := "handle /b/* {\n" + strings.NewReplacer(secret, strings.Repeat("b", 64), "one_time", "one_time\n\t\tstore other").Replace(oneTime) + "\n}\n"
+	in := func(store string) string {
+		return others + "handle /a/* {\n" + strings.Replace(oneTime, "one_time", "one_time\n\t\tstore "+store, 1) + "\n}"
+	}
+	s := startWith(t, map[string]string{"a/a.txt": "a"}, globals, in("default"))
+	query := "?download_token=" + once(t)
+	s.get("/a/a.txt"+query).want(t, http.StatusOK)
+	if err := s.reload(others); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.reload(in("other")); err == nil || !strings.Contains(err.Error(), "uses the same key with another store, or one before it has") {
+		t.Errorf("%v", err)
+		s.get("/a/a.txt"+query).want(t, http.StatusUnauthorized)
+	}
+	if err := s.reload(in("default")); err != nil {
+		t.Fatal(err)
+	}
+	s.get("/a/a.txt"+query).want(t, http.StatusUnauthorized)
+}
+
 func TestDirectivesThatDisagreeAreRefused(t *testing.T) {
 	s := start(t, nil, oneTime)
 	for _, other := range []string{"one_time nonce", "one_time {\nuses 2\n}", "one_time {\nper path\n}", "one_time\nmax_ttl 5m"} {

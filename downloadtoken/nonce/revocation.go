@@ -227,18 +227,20 @@ func (s *Revocations) Add(r Revocation, now time.Time, persist func([]byte) erro
 	return nil
 }
 
-// IsEmpty reports whether there is something to keep.
-func (s *Revocations) IsEmpty() bool {
+// Rewrite has persist write the set again, in the form that [Revocations.Load]
+// reads, nil if it is empty. Meanwhile nothing is added.
+func (s *Revocations) Rewrite(persist func([]byte) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	set := s.current.Load()
-	return set == nil || len(set.all) == 0
-}
-
-// Encode returns the whole set in the form that [Revocations.Load] reads.
-func (s *Revocations) Encode() ([]byte, error) {
-	if set := s.current.Load(); set != nil {
-		return encodeRevocations(set.all)
+	if set == nil || len(set.all) == 0 {
+		return persist(nil)
 	}
-	return encodeRevocations(nil)
+	encoded, err := encodeRevocations(set.all)
+	if err != nil {
+		return err
+	}
+	return persist(encoded)
 }
 
 // Load replaces the set by one that was persisted. Damaged data is an error,

@@ -210,3 +210,33 @@ func TestManyRevokeTheSame(t *testing.T) {
 		t.Errorf("%d kept, %v", len(reread.InForce(dawn)), err)
 	}
 }
+
+// TestRewriteWaitsForWhatIsBeingAdded: otherwise a store that moves to another
+// storage just then would leave behind what it has answered for.
+func TestRewriteWaitsForWhatIsBeingAdded(t *testing.T) {
+	var set Revocations
+	if err := set.Rewrite(func(encoded []byte) error {
+		if encoded != nil {
+			t.Error("nothing has a form")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var moved disk
+	done := make(chan error)
+	if err := set.Add(Revocation{Nonce: "a"}, dawn, func([]byte) error {
+		go func() { done <- set.Rewrite(moved.persist) }()
+		time.Sleep(10 * time.Millisecond) // for a Rewrite that does not wait
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	var reread Revocations
+	if err := reread.Load(moved.last); err != nil || len(reread.InForce(dawn)) != 1 {
+		t.Errorf("%v, %v", reread.InForce(dawn), err)
+	}
+}

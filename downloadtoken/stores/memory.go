@@ -115,24 +115,25 @@ func (m *memory) claim(k kept) error {
 	return k.forget()
 }
 
-// move changes to the storage of a new configuration.
+// move changes to the storage of a new configuration. A revocation that is being
+// kept meanwhile is kept in one of the two, and then moved, or in the new one.
 func (m *memory) move(k kept) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.volatile {
-		if err := m.moveMarksLocked(k); err != nil {
-			return err
+	return m.revoked.Rewrite(func(revocations []byte) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if !m.volatile {
+			if err := m.moveMarksLocked(k); err != nil {
+				return err
+			}
 		}
-	}
-	if encoded, err := m.revoked.Encode(); err != nil {
-		return err
-	} else if !m.revoked.IsEmpty() {
-		if err := k.store(keptRevocations, encoded); err != nil {
-			return err
+		if revocations != nil {
+			if err := k.store(keptRevocations, revocations); err != nil {
+				return err
+			}
 		}
-	}
-	m.kept = k
-	return nil
+		m.kept = k
+		return nil
+	})
 }
 
 // moveMarksLocked leaves no marks where they were before, since they would only
