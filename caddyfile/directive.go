@@ -61,7 +61,7 @@ func init() {
 //			}
 //			uses <n>
 //			uses claim <name> [<max>]
-//			per token|path
+//			per token|path [<index file>...]
 //		}
 //		store <name>
 //

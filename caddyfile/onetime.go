@@ -18,7 +18,8 @@ import (
 //		}
 //		uses <n>
 //		uses claim <name> [<max>]
-//		per token|path
+//		per token
+//		per path [<index file>...]
 //	}
 func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	h.OneTime = &downloadtoken.OneTime{Claim: d.RemainingArgs()}
@@ -36,6 +37,11 @@ func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 			h.OneTime.Resume, err = parseResume(d, args)
 		case option == "uses":
 			err = parseUses(d, h.OneTime, args)
+		case option == "per" && len(args) > 1:
+			if args[0] != "path" {
+				return d.Err("one_time: only per path takes more, the names of index files; write it like this: per path index.html")
+			}
+			h.OneTime.Per, h.OneTime.Index = args[0], args[1:]
 		case option != "spend" && option != "per":
 			err = d.Errf("one_time: unrecognized option '%s'; it has spend, resume, uses and per", option)
 		case len(args) != 1:

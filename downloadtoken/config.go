@@ -89,6 +89,11 @@ type OneTime struct {
 	// What a token can be used once for: `token`, or `path`, once for each file
 	// that its scope opens (RFC 9246 section 2.1.7). Default: `token`.
 	Per string `json:"per,omitempty"`
+
+	// With `per` set to `path`, the index files of `file_server`: they count as the
+	// folder in which they are, since they are served for it. Default: `index.html`,
+	// `index.txt`.
+	Index []string `json:"index,omitempty"`
 }
 
 // Resume lets the first GET with a token open a grant, from which further GETs

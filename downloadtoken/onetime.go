@@ -19,19 +19,11 @@ type oneTime struct {
 	uses      int
 	usesClaim string
 	perPath   bool
+	index     []string // files that count as their folder
+	policy    string   // see policyOf
 	leeway    time.Duration
 	maxTTL    time.Duration
 	resume    *Resume
-}
-
-// policy names the way in which nonces become keys of the store. Whoever
-// changes it makes everything spent before unreadable, so the store has to know.
-func (o *oneTime) policy() string {
-	per := "token"
-	if o.perPath {
-		per = "path"
-	}
-	return per + " " + strings.Join(o.claims, " ")
 }
 
 // patience is how long a request waits for others that use the same token.
@@ -60,8 +52,7 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 	}
 	path := ""
 	if o.perPath {
-		// file_server may serve a file under both spellings
-		path = "/" + strings.Trim(judged, "/")
+		path = o.counted(judged)
 	}
 	signer := nonce.Signer(v.token.Key.Fingerprint())
 	return nonce.Presentation{
@@ -72,7 +63,7 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 		Leeway:  o.leeway,
 		MaxTTL:  o.maxTTL,
 		Uses:    uses,
-		Policy:  o.policy(),
+		Policy:  o.policy,
 	}, nil
 }
 

@@ -138,7 +138,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 	if err != nil {
 		return err
 	}
-	use := policyUse{policy: o.policy(), uses: o.uses, usesClaim: o.usesClaim, maxTTL: o.maxTTL}
+	use := policyUse{policy: o.policy, uses: o.uses, usesClaim: o.usesClaim, maxTTL: o.maxTTL}
 	if h.Requires("iat") {
 		use.maxTTL = 0
 	}
@@ -188,6 +188,9 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		return nil, errors.New("one_time: after a restart, a token without iat can be told from a used one only by its exp; " +
 			"add max_ttl (such as: max_ttl 10m), or require iat")
 	}
+	if err := o.prepareIndex(); err != nil {
+		return nil, err
+	}
 	if err := o.Resume.prepare(); err != nil {
 		return nil, err
 	}
@@ -198,6 +201,8 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		uses:      o.Uses,
 		usesClaim: o.UsesClaim,
 		perPath:   o.Per == "path",
+		index:     o.Index,
+		policy:    policyOf(o),
 		leeway:    time.Duration(c.Leeway),
 		maxTTL:    time.Duration(c.MaxTTL),
 	}, nil

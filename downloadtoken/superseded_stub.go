@@ -1,3 +1,0 @@
-package downloadtoken
-
-func (a *App) superseded() bool { return false }
