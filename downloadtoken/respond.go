@@ -34,6 +34,7 @@ func (h *Handler) deny(v *visit, err error) error {
 
 	header := v.w.Header()
 	header.Set("Cache-Control", "no-store")
+	h.vary(header)
 	if c := h.challenge(d, status); c != "" {
 		header.Set("WWW-Authenticate", c)
 	}
