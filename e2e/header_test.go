@@ -113,7 +113,7 @@ func TestCacheControl(t *testing.T) {
 	t.Run("Vary says it already", func(t *testing.T) {
 		for value, want := range map[string]string{"cookie, x-token": "Accept-Encoding, Authorization, cookie, x-token", "*": "*, Accept-Encoding"} {
 			s := start(t, files, "header Vary \""+value+"\"\n"+directive(""))
-			a := s.get("/a.txt?t=" + mint(t, nil)).want(t, http.StatusOK)
+			a := s.get("/a.txt?t="+mint(t, nil)).want(t, http.StatusOK)
 			if got := strings.Join(slices.Sorted(slices.Values(a.Header.Values("Vary"))), ", "); got != want {
 				t.Errorf("Vary %q, want %q", got, want)
 			}
