@@ -55,7 +55,7 @@ func (h *Handler) probe(v *visit, p *probe, next caddyhttp.Handler) error {
 	d := h.newDelivery(v)
 	d.out = &caddyhttp.ResponseWriterWrapper{ResponseWriter: p}
 	err := d.finish(d.run(next))
-	if err != nil || p.status == 0 {
+	if err != nil {
 		if p.status != 0 {
 			dropBodyFields(p.header)
 		}

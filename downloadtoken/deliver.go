@@ -313,8 +313,9 @@ func (d *delivery) unanswered() error {
 	if status, _ := repl.Get("http.reverse_proxy.status_code"); status == http.StatusSwitchingProtocols {
 		return errSwitch
 	}
-	d.Header().Set("Cache-Control", "no-store")
-	d.h.vary(d.Header())
+	header := d.v.w.Header() // for the page of confirm, d writes to a probe
+	header.Set("Cache-Control", "no-store")
+	d.h.vary(header)
 	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download and no token is spent; "+
 		"add one that does, such as file_server",
 		zap.String("fingerprint", d.v.fingerprint.String()),
