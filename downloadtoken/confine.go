@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // errSwitch stops an answer that would make something else of the connection.
@@ -20,6 +21,9 @@ func confine(r *http.Request) {
 	if !strings.HasPrefix(r.Proto, "HTTP/") { // quic-go puts the :protocol of an extended CONNECT there
 		r.Proto = fmt.Sprintf("HTTP/%d.%d", r.ProtoMajor, r.ProtoMinor)
 	}
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.Method == http.MethodConnect {
+		r.Method = http.MethodConnect // though the directive `method` has made a GET of it
+	}
 }
 
 // confineHeader takes the fields of an upgrade out, and their names out of
@@ -30,20 +34,25 @@ func confineHeader(header http.Header) {
 			delete(header, name)
 		}
 	}
-	lines := header["Connection"]
-	if !slices.ContainsFunc(lines, func(line string) bool {
-		return slices.ContainsFunc(strings.Split(line, ","), namesUpgrade)
-	}) {
-		return
+	var kept []string
+	named := false
+	for _, line := range header["Connection"] {
+		for option := range strings.SplitSeq(line, ",") {
+			if option = strings.Trim(option, " \t"); upgrades(option) {
+				named = true
+			} else {
+				kept = append(kept, option)
+			}
+		}
 	}
-	kept := slices.DeleteFunc(strings.Split(strings.Join(lines, ","), ","), namesUpgrade)
-	header.Del("Connection")
-	if len(kept) > 0 {
-		header.Set("Connection", strings.TrimSpace(strings.Join(kept, ",")))
+	switch {
+	case !named:
+	case len(kept) == 0:
+		header.Del("Connection")
+	default:
+		header.Set("Connection", strings.Join(kept, ", "))
 	}
 }
-
-func namesUpgrade(option string) bool { return upgrades(strings.Trim(option, " \t")) }
 
 // upgrades reports whether a field belongs to an upgrade. :protocol is where
 // net/http puts the pseudo-header field of an extended CONNECT.

@@ -17,7 +17,7 @@ func TestConfine(t *testing.T) {
 			"Upgrade-Insecure-Requests": {"1"}, "Sec-Fetch-Mode": {"websocket"},
 		}, http.Header{"Connection": {"keep-alive"}, "Upgrade-Insecure-Requests": {"1"}, "Sec-Fetch-Mode": {"websocket"}}},
 		{"h2c", http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"}, "Http2-Settings": {"AAMA"}}, http.Header{}},
-		{"several lines and letter cases", http.Header{"Connection": {"close,uPgRaDe", "X-Hop\t,\tUPGRADE"}, "Upgrade": {"a", "b"}}, http.Header{"Connection": {"close,X-Hop"}}},
+		{"several lines and letter cases", http.Header{"Connection": {"close,uPgRaDe", "X-Hop\t,\tUPGRADE"}, "Upgrade": {"a", "b"}}, http.Header{"Connection": {"close, X-Hop"}}},
 		{"Upgrade alone", http.Header{"Upgrade": {"test"}}, http.Header{}},
 		{"Connection alone", http.Header{"Connection": {"upgrade"}}, http.Header{}},
 		{"extended CONNECT", http.Header{":protocol": {"websocket"}}, http.Header{}},

@@ -30,7 +30,7 @@ func TestTwoUsersInOneChromium(t *testing.T) {
 			browse(t, `
 const context = await browser.newContext();
 const file = input.site + '/f/alice.txt';
-const open_ = async (token) => {
+const opens = async (token) => {
 	await context.clearCookies();
 	if (token) await context.addCookies([{ name: 'dt', value: token, url: input.site }]);
 	const page = await context.newPage();
@@ -41,7 +41,7 @@ const open_ = async (token) => {
 };
 const page = await context.newPage();
 await page.goto(input.site + '/page');
-const fetch_ = async (token) => {
+const fetches = async (token) => {
 	await context.clearCookies();
 	return page.evaluate(async ([file, token]) => {
 		const response = await fetch(file, token ? { headers: { Authorization: 'Bearer ' + token } } : {});
@@ -49,18 +49,18 @@ const fetch_ = async (token) => {
 	}, [file, token]);
 };
 const { alice, bob } = input;
-for (const [result_, look] of [['opened', open_], ['fetched', fetch_]]) {
-	result[result_] = [];
-	for (const token of [alice, alice, bob, null, 'garbage', alice]) result[result_].push(await look(token));
+for (const [list, look] of [['opened', opens], ['fetched', fetches]]) {
+	result[list] = [];
+	for (const token of [alice, alice, bob, null, 'garbage', alice]) result[list].push(await look(token));
 }
 const { request } = await import('node:http'); // fetch looks like a browser, which the admin API refuses
 const revoked = await new Promise((resolve, reject) => {
-	request('http://' + input.admin + '/download_token/revoke', { method: 'POST' }, (answer) => resolve(answer.statusCode))
+	request('http://' + input.admin + '/download_token/revoke', { method: 'POST', agent: false }, (answer) => resolve(answer.resume().statusCode))
 		.on('error', reject).end(JSON.stringify({ sub: 'alice' }));
 });
 if (revoked !== 200) throw new Error('not revoked: ' + revoked);
-result.opened.push(await open_(alice));
-result.fetched.push(await fetch_(alice));
+result.opened.push(await opens(alice));
+result.fetched.push(await fetches(alice));
 `, map[string]any{"site": s.url, "admin": s.admin, "alice": alice, "bob": bob}, &got)
 			want := []string{"200 shown", "200 shown", "403", "401", "401", "200 shown", "401"}
 			if !slices.Equal(got.Opened, want) {

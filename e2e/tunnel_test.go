@@ -3,6 +3,8 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -131,7 +134,7 @@ func TestNoTunnelThroughAProxy(t *testing.T) {
 					want("HEAD", s.knock(http.MethodHead, "/a"+link, fields), "200")
 				}
 				want("another path", s.knock(http.MethodGet, "/b"+link, fields), "200 plain 403")
-				want("CONNECT", s.knock(http.MethodConnect, "/a"+link, fields), "200 plain 405")
+				want("CONNECT", s.knock(http.MethodConnect, "/a"+link, fields), "405")
 				want("expired", s.knock(http.MethodGet, "/a"+token(claims{"exp": time.Now().Unix() - 1}), fields), "200 plain 401")
 				want("no token", s.knock(http.MethodGet, "/a", fields), "200 plain 401")
 				if mode == "confirm" {
@@ -195,13 +198,13 @@ func TestNoTunnelByExtendedCONNECT(t *testing.T) {
 	p.start()
 	link := "/a?download_token=" + mint(t, claims{"jti": "j", "scope": "download:/a"})
 	for name, tt := range map[string]struct{ method, path, want string }{
-		"with a token": {http.MethodConnect, link, "200 plain 405"},
-		"without":      {http.MethodConnect, "/a", "200 plain 401"},
+		"with a token": {http.MethodConnect, link, "405"},
+		"without":      {http.MethodConnect, "/a", "401"},
 		"a preflight":  {http.MethodOptions, "/a", "204"}, // Go takes :protocol with any method
 		"a GET":        {http.MethodGet, link, "200 plain"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := extendedCONNECT(t, strings.TrimPrefix(p.url, "http://"), tt.method, tt.path); got != tt.want {
+			if got := extendedCONNECT(t, strings.TrimPrefix(p.url, "http://"), tt.method, tt.path); !strings.HasPrefix(got, tt.want) || strings.Contains(got, "planted") {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
@@ -266,5 +269,52 @@ func extendedCONNECT(t testing.TB, address, method, path string) (got string) {
 		case *http2.RSTStreamFrame:
 			return strings.TrimSpace(got + " reset")
 		}
+	}
+}
+
+// TestNoTunnelOverHTTP3: there, extended CONNECT (RFC 9220) is always offered.
+func TestNoTunnelOverHTTP3(t *testing.T) {
+	for name, before := range map[string]string{"as it is": "", "the request is copied": "tracing\n", "CONNECT is made a GET": "method GET\n"} {
+		t.Run(name, func(t *testing.T) {
+			upstream, address := newSwitcher(t, false), freeAddress(t)
+			site := before + "tls internal\n" + proxied(upstream.address, "", "") + errorProxy(upstream.address)
+			startWith(t, nil, "auto_https disable_redirects\nskip_install_trust", beside("respond 404", "https://"+address, site))
+			transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // the server makes its own
+			defer transport.Close()
+			ask := func(method, protocol, target string) string {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				req, err := http.NewRequestWithContext(ctx, method, "https://"+address+target, strings.NewReader("planted"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Proto = protocol
+				var resp *http.Response
+				for resp == nil { // until the certificate is there
+					if resp, err = transport.RoundTrip(req.Clone(ctx)); err != nil && ctx.Err() != nil {
+						t.Fatal(err)
+					}
+				}
+				defer resp.Body.Close()
+				body, _ := io.ReadAll(resp.Body)
+				if strings.Contains(string(body), "planted") {
+					return resp.Status[:3] + " and a tunnel"
+				}
+				return resp.Status[:3]
+			}
+			link := "/a?download_token=" + mint(t, claims{"jti": "j", "scope": "download:/a"})
+			if got := ask(http.MethodGet, "HTTP/3.0", link); got != "200" {
+				t.Fatalf("GET: %s", got)
+			}
+			if got := ask(http.MethodConnect, "websocket", link); got != "405" {
+				t.Errorf("with a token: %s", got)
+			}
+			if got := ask(http.MethodConnect, "websocket", "/a"); got != "401" {
+				t.Errorf("without: %s", got)
+			}
+			if n := upstream.switched.Load(); n > 0 {
+				t.Errorf("the upstream was asked to switch %d times", n)
+			}
+		})
 	}
 }
