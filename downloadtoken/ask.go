@@ -39,6 +39,7 @@ func (h *Handler) ask(v *visit, next caddyhttp.Handler) error {
 	if n, err := strconv.ParseInt(p.header.Get("Content-Length"), 10, 64); err == nil && n >= 0 && p.status < 300 {
 		page.Bytes, page.Size = n, humanSize(n)
 	}
+	h.vary(v.w.Header())
 	return h.pages.write(v.w, page)
 }
 
@@ -53,7 +54,7 @@ func (h *Handler) probe(v *visit, p *probe, next caddyhttp.Handler) error {
 		v.r.Header.Del(name)
 	}
 	d := h.newDelivery(v)
-	d.ResponseWriterWrapper = &caddyhttp.ResponseWriterWrapper{ResponseWriter: p}
+	d.out = &caddyhttp.ResponseWriterWrapper{ResponseWriter: p}
 	err := d.finish(d.run(next))
 	if err != nil {
 		if p.status != 0 {

@@ -156,6 +156,10 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 		h.logger.Warn("max_ttl is long for one-time tokens: after a restart that is not clean, or with a full memory store, " +
 			"tokens issued before are refused until they would have expired; prefer an hour or less")
 	}
+	if o.resume == nil {
+		h.logger.Info("one_time without resume sends each file whole, in one request; whatever reads a file in parts, " +
+			"such as GDAL, h5py, yt-dlp, axel and media players that seek, needs: one_time { resume <window> }")
+	}
 	h.oneTime = o
 	return nil
 }

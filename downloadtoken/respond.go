@@ -34,6 +34,7 @@ func (h *Handler) deny(v *visit, err error) error {
 
 	header := v.w.Header()
 	header.Set("Cache-Control", "no-store")
+	h.vary(header)
 	if c := h.challenge(d, status); c != "" {
 		header.Set("WWW-Authenticate", c)
 	}
@@ -47,7 +48,9 @@ func (h *Handler) deny(v *visit, err error) error {
 	}
 
 	failure := caddyhttp.Error(status, errors.New("download_token: "+d.told.word))
-	if problem.HasErrorRoute(v.r, failure) {
+	// Caddy gives error routes the CONNECT back, and a reverse_proxy among them
+	// would open the tunnel.
+	if v.r.Method != http.MethodConnect && problem.HasErrorRoute(v.r, failure) {
 		return failure
 	}
 	if acceptsHTML(v.r.Header) {

@@ -29,6 +29,9 @@ func TestFailedDeliveriesKeepTheToken(t *testing.T) {
 		"404":                http.StatusNotFound,
 		"500":                http.StatusInternalServerError,
 		"302":                http.StatusFound,
+		"nothing":            http.StatusOK,
+		"hijack":             http.StatusBadGateway,
+		"101":                http.StatusBadGateway,
 	} {
 		t.Run(fault, func(t *testing.T) {
 			s.t = t
@@ -67,8 +70,7 @@ func (s *server) wantNoAnswer(target, fault string) {
 func TestDeliveriesThatSpendTheToken(t *testing.T) {
 	s := start(t, map[string]string{"a.txt": "content of a"}, withFault)
 	for fault, status := range map[string]int{
-		"204": http.StatusNoContent, "nothing": http.StatusOK, "200": http.StatusOK,
-		"byte, then panic": 0, "hijack": http.StatusOK,
+		"204": http.StatusNoContent, "200": http.StatusOK, "empty answer": http.StatusOK, "byte, then panic": 0,
 	} {
 		t.Run(fault, func(t *testing.T) {
 			s.t = t

@@ -71,6 +71,9 @@ func (f *fault) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	case "empty write":
 		_, _ = w.Write(nil)
 		return caddyhttp.Error(http.StatusBadGateway, errFault)
+	case "empty answer":
+		_, err := w.Write(nil)
+		return err
 	case "nothing":
 	case "early hints":
 		w.Header().Set("Link", "</style.css>; rel=preload")
