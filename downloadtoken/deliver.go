@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // Why a response that the next handler had begun was not let out.
@@ -250,8 +252,8 @@ func (d *delivery) finish(err error) error {
 	case errors.Is(d.stopped, errOtherFile), errors.Is(d.stopped, errNoBody):
 		d.h.logger.Error(d.stopped.Error(),
 			zap.String("fingerprint", d.v.fingerprint.String()),
-			zap.String("authorised", d.authorised),
-			zap.String("path", d.v.r.URL.Path))
+			zap.String("authorised", token.Redact(d.authorised)),
+			zap.String("path", token.Redact(d.v.r.URL.Path)))
 		return caddyhttp.Error(http.StatusInternalServerError, d.stopped)
 	}
 	return d.h.deny(d.v, d.stopped)

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // deny refuses the request for the reason that err stands for. It answers, or
@@ -28,7 +29,7 @@ func (h *Handler) deny(v *visit, err error) error {
 	h.logger.Info("request refused",
 		zap.String("reason", d.reason),
 		zap.String("fingerprint", v.fingerprint.String()),
-		zap.String("path", v.r.URL.Path),
+		zap.String("path", token.Redact(v.r.URL.Path)),
 		zap.String("client_ip", clientIP(v.r)),
 		zap.Int("status", status))
 
