@@ -62,14 +62,7 @@ func (d *delivery) serve(next caddyhttp.Handler) error {
 		d.stopped, d.status = nil, 0
 		err = d.run(next)
 	}
-	err = d.finish(err)
-	switch {
-	case d.sent && err == nil:
-		countOutcome("served")
-	case d.stopped == nil, errors.Is(d.stopped, errOtherFile), errors.Is(d.stopped, errNoBody):
-		countOutcome("failed") // in a later handler; refusals are counted as such
-	}
-	return err
+	return d.conclude(d.finish(err))
 }
 
 // delivery stands between the next handlers and the client. It holds the header

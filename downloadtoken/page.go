@@ -28,8 +28,9 @@ var defaultPage string
 // the state `page` it needs a <form method="post"> without an action, so that the
 // token does not stand in it.
 type Page struct {
-	// `page` for the page with the button; otherwise the link does not work, and
-	// it is what programs are told, such as `used` or `expired`.
+	// `page` for the page with the button. `no_file` and `site_error`: the link was
+	// accepted, and the site answered with an error. Otherwise the link does not work,
+	// and it is what programs are told, such as `used` or `expired`.
 	State string
 
 	// The heading.
@@ -71,6 +72,9 @@ var titles = map[string]string{
 	"expired":     "Too late",
 	"forbidden":   "Not this file",
 	"used":        "Already used",
+	"unproven":    "This link cannot be checked",
+	"no_file":     "There is no such file",
+	"site_error":  "This did not work",
 	"in_use":      "One moment",
 	"method":      "This cannot be done here",
 	"unconfirmed": "Not started yet",
@@ -133,6 +137,7 @@ func newPages(text string) (*pages, error) {
 	for _, d := range denials {
 		samples = append(samples, d.told.page(d.status))
 	}
+	samples = append(samples, toldNoFile.page(http.StatusNotFound), toldSiteError.page(http.StatusInternalServerError))
 	var sources []string
 	seen := make(map[string]bool)
 	for _, sample := range samples {

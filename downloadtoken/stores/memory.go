@@ -62,7 +62,11 @@ func startMemory(k kept, capacity int, now time.Time, logger *zap.Logger) (*memo
 	if f.snapshot != nil {
 		err = m.Restore(f.snapshot, now)
 	}
-	if err != nil || f.stale && f.snapshot == nil {
+	switch {
+	case f.marks.IsZero() && !m.volatile:
+		logger.Warn("no marks of an earlier run were found, so this is a first start, or storage was lost: " +
+			"one-time tokens issued before now are refused (without iat, those that expire within max_ttl from now); if storage was lost, so were the revocations")
+	case err != nil, f.stale && f.snapshot == nil:
 		logger.Warn("the last run did not end cleanly: of each signing key, tokens issued before its last used one are refused")
 	}
 	return m, nil
