@@ -55,6 +55,7 @@ func (h *Handler) probe(v *visit, p *probe, next caddyhttp.Handler) (*delivery, 
 	d.ResponseWriterWrapper = &caddyhttp.ResponseWriterWrapper{ResponseWriter: p}
 	err := d.finish(d.run(next))
 	if err != nil {
+		d.sent = d.sent && !p.held() // of what is held, nothing has gone out
 		if p.status != 0 {
 			dropBodyFields(p.header)
 		}
