@@ -32,7 +32,7 @@ type Rules struct {
 	// MaxTTL is the longest life of a token: from iat to exp, and without iat from now
 	// to exp. Default, and zero: no limit. From now to exp, a token with iat may not
 	// live longer than MaxTTL and Leeway either, or an iat in the future would stretch it.
-	// A life longer by no more than [MaxTTLSlack] is accepted.
+	// A life longer by less than [MaxTTLSlack] is accepted.
 	MaxTTL time.Duration
 
 	// Leeway is what the signer's clock may differ from ours, for exp and nbf.
@@ -46,10 +46,10 @@ type Rules struct {
 	OneTime bool
 }
 
-// MaxTTLSlack is how much longer than [Rules.MaxTTL] a token may live. Many signers
-// write whole seconds; rounding iat down, exp up, or both, adds no more than this, and
-// must not be the reason for a refusal. A caller that relies on how far ahead exp can
-// be, such as a store that has lost its memory, must add it.
+// MaxTTLSlack is what the life of a token exceeds [Rules.MaxTTL] by less than. Many
+// signers write whole seconds, and that one of two times was rounded, iat down or exp
+// up, must not be the reason for a refusal. A caller that relies on how far ahead exp
+// can be, such as a store that has lost its memory, must add it.
 const MaxTTLSlack = time.Second
 
 // Requirement asks for a claim to be present, and if there are Values, to equal one
@@ -115,12 +115,12 @@ func (r *Rules) checkLife(c *Claims, now time.Time) error {
 	}
 	ahead := r.MaxTTL
 	if !c.IssuedAt.IsZero() {
-		if c.ExpiresAt.Sub(c.IssuedAt) > r.MaxTTL+MaxTTLSlack {
+		if c.ExpiresAt.Sub(c.IssuedAt) >= r.MaxTTL+MaxTTLSlack {
 			return errLife
 		}
 		ahead += r.Leeway
 	}
-	if c.ExpiresAt.Sub(now) > ahead+MaxTTLSlack {
+	if c.ExpiresAt.Sub(now) >= ahead+MaxTTLSlack {
 		return errAhead
 	}
 	return nil
