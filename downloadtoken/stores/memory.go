@@ -27,6 +27,7 @@ type memory struct {
 	session session
 	marks   []byte // as last written
 	sealed  bool   // no marks are written any more
+	failing bool   // the last ones could not be written
 }
 
 // startMemory begins with what an earlier run left in storage, which is used up
@@ -96,11 +97,27 @@ func (m *memory) persist(marks nonce.Marks) error {
 		return errSealed
 	}
 	signed := m.session.sign(encoded)
-	if err := m.kept.store(keptMarks, signed); err != nil {
+	err = m.kept.store(keptMarks, signed)
+	m.reportLocked(err)
+	if err != nil {
 		return err
 	}
 	m.marks = signed
 	return nil
+}
+
+// reportLocked says when marks cannot be written any more, and when they can again.
+// The refusals do not tell: whoever went away while storage hung is not counted.
+func (m *memory) reportLocked(err error) {
+	if m.Memory == nil || (err != nil) == m.failing {
+		return // at the start, the caller says more
+	}
+	m.failing = err != nil
+	if m.failing {
+		m.logger.Error("marks cannot be written, so one-time tokens that need a new one are refused until they can", zap.Error(err))
+	} else {
+		m.logger.Info("marks can be written again")
+	}
 }
 
 // claim takes hold of the storage that a new configuration is about to move to.
