@@ -112,6 +112,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.modules = make(map[string]StoreModule)
 	a.open = make(map[string]Store)
 	a.policies = make(map[policyKey]policyUse)
+	a.OnStart(func() { warnOfErrorRoutes(ctx, ctx.Logger()) })
 	loaded := make(map[string]any)
 	if a.StoresRaw != nil {
 		mods, err := ctx.LoadModule(a, "StoresRaw")

@@ -17,9 +17,9 @@ import (
 // they answer otherwise, such as a redirect or 404, is the answer.
 func (h *Handler) ask(v *visit, next caddyhttp.Handler) error {
 	p := &probe{w: v.w, header: v.w.Header().Clone()}
-	err := h.probe(v, p, next)
+	d, err := h.probe(v, p, next)
 	if err != nil || !p.held() {
-		return err
+		return d.conclude(err)
 	}
 	countOutcome("asked")
 	page := Page{
@@ -44,7 +44,7 @@ func (h *Handler) ask(v *visit, next caddyhttp.Handler) error {
 }
 
 // probe asks the next handlers what they would send, without its body.
-func (h *Handler) probe(v *visit, p *probe, next caddyhttp.Handler) error {
+func (h *Handler) probe(v *visit, p *probe, next caddyhttp.Handler) (*delivery, error) {
 	method, header := v.r.Method, v.r.Header
 	defer func() { v.r.Method, v.r.Header = method, header }()
 	v.r.Method, v.r.Header = http.MethodHead, header.Clone()
@@ -57,12 +57,13 @@ func (h *Handler) probe(v *visit, p *probe, next caddyhttp.Handler) error {
 	d.out = &caddyhttp.ResponseWriterWrapper{ResponseWriter: p}
 	err := d.finish(d.run(next))
 	if err != nil {
+		d.sent = d.sent && !p.held() // of what is held, nothing has gone out
 		if p.status != 0 {
 			dropBodyFields(p.header)
 		}
 		maps.Copy(v.w.Header(), p.header) // Caddy keeps the header for its error routes
 	}
-	return err
+	return d, err
 }
 
 // probe stands in for the client. It keeps the header of an answer that serves

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // Why a response that the next handler had begun was not let out.
@@ -65,14 +66,7 @@ func (d *delivery) serve(next caddyhttp.Handler) error {
 		d.stopped, d.status = nil, 0
 		err = d.run(next)
 	}
-	err = d.finish(err)
-	switch {
-	case d.sent && err == nil:
-		countOutcome("served")
-	case d.stopped == nil, d.failed():
-		countOutcome("failed") // in a later handler; refusals are counted as such
-	}
-	return err
+	return d.conclude(d.finish(err))
 }
 
 // delivery stands between the next handlers and the client. It holds the header
@@ -299,8 +293,8 @@ func (d *delivery) finish(err error) error {
 		d.setCaching(status)
 		d.h.logger.Error(d.stopped.Error(),
 			zap.String("fingerprint", d.v.fingerprint.String()),
-			zap.String("authorised", d.authorised),
-			zap.String("path", d.v.r.URL.Path))
+			zap.String("authorised", token.Redact(d.authorised)),
+			zap.String("path", token.Redact(d.v.r.URL.Path)))
 		return caddyhttp.Error(status, d.stopped)
 	}
 	if errors.Is(d.stopped, nonce.ErrBudget) {
@@ -332,7 +326,7 @@ func (d *delivery) unanswered() error {
 	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download and no token is spent; "+
 		"add one that does, such as file_server",
 		zap.String("fingerprint", d.v.fingerprint.String()),
-		zap.String("path", d.v.path))
+		zap.String("path", token.Redact(d.v.path)))
 	return nil
 }
 

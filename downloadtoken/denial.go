@@ -1,9 +1,11 @@
 package downloadtoken
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
@@ -60,7 +62,7 @@ var denials = []*denial{
 	{errPrefetch, "prefetch", http.StatusServiceUnavailable, toldPrefetch, ""},
 	{errEarly, "early_data", http.StatusTooEarly, toldEarly, ""},
 	{nonce.ErrReplayed, "replayed", http.StatusUnauthorized, toldUsed, "invalid_token"},
-	{nonce.ErrUnproven, "unproven", http.StatusUnauthorized, toldUsed, "invalid_token"},
+	{nonce.ErrUnproven, "unproven", http.StatusUnauthorized, toldUnproven, "invalid_token"},
 	{nonce.ErrBudget, "budget", http.StatusUnauthorized, toldBudget, "invalid_token"},
 	{nonce.ErrInUse, "in_use", http.StatusServiceUnavailable, toldInUse, ""},
 	{errReloaded, "reloaded", http.StatusServiceUnavailable, toldReloaded, ""},
@@ -70,6 +72,23 @@ var denials = []*denial{
 // unavailable is also the answer to an error that the table does not know:
 // whatever went wrong, the request is refused.
 var unavailable = &denial{nonce.ErrUnavailable, "store_unavailable", http.StatusServiceUnavailable, toldUnavailable, ""}
+
+// detailOf is what err says beyond its reason, such as which claim is missing, or
+// which rule a path breaks. It is for the log, and holds no token, key or value of a
+// claim: whoever refuses writes it behind the text of the sentinel.
+func (d *denial) detailOf(err error) string {
+	detail, _ := strings.CutPrefix(err.Error(), d.err.Error())
+	return token.Redact(strings.TrimPrefix(detail, ": "))
+}
+
+// departed reports whether the reason is only that the client has gone, so that
+// nobody waited for the answer of a store or for a key: that is nobody's failure.
+func (d *denial) departed(r *http.Request) bool {
+	if !errors.Is(r.Context().Err(), context.Canceled) {
+		return false
+	}
+	return d == unavailable || d.err == nonce.ErrInUse || d.err == token.ErrUnknownKey
+}
 
 // denialOf finds the row for err.
 func denialOf(err error) *denial {
@@ -122,6 +141,7 @@ var (
 	toldExpired     = told{"expired", "This link has expired. Ask for a new one."}
 	toldForbidden   = told{"forbidden", "This link does not open this file."}
 	toldUsed        = told{"used", "This link has been used already. Ask for a new one."}
+	toldUnproven    = told{"unproven", "This link can no longer be checked. Ask for a new one."}
 	toldSoon        = told{"not_yet_valid", "This link is not valid yet, but will be in a moment. Try again."}
 	toldBudget      = told{"used_up", "This link has been used already, and as much was downloaded with it as it allows. Ask for a new one."}
 	toldPrefetch    = told{"prefetch", "This link can be used once, so it is not fetched ahead. Open it yourself."}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // oneTime is [OneTime], ready for use.
@@ -158,7 +159,7 @@ func dropUnresumable(header http.Header, resume bool) {
 func (h *Handler) logSpent(v *visit) {
 	h.logger.Info("token spent",
 		zap.String("fingerprint", v.fingerprint.String()),
-		zap.String("path", v.path),
+		zap.String("path", token.Redact(v.path)),
 		zap.String("client_ip", clientIP(v.r)))
 }
 

@@ -31,8 +31,9 @@ var defaultPage string
 // token does not stand in it, and in the form
 // <input type="hidden" name="press" value="{{.Press}}">.
 type Page struct {
-	// `page` for the page with the button; otherwise the link does not work, and
-	// it is what programs are told, such as `used` or `expired`.
+	// `page` for the page with the button. `no_file` and `site_error`: the link was
+	// accepted, and the site answered with an error. Otherwise the link does not work,
+	// and it is what programs are told, such as `used` or `expired`.
 	State string
 
 	// The heading.
@@ -81,6 +82,9 @@ var titles = map[string]string{
 	"forbidden":     "Not this file",
 	"used":          "Already used",
 	"used_up":       "Already used",
+	"unproven":      "This link cannot be checked",
+	"no_file":       "There is no such file",
+	"site_error":    "This did not work",
 	"in_use":        "One moment",
 	"reloaded":      "One moment",
 	"method":        "This cannot be done here",
@@ -147,6 +151,7 @@ func newPages(text string) (*pages, error) {
 	for _, d := range denials {
 		samples = append(samples, d.told.page(d.status))
 	}
+	samples = append(samples, toldNoFile.page(http.StatusNotFound), toldSiteError.page(http.StatusInternalServerError))
 	var styles, scripts sources
 	for _, sample := range samples {
 		rendered, err := p.render(sample)

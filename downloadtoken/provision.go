@@ -152,7 +152,11 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 			return err
 		}
 	}
-	if o.maxTTL > time.Hour {
+	if o.resume != nil && h.MaxTTL > 0 && o.resume.Window > h.MaxTTL {
+		h.logger.Warn(fmt.Sprintf("resume %v is longer than max_ttl %v: a download can be continued until the exp of its token, "+
+			"so for %[2]v at most; make max_ttl longer, or resume shorter", time.Duration(o.resume.Window), time.Duration(h.MaxTTL)))
+	}
+	if time.Duration(h.MaxTTL) > time.Hour {
 		h.logger.Warn("max_ttl is long for one-time tokens: after a restart that is not clean, or with a full memory store, " +
 			"tokens issued before are refused until they would have expired; prefer an hour or less")
 	}
@@ -198,6 +202,10 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 	if err := o.Resume.prepare(); err != nil {
 		return nil, err
 	}
+	maxTTL := time.Duration(c.MaxTTL)
+	if maxTTL > 0 {
+		maxTTL += token.MaxTTLSlack // as far ahead as the exp of an accepted token can be
+	}
 	return &oneTime{
 		resume:    o.Resume,
 		claims:    o.Claim,
@@ -208,7 +216,7 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		index:     o.Index,
 		policy:    policyOf(o),
 		leeway:    time.Duration(c.Leeway),
-		maxTTL:    time.Duration(c.MaxTTL),
+		maxTTL:    maxTTL,
 	}, nil
 }
 

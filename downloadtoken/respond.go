@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // deny refuses the request for the reason that err stands for. It answers, or
@@ -24,13 +25,23 @@ func (h *Handler) deny(v *visit, err error) error {
 	repl := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	repl.Set("http.download_token.reason", d.reason)
 	repl.Set("http.download_token.fingerprint", v.fingerprint.String())
-	countOutcome(d.reason)
-	h.logger.Info("request refused", append(v.fields,
-		zap.String("reason", d.reason),
-		zap.String("fingerprint", v.fingerprint.String()),
-		zap.String("path", v.r.URL.Path),
-		zap.String("client_ip", clientIP(v.r)),
-		zap.Int("status", status))...)
+	level := zap.DebugLevel
+	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side
+		level = zap.InfoLevel
+		countOutcome(d.reason)
+	}
+	if line := h.logger.Check(level, "request refused"); line != nil {
+		fields := append(v.fields,
+			zap.String("reason", d.reason),
+			zap.String("fingerprint", v.fingerprint.String()),
+			zap.String("path", token.Redact(v.r.URL.Path)),
+			zap.String("client_ip", clientIP(v.r)),
+			zap.Int("status", status))
+		if detail := d.detailOf(err); detail != "" {
+			fields = append(fields, zap.String("detail", detail))
+		}
+		line.Write(fields...)
+	}
 
 	header := v.w.Header()
 	header.Set("Cache-Control", "no-store")

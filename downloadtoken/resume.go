@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // errPartial: the first answer is a part of something that could not be
@@ -34,18 +35,18 @@ func (k grantKeys) list() (keys []nonce.GrantKey) {
 	return keys
 }
 
-func (o *oneTime) grantKeys(token nonce.Key, v *visit) (k grantKeys) {
+func (o *oneTime) grantKeys(spent nonce.Key, v *visit) (k grantKeys) {
 	network := networkOf(clientIP(v.r))
 	if o.resume != nil {
 		client := network
 		if o.resume.Roam {
 			client = ""
 		}
-		k.resume = nonce.NewGrantKey(token, v.path, client, "")
+		k.resume = nonce.NewGrantKey(spent, v.path, client, "")
 	}
-	v.page = nonce.NewGrantKey(token, v.path, network, "")
+	v.page = nonce.NewGrantKey(spent, v.path, network, "")
 	if v.press != "" && isPress(v.press, v.page, v.now) {
-		k.press = nonce.NewGrantKey(token, v.path, network, v.press)
+		k.press = nonce.NewGrantKey(spent, v.path, network, v.press)
 	}
 	return k
 }
@@ -84,7 +85,7 @@ func (h *Handler) exhausted(v *visit, grant *nonce.Grant) {
 		append(budgetFields(grant),
 			zap.String("reason", "budget"),
 			zap.String("fingerprint", v.fingerprint.String()),
-			zap.String("path", v.path),
+			zap.String("path", token.Redact(v.path)),
 			zap.String("client_ip", clientIP(v.r)))...)
 }
 

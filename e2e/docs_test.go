@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io/fs"
@@ -60,6 +61,7 @@ func TestDocsCaddyfiles(t *testing.T) {
 				t.Errorf("line %d: %s", warning.Line, warning.Message)
 			}
 			validateConfig(t, config)
+			wantWindowsWithinTTL(t, config)
 		})
 	}
 	for _, file := range documents(t) {
@@ -73,7 +75,10 @@ func TestDocsCaddyfiles(t *testing.T) {
 				check(b.name, directiveFile(b.text))
 			case "json":
 				count++
-				t.Run(b.name, func(t *testing.T) { validateConfig(t, []byte(standIns(t, b.text))) })
+				t.Run(b.name, func(t *testing.T) {
+					validateConfig(t, []byte(standIns(t, b.text)))
+					wantWindowsWithinTTL(t, []byte(b.text))
+				})
 			default:
 				if strings.HasPrefix(b.info, "caddyfile") {
 					t.Errorf("%s: unknown kind of block %q", b.name, b.info)
@@ -92,6 +97,34 @@ func TestDocsCaddyfiles(t *testing.T) {
 	}
 	if count < 15 {
 		t.Errorf("only %d configurations found", count)
+	}
+}
+
+// wantWindowsWithinTTL fails the test if a download_token handler in the
+// configuration promises to resume for longer than its tokens live, of which there
+// is a warning at load.
+func wantWindowsWithinTTL(t *testing.T, config []byte) {
+	t.Helper()
+	var handler struct {
+		MaxTTL  caddy.Duration `json:"max_ttl"`
+		OneTime struct {
+			Resume struct{ Window caddy.Duration }
+		} `json:"one_time"`
+	}
+	var members map[string]json.RawMessage
+	var elements []json.RawMessage
+	switch {
+	case json.Unmarshal(config, &members) == nil:
+		if members["one_time"] != nil && json.Unmarshal(config, &handler) == nil && handler.MaxTTL > 0 && handler.OneTime.Resume.Window > handler.MaxTTL {
+			t.Errorf("resume %v with max_ttl %v", time.Duration(handler.OneTime.Resume.Window), time.Duration(handler.MaxTTL))
+		}
+		for _, member := range members {
+			wantWindowsWithinTTL(t, member)
+		}
+	case json.Unmarshal(config, &elements) == nil:
+		for _, element := range elements {
+			wantWindowsWithinTTL(t, element)
+		}
 	}
 }
 
@@ -392,7 +425,7 @@ func wantLink(t *testing.T, link string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier := token.Verifier{Keys: table, Rules: token.Rules{MaxTTL: 601 * time.Second, OneTime: true}}
+	verifier := token.Verifier{Keys: table, Rules: token.Rules{MaxTTL: 10 * time.Minute, OneTime: true}}
 	got, err := verifier.Verify(u.Query().Get("download_token"), time.Now())
 	if err != nil {
 		t.Fatal(err)

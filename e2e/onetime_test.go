@@ -246,6 +246,6 @@ func TestTwoIssuersDoNotCollide(t *testing.T) {
 func TestTokensIssuedBeforeTheStartAreUnproven(t *testing.T) {
 	before := once(t)
 	s := start(t, map[string]string{"a.txt": "a"}, oneTime)
-	wantProblem(t, s.get("/a.txt?download_token="+before).want(t, http.StatusUnauthorized), "used")
+	wantProblem(t, s.get("/a.txt?download_token="+before).want(t, http.StatusUnauthorized), "unproven")
 	s.wantLog("unproven")
 }

@@ -58,17 +58,18 @@ func systemDirectives(t testing.TB, example string) string {
 	return site
 }
 
-// nextSecond waits until a token with whole seconds is one issued after the
-// server's start.
-func nextSecond() {
-	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1050 * time.Millisecond)))
+// twoSeconds waits until a token without iat, whose exp is max_ttl ahead in whole
+// seconds, is one that cannot have been issued before the server's start: another
+// second may have been added by rounding.
+func twoSeconds() {
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(2050 * time.Millisecond)))
 }
 
 func TestChRIS(t *testing.T) {
 	python(t)
 	t.Setenv("CHRIS_SECRET", djangoSecret)
 	s := start(t, map[string]string{"welcome.txt": "Welcome to ChRIS\n"}, systemDirectives(t, "chris"))
-	nextSecond()
+	twoSeconds()
 	for _, alg := range []string{"HS256", "HS512"} {
 		t.Run(alg, func(t *testing.T) {
 			s.t = t

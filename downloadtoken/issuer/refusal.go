@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // refusal is one way to be refused: a status, a word for programs and the log, and
@@ -45,7 +46,7 @@ func (i *Issuer) deny(v *visit, refused *refusal, cause error) error {
 	log("request refused",
 		zap.String("reason", refused.reason),
 		zap.String("method", v.r.Method),
-		zap.String("path", v.r.URL.Path),
+		zap.String("path", token.Redact(v.r.URL.Path)),
 		zap.String("client_ip", clientIP(v.r)),
 		zap.Int("status", refused.status),
 		zap.Error(cause))

@@ -27,6 +27,7 @@ type memory struct {
 	session session
 	marks   []byte // as last written
 	sealed  bool   // no marks are written any more
+	failing bool   // the last ones could not be written
 }
 
 // startMemory begins with what an earlier run left in storage, which is used up
@@ -62,7 +63,11 @@ func startMemory(k kept, capacity int, now time.Time, logger *zap.Logger) (*memo
 	if f.snapshot != nil {
 		err = m.Restore(f.snapshot, now)
 	}
-	if err != nil || f.stale && f.snapshot == nil {
+	switch {
+	case f.marks.IsZero() && !m.volatile:
+		logger.Warn("no marks of an earlier run were found, so this is a first start, or storage was lost: " +
+			"one-time tokens issued before now are refused (without iat, those that expire within max_ttl from now); if storage was lost, so were the revocations")
+	case err != nil, f.stale && f.snapshot == nil:
 		logger.Warn("the last run did not end cleanly: of each signing key, tokens issued before its last used one are refused")
 	}
 	return m, nil
@@ -92,11 +97,27 @@ func (m *memory) persist(marks nonce.Marks) error {
 		return errSealed
 	}
 	signed := m.session.sign(encoded)
-	if err := m.kept.store(keptMarks, signed); err != nil {
+	err = m.kept.store(keptMarks, signed)
+	m.reportLocked(err)
+	if err != nil {
 		return err
 	}
 	m.marks = signed
 	return nil
+}
+
+// reportLocked says when marks cannot be written any more, and when they can again.
+// The refusals do not tell: whoever went away while storage hung is not counted.
+func (m *memory) reportLocked(err error) {
+	if m.Memory == nil || (err != nil) == m.failing {
+		return // at the start, the caller says more
+	}
+	m.failing = err != nil
+	if m.failing {
+		m.logger.Error("marks cannot be written, so one-time tokens that need a new one are refused until they can", zap.Error(err))
+	} else {
+		m.logger.Info("marks can be written again")
+	}
 }
 
 // claim takes hold of the storage that a new configuration is about to move to.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,13 +203,46 @@ func TestStorageThatCannotBeWritten(t *testing.T) {
 	t.Run("from one moment on", func(t *testing.T) {
 		s := new(shelf)
 		m := open(t, s, 0)
+		core, logged := observer.New(zapcore.InfoLevel)
+		m.logger = zap.New(core)
 		wantError(t, m.spend(shown("a", 1), 1), nil)
 		s.readOnly = true
 		wantError(t, m.spend(shown("b", 6), 6), nil) // covered
 		wantError(t, m.spend(shown("c", 7), 7), nonce.ErrUnavailable)
+		wantError(t, m.spend(shown("c", 7), 7), nonce.ErrUnavailable)
 		s.readOnly = false
 		wantError(t, m.spend(shown("c", 7), 7), nil)
+		lines := logged.All() // one for each change, not for each request
+		if len(lines) != 2 || lines[0].Level != zapcore.ErrorLevel || lines[1].Level != zapcore.InfoLevel {
+			t.Errorf("logged %v", lines)
+		}
 	})
+}
+
+// TestWhatAStartSays: whoever refuses tokens that may be good says so, once.
+func TestWhatAStartSays(t *testing.T) {
+	const first, unclean = "no marks of an earlier run were found", "the last run did not end cleanly"
+	s := new(shelf)
+	said := func(want string) (m *memory) {
+		t.Helper()
+		core, logged := observer.New(zapcore.WarnLevel)
+		m, err := startMemory(s.kept(), 100, at(0), zap.New(core))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := logged.All()
+		if want == "" && len(lines) != 0 || want != "" && (len(lines) != 1 || !strings.HasPrefix(lines[0].Message, want)) {
+			t.Errorf("logged %v, want %q", lines, want)
+		}
+		return m
+	}
+	said(first)
+	m := said(unclean) // the first was not stopped
+	wantError(t, m.stop(), nil)
+	m = said("")
+	wantError(t, m.stop(), nil)
+	s.values[s.kept().key(keptMarks)] = []byte("damaged")
+	said(first) // which is all that is known of them
 }
 
 // change moves the store to another storage, as a reload does.

@@ -3,6 +3,7 @@ package token
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -67,7 +68,7 @@ func (c *Claims) Nonce(names ...string) (string, error) {
 		}
 		return nonce, nil
 	}
-	return "", &refusal{ErrClaim, "there is no nonce"}
+	return "", &refusal{ErrClaim, "there is no nonce: no " + strings.Join(names, ", no ")}
 }
 
 // parseClaims decodes a payload whose signature has verified. It must be a strict
@@ -77,11 +78,11 @@ func (c *Claims) Nonce(names ...string) (string, error) {
 func parseClaims(encoded string) (Claims, error) {
 	data, err := base64url.DecodeString(encoded)
 	if err != nil {
-		return Claims{}, ErrMalformed
+		return Claims{}, errPayload
 	}
 	var c Claims
 	if err := json.Unmarshal(data, &c.members); err != nil || c.members == nil {
-		return Claims{}, ErrMalformed
+		return Claims{}, errPayload
 	}
 	if err := c.readRegistered(); err != nil {
 		return Claims{}, err
@@ -109,16 +110,16 @@ func (c *Claims) readRegistered() error {
 	if value, present := c.members["exp"]; !present {
 		return &refusal{ErrClaim, "exp is missing"}
 	} else if c.ExpiresAt, ok = timeOf(value); !ok {
-		return &refusal{ErrClaim, "exp is not a time"}
+		return notTime("exp", value)
 	}
 	if value, present := c.members["nbf"]; present {
 		if c.NotBefore, ok = timeOf(value); !ok {
-			return &refusal{ErrClaim, "nbf is not a time"}
+			return notTime("nbf", value)
 		}
 	}
 	if value, present := c.members["iat"]; present {
 		if c.IssuedAt, ok = timeOf(value); !ok {
-			return &refusal{ErrClaim, "iat is not a time"}
+			return notTime("iat", value)
 		}
 	}
 	return nil
@@ -141,6 +142,20 @@ func timeOf(value jsontext.Value) (time.Time, bool) {
 	// Whole and part apart: together they would need more digits than a float64 has.
 	whole, part := math.Modf(seconds)
 	return time.Unix(int64(whole), 0).Add(time.Duration(math.Round(part*1e6)) * time.Microsecond).UTC(), true
+}
+
+// notTime says what a claim is that timeOf refuses, as far as the usual mistakes go.
+func notTime(name string, value jsontext.Value) error {
+	is := "it is out of range"
+	switch seconds, err := strconv.ParseFloat(string(value), 64); {
+	case value.Kind() == jsontext.KindString:
+		is = "it is text"
+	case value.Kind() != jsontext.KindNumber:
+		is = "it is not a number"
+	case err == nil && seconds >= maxTime && seconds < 1000*maxTime:
+		is = "it looks like milliseconds"
+	}
+	return &refusal{ErrClaim, name + " is not a time in seconds: " + is}
 }
 
 func stringsOf(value jsontext.Value) ([]string, bool) {

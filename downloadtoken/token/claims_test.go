@@ -112,9 +112,14 @@ func TestParseClaims(t *testing.T) {
 func TestRefusedClaimsAreNamedAndNotQuoted(t *testing.T) {
 	for payload, want := range map[string]string{
 		`{"iat":1}`:                             "exp is missing",
-		`{"exp":"verysecret"}`:                  "exp is not a time",
-		`{` + soon + `,"nbf":"verysecret"}`:     "nbf is not a time",
-		`{` + soon + `,"iat":"verysecret"}`:     "iat is not a time",
+		`{"exp":"verysecret"}`:                  "exp is not a time in seconds: it is text",
+		`{"exp":"1800000060"}`:                  "exp is not a time in seconds: it is text",
+		`{"exp":1800000060000}`:                 "exp is not a time in seconds: it looks like milliseconds",
+		`{"exp":1800000060000000}`:              "exp is not a time in seconds: it is out of range",
+		`{"exp":0}`:                             "exp is not a time in seconds: it is out of range",
+		`{"exp":null}`:                          "exp is not a time in seconds: it is not a number",
+		`{` + soon + `,"nbf":"verysecret"}`:     "nbf is not a time in seconds: it is text",
+		`{` + soon + `,"iat":[1]}`:              "iat is not a time in seconds: it is not a number",
 		`{` + soon + `,"iss":["verysecret"]}`:   "iss is not a string",
 		`{` + soon + `,"sub":["verysecret"]}`:   "sub is not a string",
 		`{` + soon + `,"aud":[["verysecret"]]}`: "aud is neither a string nor a list of strings",

@@ -57,12 +57,30 @@ var (
 	ErrTooLongLived = errors.New("token lives too long")
 )
 
-// A refusal is a sentinel with constant detail. It is put together only if
-// somebody prints it, because most refusals are answered to bots.
+// A refusal is a sentinel with detail, of which the text begins with the sentinel's.
+// It is put together only if somebody prints it, because most refusals are answered
+// to bots.
 type refusal struct {
 	reason error
 	detail string
 }
+
+// What is wrong with a text that is no token, or not damaged by accident only.
+var (
+	errValue      = &refusal{ErrMalformed, "its value is empty or cannot be decoded"}
+	errShape      = &refusal{ErrMalformed, "it is not three texts in base64url with dots between them"}
+	errHeader     = &refusal{ErrMalformed, "the header is not a strict JSON object in base64url"}
+	errHeaderType = &refusal{ErrMalformed, "alg, kid or typ in the header is not a string, or alg is missing"}
+	errPayload    = &refusal{ErrMalformed, "the payload is not a strict JSON object in base64url"}
+	errBits       = &refusal{ErrMalformed, "the signature is not base64url"}
+	errNone       = &refusal{ErrAlgorithm, "no key can have the alg of the header"}
+	errNbf        = &refusal{ErrNotYetValid, "nbf lies in the future"}
+	errIat        = &refusal{ErrNotYetValid, "iat lies in the future"}
+	errForeign    = &refusal{ErrIssuer, "iss is another's than that of the key that verified it"}
+	errAud        = &refusal{ErrAudience, "it has an aud, and no audience is configured"}
+	errLife       = &refusal{ErrTooLongLived, "exp is further from iat than max_ttl"}
+	errAhead      = &refusal{ErrTooLongLived, "exp is further ahead than max_ttl"}
+)
 
 func (r *refusal) Error() string { return r.reason.Error() + ": " + r.detail }
 func (r *refusal) Unwrap() error { return r.reason }

@@ -74,7 +74,7 @@ func ExampleFind() {
 	// "" "" token is missing
 	// "a.b.c" "query" <nil>
 	// "" "query" token is given more than once
-	// "" "query" token is malformed
+	// "" "query" token is malformed: its value is empty or cannot be decoded
 }
 
 func ExampleParseKey() {
@@ -97,5 +97,5 @@ func ExampleVerifier_Verify() {
 	verifier := token.Verifier{Keys: &token.Table{}}
 	_, err := verifier.Verify("eyJhbGciOiJub25lIn0.e30.x", time.Now())
 	fmt.Println(errors.Is(err, token.ErrAlgorithm), err)
-	// Output: true token algorithm is not accepted
+	// Output: true token algorithm is not accepted: no key can have the alg of the header
 }

@@ -102,7 +102,7 @@ func checkVerified(t *testing.T, v *Verifier, text string, got *Token, err error
 		}
 	}
 	c := &got.Claims
-	switch latest := now.Add(v.Rules.MaxTTL + v.Rules.Leeway); {
+	switch latest := now.Add(v.Rules.MaxTTL + v.Rules.Leeway + MaxTTLSlack); {
 	case len(text) > MaxLength, strings.Count(text, ".") != 2:
 		t.Fatal("accepted a shape that is no token's")
 	case got.Alg != "HS256" || got.KeyID != "" || !got.Key.signs("HS256"):

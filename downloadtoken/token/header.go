@@ -25,7 +25,7 @@ type joseHeader struct {
 func parseHeader(encoded string) (joseHeader, error) {
 	data, err := base64url.DecodeString(encoded)
 	if err != nil {
-		return joseHeader{}, ErrMalformed
+		return joseHeader{}, errHeader
 	}
 	var members struct {
 		Alg  jsontext.Value `json:"alg"`
@@ -34,7 +34,7 @@ func parseHeader(encoded string) (joseHeader, error) {
 		Crit jsontext.Value `json:"crit"`
 	}
 	if err := json.Unmarshal(data, &members); err != nil {
-		return joseHeader{}, ErrMalformed
+		return joseHeader{}, errHeader
 	}
 	if members.Crit != nil {
 		return joseHeader{}, ErrCritical
@@ -42,13 +42,13 @@ func parseHeader(encoded string) (joseHeader, error) {
 	var h joseHeader
 	var ok bool
 	if h.alg, ok = unquote(members.Alg); !ok || h.alg == "" {
-		return joseHeader{}, ErrMalformed
+		return joseHeader{}, errHeaderType
 	}
 	if h.kid, ok = unquote(members.Kid); !ok && members.Kid != nil {
-		return joseHeader{}, ErrMalformed
+		return joseHeader{}, errHeaderType
 	}
 	if h.typ, ok = unquote(members.Typ); !ok && members.Typ != nil {
-		return joseHeader{}, ErrMalformed
+		return joseHeader{}, errHeaderType
 	}
 	return h, nil
 }

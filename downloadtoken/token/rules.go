@@ -32,6 +32,7 @@ type Rules struct {
 	// MaxTTL is the longest life of a token: from iat to exp, and without iat from now
 	// to exp. Default, and zero: no limit. From now to exp, a token with iat may not
 	// live longer than MaxTTL and Leeway either, or an iat in the future would stretch it.
+	// A life longer by less than [MaxTTLSlack] is accepted.
 	MaxTTL time.Duration
 
 	// Leeway is what the signer's clock may differ from ours, for exp and nbf.
@@ -44,6 +45,12 @@ type Rules struct {
 	// parts of a second.
 	OneTime bool
 }
+
+// MaxTTLSlack is what the life of a token exceeds [Rules.MaxTTL] by less than. Many
+// signers write whole seconds, and that one of two times was rounded, iat down or exp
+// up, must not be the reason for a refusal. A caller that relies on how far ahead exp
+// can be, such as a store that has lost its memory, must add it.
+const MaxTTLSlack = time.Second
 
 // Requirement asks for a claim to be present, and if there are Values, to equal one
 // of them. A string is compared as it is, a number or boolean as its JSON text (1.0
@@ -61,30 +68,41 @@ func (r *Rules) check(c *Claims, typ string, foreignIssuer bool, now time.Time) 
 	switch {
 	case errors.Is(validity, jwt.ErrTokenExpired):
 		return ErrExpired
-	case errors.Is(validity, jwt.ErrTokenNotValidYet), r.OneTime && c.IssuedAt.After(now):
-		return &early{r.validFrom(c)}
-	case foreignIssuer, len(r.Issuers) > 0 && (c.Issuer == "" || !slices.Contains(r.Issuers, c.Issuer)):
+	case errors.Is(validity, jwt.ErrTokenNotValidYet):
+		return &early{errNbf, r.validFrom(c)}
+	case r.OneTime && c.IssuedAt.After(now):
+		return &early{errIat, r.validFrom(c)}
+	case foreignIssuer:
+		return errForeign
+	case len(r.Issuers) > 0 && (c.Issuer == "" || !slices.Contains(r.Issuers, c.Issuer)):
 		return ErrIssuer
-	case validity != nil, len(r.Audiences) == 0 && c.Has("aud"):
+	case validity != nil:
 		return ErrAudience // the only thing left that the validator checks
+	case len(r.Audiences) == 0 && c.Has("aud"):
+		return errAud
 	case len(r.HeaderTyps) > 0 && !slices.ContainsFunc(r.HeaderTyps, func(t string) bool { return sameTyp(t, typ) }):
 		return ErrHeaderTyp
-	case r.MaxTTL > 0 && r.outlives(c, now):
-		return ErrTooLongLived
+	}
+	if err := r.checkLife(c, now); err != nil {
+		return err
 	}
 	for _, requirement := range r.Require {
-		if value, ok := c.Raw(requirement.Claim); !ok || !requirement.admits(value) {
-			return &refusal{ErrClaim, requirement.Claim + " is missing or has another value than required"}
+		if value, ok := c.Raw(requirement.Claim); !ok || value.Kind() == jsontext.KindNull {
+			return &refusal{ErrClaim, requirement.Claim + " is missing"}
+		} else if !requirement.admits(value) {
+			return &refusal{ErrClaim, requirement.Claim + " has another value than required"}
 		}
 	}
 	return nil
 }
 
 // early is [ErrNotYetValid] with the time from which it is not returned any more.
-type early struct{ until time.Time }
+type early struct {
+	*refusal
+	until time.Time
+}
 
-func (e *early) Error() string { return ErrNotYetValid.Error() }
-func (e *early) Unwrap() error { return ErrNotYetValid }
+func (e *early) Unwrap() error { return e.refusal }
 
 // ValidFrom tells from when on a token that was refused with [ErrNotYetValid] is not
 // refused for that reason. Not ok: err is another error.
@@ -119,12 +137,22 @@ func (r *Rules) validate(c *Claims, now time.Time) error {
 	return jwt.NewValidator(options...).Validate((*validated)(c))
 }
 
-func (r *Rules) outlives(c *Claims, now time.Time) bool {
-	left := c.ExpiresAt.Sub(now)
-	if c.IssuedAt.IsZero() {
-		return left > r.MaxTTL
+// checkLife compares how long the token lives with MaxTTL.
+func (r *Rules) checkLife(c *Claims, now time.Time) error {
+	if r.MaxTTL <= 0 {
+		return nil
 	}
-	return c.ExpiresAt.Sub(c.IssuedAt) > r.MaxTTL || left > r.MaxTTL+r.Leeway
+	ahead := r.MaxTTL
+	if !c.IssuedAt.IsZero() {
+		if c.ExpiresAt.Sub(c.IssuedAt) >= r.MaxTTL+MaxTTLSlack {
+			return errLife
+		}
+		ahead += r.Leeway
+	}
+	if c.ExpiresAt.Sub(now) >= ahead+MaxTTLSlack {
+		return errAhead
+	}
+	return nil
 }
 
 func sameTyp(want, got string) bool {
@@ -141,9 +169,6 @@ func subtype(typ string) string {
 }
 
 func (q *Requirement) admits(value jsontext.Value) bool {
-	if value.Kind() == jsontext.KindNull {
-		return false
-	}
 	if len(q.Values) == 0 {
 		return true
 	}

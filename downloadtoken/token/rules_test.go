@@ -75,6 +75,10 @@ func TestRules(t *testing.T) {
 		{"without iat, as long as it may", Rules{MaxTTL: 60 * second}, "", soon, nil},
 		{"without iat, too long", Rules{MaxTTL: 59 * second}, "", soon, ErrTooLongLived},
 		{"without iat, leeway does not lengthen it", Rules{MaxTTL: 59 * second, Leeway: second}, "", soon, ErrTooLongLived},
+		{"iat rounded down", Rules{MaxTTL: 60 * second}, "", `"exp":1800000059.5,"iat":1799999999`, nil},
+		{"iat rounded down by all but a microsecond", Rules{MaxTTL: 60 * second}, "", soon + `,"iat":1799999999.000001`, nil},
+		{"exp rounded up", Rules{MaxTTL: 60 * second}, "", `"exp":1800000060,"iat":1799999999.001`, nil},
+		{"without iat, exp rounded up", Rules{MaxTTL: 60 * second}, "", `"exp":1800000060.999999`, nil},
 		{"exp in another century", Rules{MaxTTL: time.Hour}, "", `"exp":8589934591`, ErrTooLongLived},
 
 		{"required", require("typ"), "", soon + `,"typ":"download"`, nil},
@@ -150,9 +154,38 @@ func TestRulesAreCheckedInOrder(t *testing.T) {
 func TestRefusedRequirementNamesTheClaimOnly(t *testing.T) {
 	verifier := verifierOf(t, "HS256")
 	verifier.Rules = require("typ", "wantedvalue")
-	_, err := verifier.Verify(mintClaims(t, `{`+soon+`,"typ":"givenvalue"}`), now)
-	if text := err.Error(); !strings.Contains(text, ": typ is ") || strings.Contains(text, "wantedvalue") || strings.Contains(text, "givenvalue") {
-		t.Errorf("error is %q", text)
+	for claim, want := range map[string]string{
+		`,"typ":"givenvalue"`: "token claim is not accepted: typ has another value than required",
+		`,"typ":null`:         "token claim is not accepted: typ is missing",
+		``:                    "token claim is not accepted: typ is missing",
+	} {
+		if _, err := verifier.Verify(mintClaims(t, `{`+soon+claim+`}`), now); err == nil || err.Error() != want {
+			t.Errorf("%s: error is %v, want %q", claim, err, want)
+		}
+	}
+}
+
+// TestDetail: where a sentinel has several causes, the text says which it was.
+func TestDetail(t *testing.T) {
+	for _, test := range []struct {
+		rules                 Rules
+		header, payload, want string
+	}{
+		{Rules{}, `{"alg":"none"}`, `{}`, "no key can have the alg of the header"},
+		{Rules{}, `{"alg":"HS256","alg":"HS256"}`, `{}`, "the header is not a strict JSON object in base64url"},
+		{Rules{}, `{"alg":"HS256","kid":1}`, `{}`, "alg, kid or typ in the header is not a string, or alg is missing"},
+		{Rules{}, `{"alg":"HS256"}`, `{"exp":1,"exp":2}`, "the payload is not a strict JSON object in base64url"},
+		{Rules{}, `{"alg":"HS256"}`, `{` + soon + `,"nbf":1900000000}`, "nbf lies in the future"},
+		{Rules{OneTime: true}, `{"alg":"HS256"}`, `{` + soon + `,"iat":1900000000}`, "iat lies in the future"},
+		{Rules{}, `{"alg":"HS256"}`, `{` + soon + `,"aud":"x"}`, "it has an aud, and no audience is configured"},
+		{Rules{MaxTTL: time.Second}, `{"alg":"HS256"}`, `{` + soon + `,"iat":1}`, "exp is further from iat than max_ttl"},
+		{Rules{MaxTTL: time.Second}, `{"alg":"HS256"}`, `{` + soon + `}`, "exp is further ahead than max_ttl"},
+	} {
+		verifier := verifierOf(t, "HS256")
+		verifier.Rules = test.rules
+		if _, err := verifier.Verify(mint(t, "HS256", test.header, test.payload), now); err == nil || !strings.HasSuffix(err.Error(), ": "+test.want) {
+			t.Errorf("%s.%s: error is %v, want %q", test.header, test.payload, err, test.want)
+		}
 	}
 }
 

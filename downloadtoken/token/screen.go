@@ -31,11 +31,11 @@ func screen(text string) (compact, error) {
 			dots[count] = i
 			count++
 		default:
-			return compact{}, ErrMalformed
+			return compact{}, errShape
 		}
 	}
 	if count < len(dots) {
-		return compact{}, ErrMalformed
+		return compact{}, errShape
 	}
 	parts := compact{
 		header:    text[:dots[0]],
@@ -44,14 +44,17 @@ func screen(text string) (compact, error) {
 		signed:    text[:dots[1]],
 	}
 	if parts.header == "" || parts.payload == "" || parts.signature == "" {
-		return compact{}, ErrMalformed
+		return compact{}, errShape
 	}
 	return parts, nil
 }
 
-// inAlphabet holds the base64url digits (RFC 4648 5).
+// alphabet is the base64url digits in their order (RFC 4648 5).
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// inAlphabet holds the base64url digits.
 var inAlphabet = func() (in [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+	for _, c := range []byte(alphabet) {
 		in[c] = true
 	}
 	return in

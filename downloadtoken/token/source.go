@@ -73,7 +73,7 @@ func findParameter(rawQuery, name string) (string, error) {
 	_, value, _ := strings.Cut(found, "=")
 	text, err := url.QueryUnescape(value)
 	if err != nil || text == "" {
-		return "", ErrMalformed
+		return "", errValue
 	}
 	return text, nil
 }
@@ -101,11 +101,11 @@ func findField(lines []string, authorization bool) (string, error) {
 		credentials := text[len(bearer):]
 		text = strings.TrimLeft(credentials, " ")
 		if text == credentials {
-			return "", ErrMalformed // no space between scheme and token
+			return "", errValue // no space between scheme and token
 		}
 	}
 	if text == "" {
-		return "", ErrMalformed
+		return "", errValue
 	}
 	return text, nil
 }
@@ -161,7 +161,7 @@ func findCookie(lines []string, name string) (string, error) {
 	}
 	_, value, _ := strings.Cut(trim(found), "=")
 	if value == "" || !isCookieValue(value) {
-		return "", ErrMalformed
+		return "", errValue
 	}
 	return value, nil
 }

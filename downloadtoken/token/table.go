@@ -70,7 +70,7 @@ func (t *Table) add(key *Key) error {
 // [ErrAlgorithm]: there is, but for other algorithms, or no key could have this one.
 func (t *Table) Lookup(kid, alg string) ([]*Key, error) {
 	if algorithmByName[alg] == nil {
-		return nil, ErrAlgorithm
+		return nil, errNone
 	}
 	if keys := t.index[keyName{kid, alg}]; len(keys) > 0 {
 		return keys, nil

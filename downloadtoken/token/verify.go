@@ -118,7 +118,7 @@ func (v *Verifier) lookup(ctx context.Context, kid, alg string) ([]*Key, error) 
 func verifySignature(parts compact, keys []*Key) (*Key, error) {
 	signature, err := base64url.DecodeString(parts.signature)
 	if err != nil {
-		return nil, ErrMalformed
+		return nil, errBits
 	}
 	for _, key := range keys {
 		if key.verify(parts.signed, signature) {

@@ -1,0 +1,91 @@
+package downloadtoken
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// What a person is told whose token was accepted, and who got an error of the site
+// instead of the file. Nothing is said about the link: it depends on the store whether
+// it still works, and that was not asked.
+var (
+	toldNoFile    = told{"no_file", "The link was accepted, but the file that it is for is not there, or not any more. Ask whoever gave you the link."}
+	toldSiteError = told{"site_error", "The link was accepted, but the site answered with an error instead of the file. If that goes on, tell whoever gave you the link."}
+)
+
+// conclude counts what became of an accepted token, given the error that the next
+// handlers have returned, and sees to the answer if it is one.
+func (d *delivery) conclude(err error) error {
+	gone := errors.Is(d.v.r.Context().Err(), context.Canceled)
+	switch {
+	case d.failed():
+		countOutcome("failed") // and logged
+		return d.h.showError(d.v, err)
+	case d.stopped != nil:
+		return err // refused, and counted as such
+	case d.sent && (err == nil || gone) && d.status < http.StatusBadRequest:
+		countOutcome("served")
+		return err
+	case !gone && !d.sent && err == nil:
+		countOutcome("failed") // no handler has answered, and that is logged
+		return nil
+	case gone:
+		return err // whatever the next handlers say, the client did not wait for it
+	case d.sent && err != nil:
+		countOutcome("failed") // broken off
+		return err
+	}
+	return d.h.notServed(d.v, d.status, err)
+}
+
+// notServed is for an accepted token that the next handlers have answered with an
+// error: a status of theirs, or err, with nothing sent. It leaves the only line by
+// which the link can be found, since Caddy logs a 404 at level DEBUG.
+func (h *Handler) notServed(v *visit, status int, err error) error {
+	if err != nil {
+		status = statusOf(err)
+	}
+	countOutcome("site_error")
+	h.logger.Info("not served",
+		zap.Int("status", status),
+		zap.String("fingerprint", v.fingerprint.String()),
+		zap.String("path", token.Redact(v.path)),
+		zap.String("client_ip", clientIP(v.r)))
+	return h.showError(v, err)
+}
+
+// statusOf is the status that Caddy gives an error.
+func statusOf(err error) int {
+	if failure, ok := errors.AsType[caddyhttp.HandlerError](err); ok && failure.StatusCode != 0 {
+		return failure.StatusCode
+	}
+	return http.StatusInternalServerError
+}
+
+// showError answers a person with a page, because a browser's own would show the
+// whole link. Programs, and error routes of the site, get the error.
+func (h *Handler) showError(v *visit, err error) error {
+	status := http.StatusInternalServerError
+	if err != nil {
+		status = statusOf(err)
+	}
+	if err == nil || status < http.StatusBadRequest || v.r.Method != http.MethodGet ||
+		!acceptsHTML(v.r.Header) || problem.HasErrorRoute(v.r, err) {
+		return err
+	}
+	if status >= http.StatusInternalServerError { // Caddy would have logged it
+		h.logger.Error("the site failed", zap.Int("status", status), zap.String("error", token.Redact(err.Error())))
+	}
+	told := toldSiteError
+	if status == http.StatusNotFound || status == http.StatusGone {
+		told = toldNoFile
+	}
+	return h.pages.write(v.w, told.page(status))
+}

@@ -1,0 +1,181 @@
+package token
+
+import "strings"
+
+// Redacted is what [Redact] writes in the place of a token that is not whole.
+const Redacted = "jwt:REDACTED"
+
+// Redact returns text with every token in it replaced, so that text can be logged.
+// A whole token becomes jwt: and its [Fingerprint], by which other log lines know
+// it; what has only the first two parts of one, or too little of the second, becomes
+// [Redacted].
+//
+// A token is found by its shape, wherever it stands: a JSON object in base64url, a
+// dot, and whatever of the alphabet follows, dots included. It may be percent-encoded
+// in whole or in part, and more than once, as when somebody has escaped the question
+// mark of a link. A header with nothing behind it stays, because it opens nothing and
+// says nothing. Text without a token is returned as it is, without allocation.
+//
+// Redact looks at shapes only, so it also replaces tokens that no key of ours signed.
+func Redact(text string) string {
+	var redacted strings.Builder
+	copied := 0
+	for i := 0; i < len(text); {
+		end, found := jwtAt(text, i)
+		if end == i {
+			i++
+			continue
+		}
+		if found != "" {
+			redacted.WriteString(text[copied:i])
+			redacted.WriteString(found)
+			copied = end
+		}
+		i = end
+	}
+	if copied == 0 {
+		return text
+	}
+	redacted.WriteString(text[copied:])
+	return redacted.String()
+}
+
+// jwtAt looks for a token that begins at i. If there is one, it returns the end and
+// what to write in its place. If there is none and none can begin before end, it
+// returns only that; otherwise i.
+func jwtAt(text string, i int) (end int, replacement string) {
+	if text[i] != 'e' && text[i] != '%' || !beginsObject(text, i) {
+		return i, ""
+	}
+	end, dots := i, 0
+	var second, third int // where the second and the third dot-separated part begin
+	empty := false        // one of the first three parts is
+	last := byte('.')
+	for end < len(text) {
+		c, n := unescaped(text, end)
+		if c != '.' && !inAlphabet[c] {
+			break
+		}
+		if c == '.' {
+			dots++
+			empty = empty || last == '.' && dots <= 3
+			switch dots {
+			case 1:
+				second = end + n
+			case 2:
+				third = end + n
+			}
+		}
+		last = c
+		end += n
+	}
+	switch {
+	case dots == 0:
+		return end, "" // and no later start has a dot either
+	case second == end:
+		return end, "" // a header and the end of a sentence
+	case dots == 1, empty, third == end:
+		return end, Redacted
+	}
+	return end, "jwt:" + fingerprintOfFirst(text[i:end]).String()
+}
+
+// fingerprintOfFirst is the fingerprint of the token that the escaped text begins
+// with; something like a file extension may follow.
+func fingerprintOfFirst(text string) Fingerprint {
+	var token strings.Builder
+	for i, dots := 0, 0; i < len(text); {
+		c, n := unescaped(text, i)
+		if c == '.' {
+			dots++
+		}
+		if dots == 3 {
+			break
+		}
+		token.WriteByte(c)
+		i += n
+	}
+	return FingerprintOf(token.String())
+}
+
+// maxNameBytes bounds how far an object is looked into, so that Redact takes linear
+// time. What has no name by then is taken for a token.
+const maxNameBytes = 256
+
+// beginsObject reports whether the base64url at i decodes to the beginning of a JSON
+// object: a brace, a name, and a colon. Less would find honeyJar.txt.
+func beginsObject(text string, i int) bool {
+	const (
+		brace = iota
+		quote
+		name
+		escape
+		colon
+	)
+	state, bits, held := brace, uint32(0), 0
+	for seen := 0; i < len(text); {
+		if seen == maxNameBytes {
+			return true
+		}
+		c, n := unescaped(text, i)
+		digit := strings.IndexByte(alphabet, c)
+		if digit < 0 {
+			return false
+		}
+		i += n
+		bits, held = bits<<6|uint32(digit), held+6
+		if held < 8 {
+			continue
+		}
+		held -= 8
+		b := byte(bits >> held)
+		seen++
+		space := b == ' ' || b == '\t' || b == '\r' || b == '\n'
+		switch {
+		case state == brace && b == '{':
+			state = quote
+		case state == quote && b == '"':
+			state = name
+		case state == name && b == '"':
+			state = colon
+		case state == name && b == '\\':
+			state = escape
+		case state == escape && b >= ' ':
+			state = name
+		case state == colon && b == ':':
+			return true
+		case (state == quote || state == colon) && space, state == name && b >= ' ':
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// unescaped returns the byte that text means at i, however often it is
+// percent-encoded (%2E, %252E), and how long it is written. A percent sign that
+// introduces nothing means itself.
+func unescaped(text string, i int) (c byte, n int) {
+	c, n = text[i], 1
+	for c == '%' && i+n+1 < len(text) {
+		high, low := unhex(text[i+n]), unhex(text[i+n+1])
+		if high > 15 || low > 15 {
+			break
+		}
+		c = high<<4 | low
+		n += 2
+	}
+	return c, n
+}
+
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
+}

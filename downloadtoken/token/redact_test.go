@@ -1,0 +1,135 @@
+package token
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+)
+
+func TestRedact(t *testing.T) {
+	whole := mintClaims(t, `{`+soon+`,"sub":"somebody"}`)
+	print := "jwt:" + FingerprintOf(whole).String()
+	parts := strings.Split(whole, ".")
+	spaced := encode("{\r\n\t \"alg\" : \"HS256\"}") + "." + parts[1] + "." + parts[2]
+	quoted := encode(`{"a\"b":1,"alg":"HS256"}`) + "." + parts[1] + "." + parts[2]
+	tests := []struct{ name, text, want string }{
+		{"alone", whole, print},
+		{"escaped question mark", "/a.txt?download_token=" + whole, "/a.txt?download_token=" + print},
+		{"question mark still escaped", "/a.txt%3Fdownload_token%3D" + whole, "/a.txt%3Fdownload_token%3D" + print},
+		{"a segment of a path", "/dl/" + whole + "/a.txt", "/dl/" + print + "/a.txt"},
+		{"behind letters", "/a.txtdownload_token" + whole, "/a.txtdownload_token" + print},
+		{"before an extension", "/" + whole + ".txt", "/" + print},
+		{"followed by parameters", "x?t=" + whole + "&y=1", "x?t=" + print + "&y=1"},
+		{"twice", whole + " " + whole, print + " " + print},
+		{"dots escaped", strings.ReplaceAll(whole, ".", "%2E"), print},
+		{"dots escaped twice", strings.ReplaceAll(whole, ".", "%252e"), print},
+		{"dots escaped three times", strings.ReplaceAll(whole, ".", "%25252e"), print},
+		{"all escaped", "=" + escapeAll(whole) + "&", "=" + print + "&"},
+		{"all escaped twice", "=" + strings.ReplaceAll(escapeAll(whole), "%", "%25") + "&", "=" + print + "&"},
+		{"behind an escape of its own", "%3D%65" + whole[1:], "%3D" + print},
+		{"in JSON", `{"a":"` + whole + `"}`, `{"a":"` + print + `"}`},
+		{"white space in the header", spaced, "jwt:" + FingerprintOf(spaced).String()},
+		{"quotation mark in a name", quoted, "jwt:" + FingerprintOf(quoted).String()},
+		{"cut in the signature", whole[:len(whole)-5], print},
+		{"cut at the second dot", parts[0] + "." + parts[1] + ".", Redacted},
+		{"without a signature", parts[0] + "." + parts[1], Redacted},
+		{"cut in the payload", whole[:len(parts[0])+9], Redacted},
+		{"detached payload", parts[0] + ".." + parts[2], Redacted},
+		{"without the header", parts[1] + "." + parts[2], Redacted},
+		{"broken by a line end", parts[0][:5] + "\n" + parts[0][5:] + "." + parts[1] + "." + parts[2],
+			parts[0][:5] + "\n" + parts[0][5:] + "." + Redacted},
+		{"five parts", whole + ".x.y", print},
+		{"very long name", encode(`{"`+strings.Repeat("n", 300)+`":1}`) + ".e30", Redacted},
+
+		{"header alone", parts[0], parts[0]},
+		{"header at the end of a sentence", parts[0] + ". Next", parts[0] + ". Next"},
+		{"signature alone", parts[2], parts[2]},
+		{"file name", "/honeyJar.txt", "/honeyJar.txt"},
+		{"another", "/eyJ.eyJ.eyJ", "/eyJ.eyJ.eyJ"},
+		{"percent signs", "100%, %e, %, %%2, %25", "100%, %e, %, %%2, %25"},
+		{"domain", "https://eye.example.com/ewe.ewo.txt", "https://eye.example.com/ewe.ewo.txt"},
+		{"empty", "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := Redact(test.text); got != test.want {
+				t.Errorf("Redact(%q) = %q, want %q", test.text, got, test.want)
+			}
+		})
+	}
+}
+
+// escapeAll percent-encodes every byte.
+func escapeAll(text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		fmt.Fprintf(&b, "%%%02X", c)
+	}
+	return b.String()
+}
+
+func TestRedactCostsNothingWithoutAToken(t *testing.T) {
+	text := strings.Repeat("/eyes/of/the/keeper%20e%65/honeyJar.txt?eyJhbGciOiJIUzI1NiJ9 ", 20)
+	if n := testing.AllocsPerRun(10, func() { Redact(text) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzRedact puts a token between any two texts, some of its bytes escaped. Its
+// signature never comes out, nothing is redacted a second time, and what is no part
+// of the token's run stays.
+func FuzzRedact(f *testing.F) {
+	good := mintClaims(f, `{`+soon+`}`)
+	for i, seed := range []string{"", "/a.txt?t=", "eyJ", "eyJhbGciOiJIUzI1NiJ9.", "%", "%2", "%25", ".", good, good[:20], "ey", "%65", "\\", "e30."} {
+		f.Add(seed, "", int64(i))
+		f.Add("", seed, int64(i))
+		f.Add(seed, seed, int64(-i))
+	}
+	signature := good[strings.LastIndexByte(good, '.')+1:]
+	f.Fuzz(func(t *testing.T, before, after string, seed int64) {
+		random := rand.New(rand.NewSource(seed))
+		var written strings.Builder
+		for _, c := range []byte(good) {
+			if seed == 0 || random.Intn(4) > 0 {
+				written.WriteByte(c)
+			} else {
+				fmt.Fprintf(&written, "%%%s%02x", strings.Repeat("25", random.Intn(3)), c)
+			}
+		}
+		got := Redact(before + written.String() + after)
+		if plain := unescapeAll(got); strings.Contains(plain, signature) && !strings.Contains(unescapeAll(before+"\n"+after), signature) {
+			t.Fatalf("the signature is in %q", got)
+		}
+		if again := Redact(got); again != got {
+			t.Fatalf("%q became %q", got, again)
+		}
+	})
+}
+
+// unescapeAll is text with every escape decoded.
+func unescapeAll(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		c, n := unescaped(text, i)
+		b.WriteByte(c)
+		i += n
+	}
+	return b.String()
+}
+
+func BenchmarkRedact(b *testing.B) {
+	for name, text := range map[string]string{
+		"path":    "/datasets/2489e9ad-2ee2-8e00-8ec9-32d5f69181c0/elevation/cog.tif",
+		"hostile": strings.Repeat("eyJhIjox", 8<<10),
+		"token":   "/a.txt?download_token=" + mintClaims(b, `{`+soon+`}`),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				Redact(text)
+			}
+		})
+	}
+}
