@@ -29,6 +29,7 @@ func init() {
 //
 //	download_token [<matcher>] {
 //		from query|header|cookie <name>...
+//		from basic [<user>...]
 //		key <alg> <secret|PEM> {
 //			kid <id>
 //			issuer <iss>

@@ -38,15 +38,16 @@ func word[T any](field func(T) *string, example string) func(*caddyfile.Dispense
 // parseFrom reads
 //
 //	from query|header|cookie <name>...
+//	from basic [<user>...]
 func parseFrom(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	args := d.RemainingArgs()
-	if len(args) < 2 {
+	if len(args) == 0 || len(args) == 1 && args[0] != "basic" {
 		return usage(d, "from", "from query download_token")
 	}
 	switch args[0] {
-	case "query", "header", "cookie":
+	case "query", "header", "cookie", "basic":
 	default:
-		return d.Errf("from: unknown source '%s'; write query, header or cookie", args[0])
+		return d.Errf("from: unknown source '%s'; write query, header, cookie or basic", args[0])
 	}
 	h.From = append(h.From, downloadtoken.Source{In: args[0], Name: args[1:]})
 	return noBlock(d, "from")

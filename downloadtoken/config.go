@@ -1,18 +1,44 @@
 package downloadtoken
 
-import "github.com/caddyserver/caddy/v2"
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
 
 // Source is a place of the request in which a token may be carried.
 type Source struct {
-	// The part of the request: `query`, `header` or `cookie`.
+	// The part of the request: `query`, `header`, `cookie` or `basic`.
 	//
 	// A header named Authorization counts only if its scheme is Bearer (RFC 6750
-	// section 2.1); any other header holds the bare token.
+	// section 2.1); any other header holds the bare token. `basic` is the password
+	// of HTTP Basic authentication (RFC 7617).
 	In string `json:"in"`
 
 	// The names of the parameters, header fields or cookies, in the order of
 	// precedence. Names of parameters and cookies are case-sensitive.
-	Name []string `json:"name"`
+	//
+	// For `basic`, the user names that the token may come with; credentials for
+	// another user are as good as none. Default for `basic`: any, the empty one too.
+	Name []string `json:"name,omitempty"`
+}
+
+// Sources are the places that this means, in the order of precedence.
+func (s Source) Sources() []token.Source {
+	kind := token.Kind(s.In)
+	if kind == token.Basic && len(s.Name) == 0 {
+		return []token.Source{{Kind: kind}}
+	}
+	sources := make([]token.Source, 0, len(s.Name))
+	for _, name := range s.Name {
+		if kind == token.Header {
+			name = http.CanonicalHeaderKey(name) // found without allocation
+		}
+		sources = append(sources, token.Source{Kind: kind, Name: name})
+	}
+	return sources
 }
 
 // Scope says what a token opens.
@@ -141,11 +167,12 @@ type Attachment struct {
 
 // Challenge is what WWW-Authenticate asks for (RFC 9110 section 11.6.1).
 type Challenge struct {
-	// The authentication scheme. Default: Bearer, with the error codes of RFC
-	// 6750 section 3.1; other schemes get none.
+	// The authentication scheme. Bearer has the error codes of RFC 6750 section
+	// 3.1, other schemes have none.
 	Scheme string `json:"scheme,omitempty"`
 
-	// The protection space, sent as the parameter `realm`. Default: none.
+	// The protection space, sent as the parameter `realm`. Default: none, but for
+	// Basic, which must have one (RFC 7617 section 2), `Downloads`.
 	Realm string `json:"realm,omitempty"`
 }
 

@@ -92,7 +92,8 @@ type Handler struct {
 	Confirm *Confirm `json:"confirm,omitempty"`
 
 	// What a refused client is asked for in WWW-Authenticate. Default: Bearer
-	// without a realm.
+	// without a realm; if `basic` is among the sources, Basic, and Bearer only if
+	// that is a source too.
 	Challenge *Challenge `json:"challenge,omitempty"`
 
 	// Other status codes than the usual ones for refusals.

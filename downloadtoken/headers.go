@@ -99,6 +99,8 @@ func (h *Handler) vary(header http.Header) {
 			continue
 		case token.Cookie:
 			name = "Cookie"
+		case token.Basic:
+			name = "Authorization"
 		}
 		if !httpguts.HeaderValuesContainsToken(header["Vary"], name) && !httpguts.HeaderValuesContainsToken(header["Vary"], "*") {
 			header.Add("Vary", name)

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // defaultSlug is what Upload calls the original of a file.
@@ -64,7 +63,7 @@ func (s *permissionScope) isForAccount(v *visit) bool {
 		return true
 	}
 	if !v.token.Claims.Has("accountId") {
-		return v.source.Kind != token.Header || !strings.EqualFold(v.source.Name, "Authorization")
+		return v.source.Field() != "Authorization"
 	}
 	id, _ := v.token.Claims.String("accountId")
 	return id == s.account

@@ -4,11 +4,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
@@ -65,24 +65,32 @@ func (h *Handler) provisionSources() error {
 	}
 	for _, from := range h.From {
 		kind := token.Kind(from.In)
-		if !slices.Contains([]token.Kind{token.Query, token.Header, token.Cookie}, kind) {
-			return fmt.Errorf("from: unknown source '%s'; write query, header or cookie", from.In)
+		if !slices.Contains([]token.Kind{token.Query, token.Header, token.Cookie, token.Basic}, kind) {
+			return fmt.Errorf("from: unknown source '%s'; write query, header, cookie or basic", from.In)
 		}
-		if len(from.Name) == 0 {
+		if len(from.Name) == 0 && kind != token.Basic {
 			return fmt.Errorf("from %s: the name is missing, such as: from %s download_token", from.In, from.In)
 		}
 		for _, name := range from.Name {
-			source := token.Source{Kind: kind, Name: name}
-			if kind == token.Header {
-				source.Name = http.CanonicalHeaderKey(name) // found without allocation
-			}
 			switch {
 			case name == "", strings.ContainsAny(name, "{}"):
 				return fmt.Errorf("from %s: '%s' is not a name; placeholders cannot be used here", from.In, name)
+			case kind == token.Basic:
+				if strings.Contains(name, ":") || strings.ContainsFunc(name, unicode.IsControl) {
+					return fmt.Errorf("from basic: '%s' is not a user name; it cannot hold a colon or control bytes (RFC 7617 section 2)", name)
+				}
 			case kind != token.Query && !httpguts.ValidHeaderFieldName(name):
 				return fmt.Errorf("from %s: '%s' is not a valid name", from.In, name)
-			case slices.Contains(h.sources, source):
-				return fmt.Errorf("from %s: %s is named twice", from.In, name)
+			}
+		}
+		for _, source := range from.Sources() {
+			switch {
+			case slices.Contains(h.sources, source) && source.Name != "":
+				return fmt.Errorf("from %s: %s is named twice", from.In, source.Name)
+			case kind == token.Basic && slices.ContainsFunc(h.sources, func(other token.Source) bool {
+				return other.Kind == kind && (other.Name == "" || source.Name == "")
+			}):
+				return errors.New("from basic: without user names it takes every user; write it once")
 			}
 			h.sources = append(h.sources, source)
 		}

@@ -3,6 +3,7 @@ package downloadtoken
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -46,8 +47,8 @@ func (h *Handler) deny(v *visit, err error) error {
 	header := v.w.Header()
 	header.Set("Cache-Control", "no-store")
 	h.vary(header)
-	if c := h.challenge(d, status); c != "" {
-		header.Set("WWW-Authenticate", c)
+	if lines := h.challenges(d, status); len(lines) > 0 {
+		header["Www-Authenticate"] = lines // each on a line of its own, as simple clients need it
 	}
 	switch {
 	case status == http.StatusMethodNotAllowed:
@@ -70,31 +71,47 @@ func (h *Handler) deny(v *visit, err error) error {
 	return problem.Write(v.w, status, d.told.word, d.told.sentence)
 }
 
-// challenge builds WWW-Authenticate. A 401 must have one (RFC 9110 section
+// challenges builds WWW-Authenticate. A 401 must have one (RFC 9110 section
 // 15.5.2); Bearer has error codes for 400 and 403 as well (RFC 6750 section 3.1).
-func (h *Handler) challenge(d *denial, status int) string {
-	scheme, realm := "Bearer", ""
-	if h.Challenge != nil {
-		scheme, realm = h.Challenge.Scheme, h.Challenge.Realm
-	}
-	var params []string
-	if realm != "" {
-		params = append(params, "realm="+quoted(realm))
-	}
-	if scheme == "Bearer" && d.oauth != "" {
-		params = append(params, `error="`+d.oauth+`"`)
-		if status == http.StatusBadRequest || status == http.StatusForbidden {
-			return scheme + " " + strings.Join(params, ", ")
+func (h *Handler) challenges(d *denial, status int) []string {
+	var lines []string
+	for _, c := range h.asked() {
+		var params []string
+		if c.Realm != "" {
+			params = append(params, "realm="+quoted(c.Realm))
+		}
+		withCode := c.Scheme == "Bearer" && d.oauth != ""
+		if withCode {
+			params = append(params, `error="`+d.oauth+`"`)
+		}
+		if status == http.StatusUnauthorized || withCode && (status == http.StatusBadRequest || status == http.StatusForbidden) {
+			lines = append(lines, strings.TrimSpace(c.Scheme+" "+strings.Join(params, ", ")))
 		}
 	}
-	if status != http.StatusUnauthorized {
-		return ""
-	}
-	if len(params) == 0 {
-		return scheme
-	}
-	return scheme + " " + strings.Join(params, ", ")
+	return lines
 }
+
+// asked are the challenges: the configured one, or those that go with the sources.
+// Programs such as git and wget send a password only after one for Basic.
+func (h *Handler) asked() []Challenge {
+	bearer := Challenge{Scheme: "Bearer"}
+	basic := Challenge{Scheme: "Basic", Realm: basicRealm}
+	switch {
+	case h.Challenge != nil && strings.EqualFold(h.Challenge.Scheme, basic.Scheme) && h.Challenge.Realm == "":
+		return []Challenge{basic}
+	case h.Challenge != nil:
+		return []Challenge{*h.Challenge}
+	case !slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.Basic }):
+		return []Challenge{bearer}
+	case slices.Contains(h.sources, token.Source{Kind: token.Header, Name: "Authorization"}):
+		return []Challenge{basic, bearer}
+	}
+	return []Challenge{basic}
+}
+
+// basicRealm is the realm where none is configured. Basic must have one (RFC 7617
+// section 2); programs show it where they ask for the password.
+const basicRealm = "Downloads"
 
 // quoted writes s as a quoted-string (RFC 9110 section 5.6.4).
 func quoted(s string) string {

@@ -3,8 +3,10 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,62 +73,142 @@ func caddyBinary(t testing.TB) string {
 	return path
 }
 
-func TestExampleWithoutArguments(t *testing.T) {
-	path := caddyBinary(t)
-	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err != nil {
-		missing(t, "port 8080 is in use")
-	} else {
-		l.Close()
-	}
+// demonstration is a running `go run ./example`.
+type demonstration struct {
+	*exec.Cmd
+	links []string // in the order in which they are printed
+	noted bool     // that a port is in use
+}
+
+func startDemonstration(t *testing.T) *demonstration {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_DATA_HOME=", "XDG_CONFIG_HOME=")
-	stdout, err := cmd.StdoutPipe()
+	t.Cleanup(cancel)
+	d := &demonstration{Cmd: exec.CommandContext(ctx, caddyBinary(t))}
+	d.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "TMPDIR="+t.TempDir())
+	stdout, err := d.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var links []string
-	for lines := bufio.NewScanner(stdout); len(links) < 4 && lines.Scan(); {
-		if link := strings.TrimSpace(lines.Text()); strings.HasPrefix(link, "http://localhost:8080/") {
-			links = append(links, link)
+	for lines := bufio.NewScanner(stdout); len(d.links) < 5 && lines.Scan(); {
+		line := strings.TrimSpace(lines.Text())
+		if strings.HasPrefix(line, "http://localhost:") {
+			d.links = append(d.links, line)
 		}
+		d.noted = d.noted || strings.Contains(line, "is in use")
 	}
-	if len(links) != 4 {
-		t.Fatalf("links %q", links)
-	}
-	click := func(link string) int {
-		t.Helper()
-		resp, err := client.Get(link)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		_, _ = io.Copy(io.Discard, resp.Body)
-		return resp.StatusCode
-	}
-	for _, step := range []struct {
-		link string
-		want int
-	}{
-		{links[0], 200}, {links[0], 401}, {links[1], 200}, {links[1], 401},
-		{links[2], 200}, {links[2], 200}, {links[3], 401},
-		{strings.Replace(links[2], "/shared/notes.txt", "/once/hello.txt", 1), 401},
-	} {
-		if got := click(step.link); got != step.want {
-			t.Errorf("%s: %d, want %d", strings.SplitN(step.link, "?", 2)[0], got, step.want)
-		}
-	}
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
+	if len(d.links) != 5 {
+		t.Fatalf("links %q", d.links)
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
-	_ = cmd.Wait()
-	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "download-token-example-*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+	return d
+}
+
+// stop ends it as Ctrl+C does, and looks at what it leaves.
+func (d *demonstration) stop(t *testing.T) {
+	t.Helper()
+	if err := d.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = d.Wait()
+	for _, variable := range d.Env {
+		if dir, ok := strings.CutPrefix(variable, "TMPDIR="); ok {
+			if left, _ := filepath.Glob(filepath.Join(dir, "download-token-example-*")); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
+			}
+		}
+		if home, ok := strings.CutPrefix(variable, "HOME="); ok {
+			if left, _ := filepath.Glob(filepath.Join(home, ".local/share/caddy/download_token")); len(left) > 0 {
+				t.Errorf("kept where other Caddys keep theirs: %q", left)
+			}
+		}
+	}
+}
+
+// click opens a link as a browser does, or presses the button of its page.
+func click(t *testing.T, method, link string) int {
+	t.Helper()
+	req, err := http.NewRequest(method, link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html,*/*;q=0.8")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// TestDemonstrationsSideBySide starts two at once: every link of both works, and
+// none goes to the other one.
+func TestDemonstrationsSideBySide(t *testing.T) {
+	caddyBinary(t)
+	var both [2]*demonstration
+	var started sync.WaitGroup
+	for i := range both {
+		started.Go(func() { both[i] = startDemonstration(t) })
+	}
+	started.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	if !both[0].noted && !both[1].noted {
+		t.Error("neither says that its port is not the usual one")
+	}
+	for _, d := range both {
+		for _, step := range []struct {
+			method, link string
+			want         int
+		}{
+			{"GET", d.links[0], 200}, {"GET", d.links[0], 401}, {"GET", d.links[1], 200}, {"GET", d.links[1], 401},
+			{"GET", d.links[2], 200}, {"GET", d.links[2], 200}, {"POST", d.links[2], 200}, {"GET", d.links[2], 401},
+			{"GET", d.links[3], 200}, {"GET", d.links[3], 200}, {"GET", d.links[4], 401},
+			{"GET", strings.Replace(d.links[3], "/shared/notes.txt", "/once/hello.txt", 1), 401},
+		} {
+			if got := click(t, step.method, step.link); got != step.want {
+				t.Errorf("%s %s: %d, want %d", step.method, strings.SplitN(step.link, "?", 2)[0], got, step.want)
+			}
+		}
+	}
+	for range 20 { // each by itself would be right half of the time
+		for _, d := range both {
+			if got := click(t, "GET", d.links[3]); got != 200 {
+				t.Fatalf("%d", got)
+			}
+		}
+	}
+	for _, d := range both {
+		d.stop(t)
+	}
+}
+
+// TestDemonstrationNextToAnotherServer: what answers on port 8080 need not be ours,
+// nor listen on 127.0.0.1.
+func TestDemonstrationNextToAnotherServer(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:8080", "[::1]:8080", ":8080"} {
+		t.Run(address, func(t *testing.T) {
+			l, err := net.Listen("tcp", address)
+			switch {
+			case err == nil:
+				defer l.Close()
+			case !errors.Is(err, syscall.EADDRINUSE): // which would do as well
+				missing(t, address+" cannot be listened on")
+			}
+			d := startDemonstration(t)
+			if !d.noted || strings.HasPrefix(d.links[0], "http://localhost:8080/") {
+				t.Errorf("serves beside %s", address)
+			}
+			if got := click(t, "GET", d.links[0]); got != 200 {
+				t.Errorf("%d", got)
+			}
+			d.stop(t)
+		})
 	}
 }
 

@@ -20,7 +20,7 @@ func TestIssuerNeverExpands(t *testing.T) {
 	s := start(t, nil, issuing(`claim sub {http.request.header.X}
 			claim text "is {http.request.header.X}"
 			claim list `+"`"+`[1.0, true, "{http.request.header.X}", {"{http.request.header.X}": "{http.request.uri.query.q}"}]`+"`"+`
-			link https://files.example.com/{http.request.header.X}?t={token}&q={http.request.uri.query.q}
+			link https://files.example.com/?t={token}&x={http.request.header.X}&q={http.request.uri.query.q}
 			user {http.auth.user.id}`))
 	for _, attack := range []string{"{env.PLANTED}", "{http.request.header.Y}", "{token}", `\{env.PLANTED\}`, `","admin":true,"x":"`, "true", "42", `{"a":1}`, "null"} {
 		t.Run(attack, func(t *testing.T) {

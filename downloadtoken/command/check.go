@@ -101,11 +101,18 @@ func (c *check) write(w io.Writer) {
 // carry puts the token where the directive looks first, unless the request holds
 // one where it looks.
 func carry(r *http.Request, from []downloadtoken.Source, text string) {
-	if text == "" || len(from) == 0 || len(from[0].Name) == 0 || holdsToken(r, from) {
+	var sources []token.Source
+	for _, source := range from {
+		sources = append(sources, source.Sources()...)
+	}
+	if text == "" || len(sources) == 0 {
 		return
 	}
-	name := from[0].Name[0]
-	switch token.Kind(from[0].In) {
+	if _, _, err := token.Find(r, sources); err != token.ErrMissing {
+		return
+	}
+	name := sources[0].Name
+	switch sources[0].Kind {
 	case token.Query:
 		if r.URL.RawQuery != "" {
 			r.URL.RawQuery += "&"
@@ -118,17 +125,7 @@ func carry(r *http.Request, from []downloadtoken.Source, text string) {
 		r.Header.Set(name, text)
 	case token.Cookie:
 		r.Header.Add("Cookie", name+"="+text)
+	case token.Basic:
+		r.SetBasicAuth(name, text)
 	}
-}
-
-// holdsToken reports whether the directive would find something.
-func holdsToken(r *http.Request, from []downloadtoken.Source) bool {
-	var sources []token.Source
-	for _, source := range from {
-		for _, name := range source.Name {
-			sources = append(sources, token.Source{Kind: token.Kind(source.In), Name: name})
-		}
-	}
-	_, _, err := token.Find(r, sources)
-	return err != token.ErrMissing
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -39,7 +40,8 @@ What the token opens depends on the directive's scope:
 --claim name=text adds a string, --claim name:=JSON anything else.
 
 Before it is printed, the token is checked as the directive would, so that
-claims that it can never accept are an error here.`
+claims that it can never accept are an error here. An address that --path does not
+open, or nothing that says what is opened, is a warning.`
 
 const mintExamples = `  A link that opens one file, once, for ten minutes
   $ export DOWNLOAD_SECRET=$(caddy download-token keygen HS256)
@@ -115,6 +117,9 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, warning := range made.warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", warning)
+	}
 	switch {
 	case o.json:
 		return printJSON(cmd.OutOrStdout(), made)
@@ -135,6 +140,8 @@ type minted struct {
 	Fingerprint string                    `json:"fingerprint"`
 	ExpiresAt   time.Time                 `json:"expires_at"`
 	ExpiresIn   int64                     `json:"expires_in"` // seconds
+
+	warnings []string
 }
 
 // mint makes the token.
@@ -169,9 +176,13 @@ func mint(o mintOptions, key *keyPair, now time.Time) (*minted, error) {
 		ExpiresAt:   expires.UTC(),
 		ExpiresIn:   int64(expires.Sub(now.Truncate(time.Second)) / time.Second),
 	}
-	if o.url != "" {
-		made.Link, err = addToken(o.url, o.param, signed)
+	if o.url == "" {
+		return made, nil
 	}
+	if made.warnings, err = o.checkLink(claims); err != nil {
+		return nil, err
+	}
+	made.Link, err = addToken(o.url, o.param, signed)
 	return made, err
 }
 
@@ -184,6 +195,11 @@ func (o *mintOptions) claimSet(now time.Time) (map[string]jsontext.Value, time.T
 	}
 	if o.oneTime != "" {
 		err = c.set(o.oneTime, randomUUID(), "--one-time")
+	}
+	for _, one := range o.scopes {
+		if scopeErr := scope.CheckScope(one); scopeErr != nil {
+			err = errors.Join(err, fmt.Errorf("--scope: %w", scopeErr))
+		}
 	}
 	scopes := o.scopes
 	for _, path := range o.paths {

@@ -163,6 +163,17 @@ func TestMintRefuses(t *testing.T) {
 		"another scheme":         {[]string{"--url", "ftp://a.example/"}, "--url"},
 		"a token in the address": {[]string{"--url", "https://a.example/?download_token=x"}, "already"},
 		"hidden in the address":  {[]string{"--url", "https://a.example/?download%5Ftoken"}, "already"},
+		"a bad escape":           {[]string{"--url", "https://a.example/100%.txt"}, "write %25"},
+		"dots in the address":    {[]string{"--url", "https://a.example/a/../b"}, "dot segment"},
+		"hidden dots":            {[]string{"--url", "https://a.example/%2e%2e/b"}, "dot segment"},
+		"a backslash":            {[]string{"--url", `https://a.example/a\b`}, "backslash"},
+		"an encoded slash":       {[]string{"--url", "https://a.example/a%2Fb"}, "encoded slash"},
+		"a line feed":            {[]string{"--url", "https://a.example/a%0Ab"}, "control byte"},
+		"a doubled slash":        {[]string{"--url", "https://a.example//b"}, "doubled slash"},
+		"a # that is a name's":   {[]string{"--path", "/a#1.txt", "--url", "https://a.example/a#1.txt"}, "write %23"},
+		"an encoded path":        {[]string{"--path", "/a%20b", "--url", "https://a.example/a%20b"}, "'/a b'"},
+		"a scope with dots":      {[]string{"--scope", "download:/a/../b"}, "--scope: "},
+		"a scope with a %5C":     {[]string{"--scope", "download:/a%5Cb"}, "--scope: "},
 		"no parameter":           {[]string{"--url", "https://a.example/", "--param", ""}, "--param"},
 		"too much":               {[]string{"--claim", "x=" + strings.Repeat("x", 8192)}, "too large"},
 		"a stray argument":       {[]string{"--one-time", "nonce"}, "unknown command"},
@@ -189,14 +200,57 @@ func TestMintLink(t *testing.T) {
 		"https://a.example/x?a=%zz&b":  "https://a.example/x?a=%zz&b&download_token=",
 		"https://a.example/%41?":       "https://a.example/%41?download_token=",
 	} {
-		link := mustExecute(t, testSecret, "mint", "-k", "-", "-u", address)
+		link := mustExecute(t, testSecret, "mint", "-k", "-", "--scope", "x", "-u", address)
 		if !strings.HasPrefix(link, want+"eyJ") {
 			t.Errorf("%s became %.60s", address, link)
 		}
 	}
-	link := mustExecute(t, testSecret, "mint", "-k", "-", "-u", "https://a.example/x#part", "--param", "a b")
-	if !strings.HasPrefix(link, "https://a.example/x?a+b=eyJ") || !strings.HasSuffix(link, "#part\n") {
+	link, _, err := execute(testSecret, "mint", "-k", "-", "-u", "https://a.example/x#part", "--param", "a b")
+	if err != nil || !strings.HasPrefix(link, "https://a.example/x?a+b=eyJ") || !strings.HasSuffix(link, "#part\n") {
 		t.Errorf("%s", link)
+	}
+}
+
+// TestMintWarnsOfLinks: a link that may work, but perhaps not as it was meant.
+func TestMintWarnsOfLinks(t *testing.T) {
+	const other, none, cut = "--path does not open", "no --scope and no --path", "not sent to the server, so the link asks for /a;"
+	for name, c := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"they agree":             {[]string{"--path", "/a b#1%.txt", "--url", "https://a.example/a%20b%231%25.txt"}, nil},
+		"a folder":               {[]string{"--path", "/a/", "--url", "https://a.example/a/b"}, nil},
+		"all":                    {[]string{"--path", "/", "--url", "https://a.example"}, nil},
+		"one of two":             {[]string{"--path", "/b", "--path", "/a", "--url", "https://a.example/a"}, nil},
+		"another file":           {[]string{"--path", "/b", "--url", "https://a.example/a"}, []string{other + " /a,"}},
+		"a beginning":            {[]string{"--path", "/a", "--url", "https://a.example/ab"}, []string{other}},
+		"a scope may open it":    {[]string{"--path", "/b", "--scope", "file:a", "--url", "https://a.example/a"}, nil},
+		"a scope":                {[]string{"--scope", "file:a", "--url", "https://a.example/a"}, nil},
+		"nothing":                {[]string{"--url", "https://a.example/a"}, []string{none}},
+		"nothing, once":          {[]string{"--one-time", "--url", "https://a.example/a"}, []string{none}},
+		"nothing but a type":     {[]string{"--claim", "typ=download", "--url", "https://a.example/a"}, []string{none}},
+		"permissions":            {[]string{"--claim", `access:={"pathPermissions":[]}`, "--url", "https://a.example/a"}, nil},
+		"a path in another":      {[]string{"--claim", `paths:=["/a"]`, "--url", "https://a.example/a"}, nil},
+		"a fragment":             {[]string{"--path", "/a", "--url", "https://a.example/a#page=3"}, []string{cut}},
+		"a fragment and nothing": {[]string{"--url", "https://a.example/a#1.txt"}, []string{none, cut}},
+		"no address":             {[]string{"--one-time"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, form := range [][]string{nil, {"--json"}} {
+				out, stderr, err := execute(testSecret, slices.Concat([]string{"mint", "--key", "-"}, c.args, form)...)
+				if err != nil || !strings.Contains(out, "eyJ") || strings.Contains(out, "Warning") {
+					t.Fatalf("%q, %v", out, err)
+				}
+				if got := strings.Count(stderr, "Warning: "); got != len(c.want) || strings.Contains(stderr, "eyJ") {
+					t.Errorf("%d warnings: %s", got, stderr)
+				}
+				for _, want := range c.want {
+					if !strings.Contains(stderr, want) {
+						t.Errorf("%q does not say %q", stderr, want)
+					}
+				}
+			}
+		})
 	}
 }
 

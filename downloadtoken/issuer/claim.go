@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 )
 
 // Claim is something that the tokens say.
@@ -27,7 +29,8 @@ type Claim struct {
 	// data, even if it looks like a placeholder. If the value is nothing but one
 	// placeholder, and it is empty, the token does not have the claim. Any other
 	// placeholder that is empty or unknown makes the request fail, because the
-	// token would say something else than was meant.
+	// token would say something else than was meant. So does a value in the claim
+	// `scope`, or in a text that begins with a slash, that no path can hold.
 	Value string `json:"value"`
 }
 
@@ -109,20 +112,51 @@ func fits(name string, value jsontext.Value) bool {
 func (c *claim) fill(repl *caddy.Replacer) (jsontext.Value, error) {
 	switch {
 	case c.json != nil:
-		return fillStrings(c.json, repl)
-	case c.optional:
-		text := repl.ReplaceAll(c.text, "")
-		if text == "" {
-			return nil, nil
-		}
-		return quote(text)
+		return c.fillStrings(repl)
+	case c.optional && repl.ReplaceAll(c.text, "") == "":
+		return nil, nil
 	}
-	text, err := repl.ReplaceOrErr(c.text, true, true)
+	text, err := c.replace(c.text, repl)
 	if err != nil {
-		return nil, errClaim
+		return nil, err
 	}
 	return quote(text)
 }
+
+// replace fills in the placeholders of a text. [errClaim]: one is empty or unknown.
+// [scope.ErrPath]: the text says what the token opens, and nothing can be opened so.
+func (c *claim) replace(text string, repl *caddy.Replacer) (string, error) {
+	values := strings.Contains(text, "{")
+	filled, err := repl.ReplaceFunc(text, func(_ string, value any) (any, error) {
+		part := caddy.ToString(value)
+		switch {
+		case part == "":
+			return nil, errClaim
+		case c.name == "scope" && !(c.optional && strings.Contains(part, "://")): // whole scopes may be URLs
+			return part, scope.CheckName(part)
+		}
+		return part, nil
+	})
+	switch {
+	case errors.Is(err, scope.ErrPath):
+		return "", err
+	case err != nil:
+		return "", errClaim
+	case !values:
+		return filled, nil
+	case c.name != "scope" && strings.HasPrefix(text, "/"): // a path, as in access and with scope path <claim>
+		return filled, scope.CheckName(filled)
+	case c.name != "scope":
+		return filled, nil
+	case strings.Count(filled, " ") > strings.Count(text, " ") && !c.optional && scope.HasPath(filled):
+		return "", errSpace
+	}
+	return filled, scope.CheckScope(filled)
+}
+
+// errSpace: what a client sent would become a scope of its own (RFC 8693 section
+// 4.2), and open what the client names.
+var errSpace = fmt.Errorf("%w: a space would end the path", scope.ErrPath)
 
 // quote refuses what is not UTF-8, which no JSON can hold (RFC 8259 section 8.1).
 func quote(text string) (jsontext.Value, error) {
@@ -133,11 +167,11 @@ func quote(text string) (jsontext.Value, error) {
 	return quoted, nil
 }
 
-// fillStrings replaces the placeholders in the strings of a JSON value, but for
+// fillStrings replaces the placeholders in the strings of the JSON value, but for
 // the names of members. Everything else stays as it is written.
-func fillStrings(value jsontext.Value, repl *caddy.Replacer) (jsontext.Value, error) {
+func (c *claim) fillStrings(repl *caddy.Replacer) (jsontext.Value, error) {
 	var filled bytes.Buffer
-	in, out := jsontext.NewDecoder(bytes.NewReader(value)), jsontext.NewEncoder(&filled)
+	in, out := jsontext.NewDecoder(bytes.NewReader(c.json)), jsontext.NewEncoder(&filled)
 	for {
 		part, err := in.ReadToken()
 		if err == io.EOF {
@@ -147,9 +181,9 @@ func fillStrings(value jsontext.Value, repl *caddy.Replacer) (jsontext.Value, er
 			return nil, err
 		}
 		if part.Kind() == jsontext.KindString && !isName(in) {
-			text, err := repl.ReplaceOrErr(part.String(), true, true)
+			text, err := c.replace(part.String(), repl)
 			if err != nil {
-				return nil, errClaim
+				return nil, err
 			}
 			part = jsontext.String(text)
 		}

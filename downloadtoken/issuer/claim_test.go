@@ -2,11 +2,14 @@ package issuer
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 )
 
 // replacer knows the placeholders {x}, {y}, {empty} and {planted}.
@@ -57,6 +60,72 @@ func TestClaimValues(t *testing.T) {
 			switch {
 			case tt.want == "!":
 				if err != errClaim {
+					t.Errorf("%s, %v", got, err)
+				}
+			case err != nil || string(got) != tt.want:
+				t.Errorf("%s, %v, want %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
+// TestClaimPaths: nothing is minted for what no request can ask for.
+func TestClaimPaths(t *testing.T) {
+	for _, tt := range []struct {
+		name, configured, x string
+		want                string // "" for scope.ErrPath
+	}{
+		{"scope", "file:{x}", "a b/ü.txt", `"file:a b/ü.txt"`},
+		{"scope", "file:{x}", "100%", `"file:100%"`},
+		{"scope", "file:{x}", `a\b`, ""},
+		{"scope", "file:{x}", "a\tb", ""},
+		{"scope", "file:{x}", "a\nb", ""},
+		{"scope", "file:{x}", "a\x7f", ""},
+		{"scope", "file:{x}", "..", ""},
+		{"scope", "file:{x}", "a/../b", ""},
+		{"scope", "file:{x}", "a//b", ""},
+		{"scope", "download:/{x}", "a%20b", `"download:/a%20b"`},
+		{"scope", "download:{x}", "/a/", `"download:/a/"`},
+		{"scope", "download:/{x}", "a%5Cb", ""},
+		{"scope", "download:/{x}", "a%2Fb", ""},
+		{"scope", "download:/{x}", "%2e%2e/b", ""},
+		{"scope", "download:/{x}", "a%09b", ""},
+		{"scope", "download:/a/{x}", "/b", ""},
+		{"scope", "download:/{x}", "a download:/", ""}, // would open everything
+		{"scope", "download:{x}", "/a download:/", ""},
+		{"scope", "download:/a/{x} other", "b", `"download:/a/b other"`},
+		{"scope", "{x}", "download:/a download:/b", `"download:/a download:/b"`}, // all of it comes from one that is trusted
+		{"scope", "{x}", "https://a.example/read", `"https://a.example/read"`},
+		{"scope", "{x}", "download:/a/../b", ""},
+		{"scope", "{x}", `file:a\b`, ""},
+		{"scope", "{empty}", "", "nil"},
+		{"scope", "https://a.example/{x}", "read", `"https://a.example/read"`},
+		{"scope", `["file:{x}", "y"]`, "a", `["file:a","y"]`},
+		{"scope", `["file:{x}", "y"]`, "..", ""},
+		{"scope", `ns\file:1`, "", `"ns\\file:1"`}, // written by the operator
+		{"paths", "/users/{x}/", "anna", `"/users/anna/"`},
+		{"paths", "/users/{x}/", "..", ""},
+		{"paths", "/users/{x}/", `a\b`, ""},
+		{"access", `{"pathPermissions": [{"match": {"path": "/users/{x}"}}]}`, "anna", `{"pathPermissions":[{"match":{"path":"/users/anna"}}]}`},
+		{"access", `{"pathPermissions": [{"match": {"path": "/users/{x}"}}]}`, "../x", ""},
+		{"sub", "{x}", `DOMAIN\anna`, `"DOMAIN\\anna"`},
+		{"note", "of {x}", "..", `"of .."`},
+	} {
+		t.Run(tt.configured+" "+tt.x, func(t *testing.T) {
+			c, err := prepareClaim(Claim{Name: tt.name, Value: tt.configured})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.fill(replacer(tt.x))
+			switch {
+			case tt.want == "":
+				if !errors.Is(err, scope.ErrPath) {
+					t.Errorf("%s, %v", got, err)
+				} else if tt.x != ".." && strings.Contains(err.Error(), tt.x) {
+					t.Errorf("the error repeats the value: %v", err)
+				}
+			case tt.want == "nil":
+				if got != nil || err != nil {
 					t.Errorf("%s, %v", got, err)
 				}
 			case err != nil || string(got) != tt.want:
@@ -134,6 +203,9 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s, %v, want %s", got, err, tt.want)
 			}
 		})
+	}
+	if _, err := newLink("https://f.example/a#b?t={token}"); err == nil || !strings.Contains(err.Error(), "%23") {
+		t.Error(err)
 	}
 	if _, err := newLink("https://f.example/{tokens}"); err == nil || !strings.Contains(err.Error(), "{token}") {
 		t.Error(err)

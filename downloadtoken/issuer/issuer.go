@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 )
 
 func init() {
@@ -36,8 +38,8 @@ func init() {
 // Refusals are problem details (RFC 9457), or errors if the server has an error
 // route for them: 400 if something is missing that the token must say, 401 without
 // a user, 404 for a token that is not known here or belongs to somebody else, 405,
-// 413, 422 if a value is not the UUID that it must be, 503 if the store cannot
-// keep a revocation. Every answer has `Cache-Control: no-store` and
+// 413, 422 if a value is not the UUID that it must be, or is the name of nothing
+// that a path can be, 503 if the store cannot keep a revocation. Every answer has `Cache-Control: no-store` and
 // `Referrer-Policy: no-referrer`.
 //
 // It does not limit how many tokens a user makes; put a rate limit in front.
@@ -143,6 +145,9 @@ func (i *Issuer) issue(v *visit) error {
 		}
 	}
 	m, err := i.minter.mint(v.repl, v.now)
+	if errors.Is(err, scope.ErrPath) {
+		return i.deny(v, refusedPath, err)
+	}
 	if errors.Is(err, errClaim) || errors.Is(err, errTooLarge) {
 		return i.deny(v, refusedClaim, err)
 	}
@@ -153,6 +158,9 @@ func (i *Issuer) issue(v *visit) error {
 	if i.link != nil {
 		if url, err = i.link.fill(v.repl, m.text); err != nil {
 			return i.deny(v, refusedClaim, err)
+		}
+		if err = scope.CheckLink(url); err != nil {
+			return i.deny(v, refusedPath, err)
 		}
 	}
 	i.logger.Info("token minted",

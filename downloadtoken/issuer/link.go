@@ -13,6 +13,8 @@ const tokenPlaceholder = "{token}"
 
 var errNoTokenInLink = errors.New("{token} is missing, where the token goes, such as: link https://files.example.com/report.pdf?download_token={token}")
 
+var errFragment = errors.New("what follows a # is not sent to the server, so {token} cannot stand there; for a # in a name write %23")
+
 // A link is a template for URLs, cut at its question mark: what placeholders stand
 // for is escaped as in a path before it, as in a query after it.
 type link struct{ path, query string }
@@ -20,6 +22,9 @@ type link struct{ path, query string }
 func newLink(template string) (*link, error) {
 	if !strings.Contains(template, tokenPlaceholder) {
 		return nil, errNoTokenInLink
+	}
+	if before, _, _ := strings.Cut(template, tokenPlaceholder); strings.Contains(before, "#") {
+		return nil, errFragment
 	}
 	path, query, _ := strings.Cut(template, "?")
 	return &link{path, query}, nil

@@ -25,6 +25,7 @@ var (
 	refusedMethod    = &refusal{http.StatusMethodNotAllowed, "method", "POST makes a token, DELETE revokes one."}
 	refusedBody      = &refusal{http.StatusRequestEntityTooLarge, "body", "The request needs no body, and this one is too large or incomplete."}
 	refusedUUID      = &refusal{http.StatusUnprocessableEntity, "not_a_uuid", "The address must name a UUID, such as 123e4567-e89b-42d3-a456-426614174000."}
+	refusedPath      = &refusal{http.StatusUnprocessableEntity, "bad_path", "No link can open this name: it has a backslash, a control character, a segment that is one or two dots, a doubled slash, or a space where a path must have none."}
 	refusedClaim     = &refusal{http.StatusBadRequest, "claim", "The request lacks something that the token must say, or it does not fit into a token."}
 	refusedNaming    = &refusal{http.StatusBadRequest, "malformed", "Name one token to revoke, whole and once, in the query parameter download_token."}
 	refusedUnknown   = &refusal{http.StatusNotFound, "unknown", "There is no such token here, or it is somebody else's. Name it in the query parameter download_token, or by the URL that Location named."}

@@ -1,8 +1,10 @@
 package token
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +16,7 @@ const (
 	Query  Kind = "query"  // a parameter of the URL's query
 	Header Kind = "header" // a header field; Authorization counts only if it is Bearer
 	Cookie Kind = "cookie"
+	Basic  Kind = "basic" // the password of HTTP Basic authentication (RFC 7617)
 )
 
 // Source is one place to look for the token. There is no default.
@@ -23,16 +26,35 @@ type Source struct {
 	// Name of the parameter, field or cookie. Parameters and cookies are
 	// case-sensitive, header fields are not (RFC 9110 5.1); a field in its
 	// canonical form (see [http.CanonicalHeaderKey]) is found without allocation.
+	//
+	// For [Basic] it is the user name that the token must come with, byte for byte;
+	// "" takes any, the empty one too.
 	Name string
+}
+
+// Field returns the header field that the source looks at, "" for the query: what
+// a cache has to tell answers apart by (Vary, RFC 9110 12.5.5).
+func (s Source) Field() string {
+	switch s.Kind {
+	case Header:
+		return http.CanonicalHeaderKey(s.Name)
+	case Cookie:
+		return "Cookie"
+	case Basic:
+		return authorizationField
+	}
+	return ""
 }
 
 // Find returns the token of a request as it came, and the source it came from.
 // Sources are asked in order, and the first that is present decides, whatever it
 // holds: a refused token must never fall back to another one, or to none.
 //
-// Present means that the name is there. [ErrMissing]: no source is present.
-// [ErrAmbiguous]: the name is there twice. [ErrMalformed]: the value is empty or
-// cannot be decoded. With the last two, from is the source that decided.
+// Present means that the name is there, in Authorization that its scheme is the
+// source's. [ErrMissing]: no source is present. [ErrAmbiguous]: the name is there
+// twice. [ErrMalformed]: the value is empty or cannot be decoded. With the last two,
+// from is the source that decided. Basic credentials for another user than the
+// source's are as absent as another scheme.
 //
 // The raw query is split on & only and decoded here, since [url.ParseQuery] drops
 // what it does not like (=%zz, =a;b) and a dropped token would look like none.
@@ -45,6 +67,8 @@ func Find(r *http.Request, sources []Source) (text string, from Source, err erro
 			text, err = findField(r.Header.Values(source.Name), isAuthorization(source.Name))
 		case Cookie:
 			text, err = findCookie(r.Header["Cookie"], source.Name)
+		case Basic:
+			text, err = findPassword(r.Header[authorizationField], source.Name)
 		default:
 			continue
 		}
@@ -90,7 +114,7 @@ func isParameter(piece, name string) bool {
 }
 
 func findField(lines []string, authorization bool) (string, error) {
-	if len(lines) == 0 || authorization && !hasBearer(lines) {
+	if len(lines) == 0 || authorization && !slices.ContainsFunc(lines, isBearer) {
 		return "", ErrMissing
 	}
 	if len(lines) > 1 {
@@ -98,11 +122,7 @@ func findField(lines []string, authorization bool) (string, error) {
 	}
 	text := trim(lines[0])
 	if authorization {
-		credentials := text[len(bearer):]
-		text = strings.TrimLeft(credentials, " ")
-		if text == credentials {
-			return "", errValue // no space between scheme and token
-		}
+		text = credentials(text, bearer)
 	}
 	if text == "" {
 		return "", errValue
@@ -110,28 +130,74 @@ func findField(lines []string, authorization bool) (string, error) {
 	return text, nil
 }
 
-const bearer = "Bearer"
-
-func isAuthorization(name string) bool { return strings.EqualFold(name, "Authorization") }
-
-func hasBearer(lines []string) bool {
-	for _, line := range lines {
-		if isBearer(line) {
-			return true
-		}
+// findPassword looks for Basic credentials of this user, or of any.
+func findPassword(lines []string, user string) (string, error) {
+	if !slices.ContainsFunc(lines, func(line string) bool { return isBasic(line, user) }) {
+		return "", ErrMissing
 	}
-	return false
+	if len(lines) > 1 {
+		return "", ErrAmbiguous
+	}
+	_, password, ok := userPassword(lines[0])
+	if !ok || password == "" {
+		return "", ErrMalformed
+	}
+	return password, nil
 }
 
-// isBearer compares the scheme as RFC 9110 11.1 says. The scheme ends where a
-// token character cannot follow, so that "Bearer" alone, or with a tab, is a
-// Bearer without credentials and not some unknown scheme.
-func isBearer(line string) bool {
-	line = trim(line)
-	if len(line) < len(bearer) || !strings.EqualFold(line[:len(bearer)], bearer) {
+const (
+	authorizationField = "Authorization"
+
+	bearer = "Bearer"
+	basic  = "Basic"
+)
+
+func isAuthorization(name string) bool { return strings.EqualFold(name, authorizationField) }
+
+func isBearer(line string) bool { return hasScheme(line, bearer) }
+
+// isBasic reports whether the line holds Basic credentials for the user, or such as
+// nobody can say whose they are.
+func isBasic(line, user string) bool {
+	if !hasScheme(line, basic) {
 		return false
 	}
-	return len(line) == len(bearer) || !isTokenChar(line[len(bearer)])
+	if user == "" {
+		return true
+	}
+	got, _, ok := userPassword(line)
+	return !ok || got == user
+}
+
+// userPassword decodes the credentials of RFC 7617 section 2, on a line with this
+// scheme. A user name has no colon, a password may.
+func userPassword(line string) (user, password string, ok bool) {
+	decoded, err := base64.StdEncoding.DecodeString(credentials(trim(line), basic))
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(decoded), ":")
+}
+
+// credentials is what follows the scheme and at least one space, or "".
+func credentials(line, scheme string) string {
+	rest := line[len(scheme):]
+	text := strings.TrimLeft(rest, " ")
+	if text == rest {
+		return ""
+	}
+	return text
+}
+
+// hasScheme compares the scheme as RFC 9110 11.1 says. The scheme ends where a
+// token character cannot follow, so that "Bearer" alone, or with a tab, is a
+// Bearer without credentials and not some unknown scheme.
+func hasScheme(line, scheme string) bool {
+	line = trim(line)
+	if len(line) < len(scheme) || !strings.EqualFold(line[:len(scheme)], scheme) {
+		return false
+	}
+	return len(line) == len(scheme) || !isTokenChar(line[len(scheme)])
 }
 
 // isTokenChar is tchar of RFC 9110 5.6.2.

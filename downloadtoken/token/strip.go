@@ -8,8 +8,8 @@ import (
 
 // Strip takes the token out of a request, so that whatever comes next can neither
 // use nor leak it: every configured name, not only the one that was found, out of
-// the URL's query, the RequestURI, the header and the cookies. An Authorization of
-// another scheme than Bearer stays.
+// the URL's query, the RequestURI, the header and the cookies. An Authorization
+// that no source looks for, because of its scheme or its user name, stays.
 //
 // Other parameters and cookies keep their bytes and their order. When nothing is
 // left of a query, its question mark goes too; when nothing was there to strip,
@@ -27,6 +27,8 @@ func Strip(r *http.Request, sources []Source) {
 			stripField(r.Header, source.Name)
 		case Cookie:
 			stripCookie(r.Header, source.Name)
+		case Basic:
+			stripLines(r.Header, authorizationField, func(line string) bool { return isBasic(line, source.Name) })
 		}
 	}
 }
@@ -87,13 +89,16 @@ func stripParameter(rawQuery, name string) string {
 }
 
 func stripField(header http.Header, name string) {
-	lines := header.Values(name)
-	switch {
-	case len(lines) == 0:
-	case !isAuthorization(name):
+	if isAuthorization(name) {
+		stripLines(header, name, isBearer)
+	} else {
 		header.Del(name)
-	case hasBearer(lines):
-		setLines(header, name, slices.DeleteFunc(slices.Clone(lines), isBearer))
+	}
+}
+
+func stripLines(header http.Header, name string, isOurs func(line string) bool) {
+	if lines := header.Values(name); slices.ContainsFunc(lines, isOurs) {
+		setLines(header, name, slices.DeleteFunc(slices.Clone(lines), isOurs))
 	}
 }
 

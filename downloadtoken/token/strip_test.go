@@ -153,6 +153,10 @@ func TestStripAllocatesNothingWhenThereIsNothingToStrip(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { Strip(r, allSources) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+	r.Header.Set("Authorization", "Digest x")
+	if n := testing.AllocsPerRun(100, func() { Strip(r, []Source{anyUser, anna, queryTok}) }); n != 0 {
+		t.Errorf("%v allocations for Basic", n)
+	}
 }
 
 func TestQueryNames(t *testing.T) {
