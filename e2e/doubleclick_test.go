@@ -9,7 +9,10 @@ import (
 	"time"
 )
 
-var doubleClickRounds = flag.Int("doubleclick.rounds", 1, "double clicks of each interval, size, policy and browser")
+var (
+	doubleClickRounds  = flag.Int("doubleclick.rounds", 1, "double clicks of each interval, size, policy and browser; with 1, the sizes take turns")
+	doubleClickLatency = flag.Duration("doubleclick.latency", 75*time.Millisecond, "between browser and server, each way")
+)
 
 // doubleClick is a link that somebody clicks on twice, and what came of it.
 type doubleClick struct {
@@ -55,7 +58,7 @@ func TestDoubleClick(t *testing.T) {
 						for i := range clicks {
 							clicks[i].token = once(t)
 						}
-						clickOn(t, far(t, s.url, distance), clicks)
+						clickOn(t, far(t, s.url, *doubleClickLatency), clicks)
 						for _, c := range clicks {
 							s.t = t
 							s.wantDoubleClick(c)

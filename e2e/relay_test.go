@@ -20,9 +20,6 @@ type relay struct {
 	target  string
 }
 
-// distance makes round trips of 150 ms.
-const distance = 75 * time.Millisecond
-
 // far puts a relay in front of a server; its URL has no slash at the end.
 func far(t testing.TB, url string, latency time.Duration) *relay {
 	t.Helper()
