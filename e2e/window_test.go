@@ -114,7 +114,7 @@ func TestWindow(t *testing.T) {
 			time.Sleep(time.Until(began.Add(d)))
 			return
 		}
-		p.setClock(d)
+		p.setClock(d - time.Since(began))
 	}
 	continued := func(when string, missing func(d *download) int, want int) {
 		var wg sync.WaitGroup
