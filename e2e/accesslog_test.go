@@ -6,9 +6,11 @@ import (
 	"strings"
 )
 
-// accessLine is a line of Caddy's access log.
+// accessLine is a line of Caddy's access log, or of this plugin's.
 type accessLine struct {
 	Logger  string
+	Msg     string
+	Path    string // of this plugin's lines
 	Status  int
 	Size    int // of the body, as it was written
 	Request struct {
@@ -30,4 +32,16 @@ func (s *server) accessLines(path string) (lines []accessLine) {
 		}
 	}
 	return lines
+}
+
+// spent is how many tokens were spent for a path.
+func (s *server) spent(path string) (n int) {
+	s.t.Helper()
+	for text := range strings.Lines(s.logs()) {
+		var line accessLine
+		if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "token spent" && line.Path == path {
+			n++
+		}
+	}
+	return n
 }

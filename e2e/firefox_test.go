@@ -253,16 +253,3 @@ func (f *firefox) saved(name string) string {
 	}
 	return string(content)
 }
-
-// forget removes a download.
-func (f *firefox) forget(name string) {
-	f.t.Helper()
-	stem := strings.TrimSuffix(name, filepath.Ext(name))
-	files, err := filepath.Glob(filepath.Join(f.downloads, stem+"*"))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for _, file := range files { // the second is called name(1)
-		_ = os.Remove(file)
-	}
-}

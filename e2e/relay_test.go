@@ -15,7 +15,7 @@ import (
 // see that a client has gone.
 type relay struct {
 	url     string
-	down    atomic.Int64 // bytes that clients were sent
+	cut     atomic.Int64 // after so many bytes of answers, a connection breaks off; 0: never
 	latency time.Duration
 	target  string
 }
@@ -57,9 +57,9 @@ func (r *relay) carry(client *net.TCPConn) {
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
-		r.hand(client, server, new(atomic.Int64))
+		r.hand(client, server, 0)
 	}()
-	r.hand(server, client, &r.down)
+	r.hand(server, client, r.cut.Load())
 	<-up
 	client.Close()
 	server.Close()
@@ -72,14 +72,20 @@ type parcel struct {
 	err   error
 }
 
-// underWay bounds what a direction holds to 2 MiB; beyond that it reads no more.
+// What a direction holds is bounded, or whoever hangs up would have been sent the
+// whole file: 16 parcels, and the buffers of its connections.
 const (
-	underWay   = 64
+	underWay   = 16
 	parcelSize = 32 << 10
+	bufferSize = 128 << 10
 )
 
-// hand carries one direction until it has ended or broken off.
-func (r *relay) hand(from, to *net.TCPConn, count *atomic.Int64) {
+// hand carries one direction until it has ended or broken off, or has carried as
+// much as it may; 0 is all.
+func (r *relay) hand(from, to *net.TCPConn, most int64) {
+	_ = from.SetReadBuffer(bufferSize)
+	_ = to.SetWriteBuffer(bufferSize)
+	carried := int64(0)
 	parcels := make(chan parcel, underWay)
 	go func() {
 		defer close(parcels)
@@ -98,9 +104,16 @@ func (r *relay) hand(from, to *net.TCPConn, count *atomic.Int64) {
 			continue
 		}
 		time.Sleep(time.Until(p.due))
+		if most > 0 {
+			p.bytes = p.bytes[:min(int64(len(p.bytes)), most-carried)]
+		}
 		n, err := to.Write(p.bytes)
-		count.Add(int64(n))
+		carried += int64(n)
 		switch {
+		case most > 0 && carried >= most:
+			breakOff(to)
+			breakOff(from)
+			broken = true
 		case err != nil: // to has gone: tell whoever writes to it
 			time.AfterFunc(r.latency, func() { breakOff(from) })
 			broken = true

@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // player plays a video: until it has played for a second, then at each of the
@@ -14,16 +13,17 @@ const video = document.createElement('video');
 video.muted = video.autoplay = true;
 document.body.replaceChildren(video);
 const until = (done) => new Promise((resolve) => {
-	const began = Date.now();
-	const look = () => done() || video.error || Date.now() - began > 15000 ? resolve() : setTimeout(look, 20);
+	const end = Date.now() + 6000;
+	const look = () => done() || video.error || Date.now() > end ? resolve() : setTimeout(look, 20);
 	look();
 });
 video.src = input[0];
 await until(() => video.currentTime > 1);
 const result = { played: video.currentTime, duration: video.duration || 0, reached: [] };
 for (const share of input[1]) {
-	const to = video.duration * share;
-	if (!video.error) video.currentTime = to;
+	const to = result.duration * share;
+	if (!result.duration || video.error) break;
+	video.currentTime = to;
 	await until(() => !video.seeking && video.currentTime > to + 0.2);
 	if (video.error || video.currentTime <= to) break;
 	result.reached.push(share);
@@ -68,43 +68,4 @@ func clip(t testing.TB) string {
 		t.Fatal("the index stands in front")
 	}
 	return content
-}
-
-// scrubs are the places that somebody looks for something at.
-var scrubs = []float64{0.9, 0.1, 0.5, 0.2, 0.8, 0.3, 0.7, 0.05, 0.6, 0.4, 0.85, 0.15}
-
-// TestVideo: a video whose index stands at its end plays from a link that can be
-// used once, because browsers are not told that they may ask for parts. With
-// resume they may, and somebody can go forth and back in it.
-func TestVideo(t *testing.T) {
-	tool(t, "ffmpeg")
-	files := map[string]string{"v.mp4": clip(t)}
-	for browser, play := range browsersThatPlay {
-		for policy, tt := range map[string]struct {
-			config string
-			shares []float64
-		}{
-			"once":   {oneTime, []float64{}},
-			"resume": {resumable("1h 20"), scrubs},
-		} {
-			t.Run(browser+" "+policy, func(t *testing.T) {
-				s := start(t, files, tt.config)
-				got := play(t, far(t, s.url, 20*time.Millisecond).link("/v.mp4", once(t)), tt.shares)
-				if got.Error != "" || got.Played < 1 || got.Duration < 59 || len(got.Reached) < len(tt.shares) {
-					t.Errorf("%+v of %d bytes", got, len(files["v.mp4"]))
-				}
-				if spent := strings.Count(s.logs(), "token spent"); spent != 1 {
-					t.Errorf("spent %d times", spent)
-				}
-				if strings.Contains(s.logs(), "request refused") {
-					t.Error("a request was refused")
-				}
-				sent := 0
-				for _, line := range s.accessLines("/v.mp4") {
-					sent += line.Size
-				}
-				t.Logf("%d scrubs, %d requests, %.1f copies", len(got.Reached), len(s.accessLines("/v.mp4")), float64(sent)/float64(len(files["v.mp4"])))
-			})
-		}
-	}
 }

@@ -2,15 +2,18 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 )
@@ -27,14 +30,16 @@ type program struct {
 type usage struct {
 	t       testing.TB
 	dir     string
+	relay   *relay
 	link    string
-	content string        // of the file
-	limit   *atomic.Int64 // bytes after which connections are cut; 0: never
+	content string // of the file
+	// Some programs ask for ever.
+	patience time.Duration
 }
 
 // run runs a program.
 func (u *usage) run(name string, args ...string) error {
-	ctx, cancel := context.WithTimeout(u.t.Context(), 45*time.Second)
+	ctx, cancel := context.WithTimeout(u.t.Context(), u.patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = u.dir, append(os.Environ(), "HOME="+u.dir, "PYTHONDONTWRITEBYTECODE=1")
@@ -56,11 +61,11 @@ func (u *usage) wants(name string, args ...string) error {
 
 // broken is wants for a program whose first connection is cut.
 func (u *usage) broken(name string, args ...string) error {
-	u.limit.Store(int64(len(u.content) / 2))
+	u.relay.cut.Store(int64(len(u.content) / 2))
 	if u.run(name, args...) == nil {
 		return errors.New("nothing was cut")
 	}
-	u.limit.Store(0)
+	u.relay.cut.Store(0)
 	return u.wants(name, args...)
 }
 
@@ -69,8 +74,11 @@ const debianPython = "/usr/bin/python3"
 
 // programs are by the names in the table.
 var programs = map[string]program{
-	"`curl`, `wget`, whole": {[]string{"curl"}, "f.bin", func(u *usage) error {
+	"`curl`": {[]string{"curl"}, "f.bin", func(u *usage) error {
 		return u.wants("curl", "-sf", "-o", "out", u.link)
+	}},
+	"`wget`": {[]string{"wget"}, "f.bin", func(u *usage) error {
+		return u.wants("wget", "-q", "-O", "out", u.link)
 	}},
 	"`curl -C -` after a break": {[]string{"curl"}, "f.bin", func(u *usage) error {
 		return u.broken("curl", "-sf", "-C", "-", "-o", "out", u.link)
@@ -114,20 +122,25 @@ var programs = map[string]program{
 	"h5py, fsspec": {[]string{debianPython}, "d.h5", func(u *usage) error {
 		return u.run(debianPython, "-c", readHDF5, u.link)
 	}},
-	"Firefox, `<video>`, 12 jumps": {[]string{"firefox-esr"}, "v.mp4", func(u *usage) error {
-		return jumped(browsersThatPlay["Firefox"](u.t, u.link, scrubs))
-	}},
-	"Chromium, `<video>`, 12 jumps": {[]string{"chromium"}, "v.mp4", func(u *usage) error {
-		return jumped(browsersThatPlay["Chromium"](u.t, u.link, scrubs))
-	}},
+	"Firefox, `<video>`":                     {[]string{"firefox-esr"}, "v.mp4", plays("Firefox")},
+	"Firefox, `<video>` with a dozen jumps":  {[]string{"firefox-esr"}, "v.mp4", plays("Firefox", jumps...)},
+	"Chromium, `<video>`":                    {[]string{"chromium"}, "v.mp4", plays("Chromium")},
+	"Chromium, `<video>` with a dozen jumps": {[]string{"chromium"}, "v.mp4", plays("Chromium", jumps...)},
 }
 
-func jumped(got played) error {
-	if got.Error != "" || len(got.Reached) != len(scrubs) {
-		return fmt.Errorf("%+v", got)
+// plays plays a video for a second and then at some shares of its length.
+func plays(browser string, shares ...float64) func(*usage) error {
+	return func(u *usage) error {
+		got := browsersThatPlay[browser](u.t, u.link, append([]float64{}, shares...))
+		if got.Error != "" || got.Played < 1 || got.Duration < 59 || len(got.Reached) < len(shares) {
+			return fmt.Errorf("%+v", got)
+		}
+		return nil
 	}
-	return nil
 }
+
+// jumps are the places that somebody looks for something at.
+var jumps = []float64{0.9, 0.1, 0.5, 0.2, 0.8, 0.3, 0.7, 0.05, 0.6, 0.4, 0.85, 0.15}
 
 // The file has 40 datasets in chunks; what is read are places all over it.
 const (
@@ -167,40 +180,122 @@ func sampleFiles(t testing.TB) map[string]string {
 	return files
 }
 
-// TestClients: what the table in docs/reference.md says of programs is so.
-func TestClients(t *testing.T) {
-	files := sampleFiles(t)
-	for policy, config := range map[string]string{
-		"one_time": oneTime, "resume 1h": resumable("1h"), "resume 1h 20": resumable("1h 20"),
-	} {
-		t.Run(policy, func(t *testing.T) {
-			s := start(t, nil, config)
-			for i, name := range slices.Sorted(maps.Keys(programs)) {
-				p := programs[name]
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					for _, needed := range p.needs {
-						tool(t, needed)
-					}
-					if files[p.file] == "" {
-						missing(t, p.file+" could not be made")
-					}
-					path := fmt.Sprintf("/%d/%s", i, p.file) // of its own, to tell the requests apart
-					s.put(path, files[p.file])
-					u := &usage{t: t, dir: t.TempDir(), content: files[p.file], limit: new(atomic.Int64)}
-					u.link = throttle(t, strings.TrimPrefix(far(t, s.url, 5*time.Millisecond).url, "http://"), u.limit) + path + "?download_token=" + once(t)
-					began := time.Now()
-					err := p.use(u)
-					sent, statuses := 0, map[int]int{}
-					for _, line := range s.accessLines(path) {
-						statuses[line.Status]++
-						if line.Status < 300 && line.Request.Method == "GET" {
-							sent += line.Size
-						}
-					}
-					t.Logf("TABLE %-35s %-14s works %v, %.1f copies, %v %.1fs %.250v", name, policy, err == nil, float64(sent)/float64(len(u.content)), statuses, time.Since(began).Seconds(), err)
-				})
+// policies are what a program may need, the least first, as the table has them.
+var policies = []struct{ name, config string }{
+	{"`one_time`", oneTime},
+	{"`resume 1h`", resumable("1h")},
+	{"`resume 1h 20`", resumable("1h 20")},
+}
+
+// need is a row of the table.
+type need struct {
+	policy int
+	copies float64
+}
+
+// needsOf reads the table.
+func needsOf(t testing.TB) map[string]need {
+	t.Helper()
+	_, section, _ := strings.Cut(readText(t, referenceFile), "\n| program | needs | copies |\n|---|---|---|\n")
+	section, _, _ = strings.Cut(section, "\n\n")
+	needs := make(map[string]need)
+	for line := range strings.Lines(section) {
+		columns := strings.Split(strings.Trim(line, "|\n "), " | ")
+		if len(columns) != 3 {
+			t.Fatalf("not a row: %s", line)
+		}
+		n := need{policy: -1}
+		for i := range policies {
+			if policies[i].name == columns[1] {
+				n.policy = i
 			}
+		}
+		var err error
+		if n.copies, err = strconv.ParseFloat(columns[2], 64); err != nil || n.policy < 0 {
+			t.Fatalf("not a row: %s", line)
+		}
+		needs[columns[0]] = n
+	}
+	for name := range programs {
+		if _, ok := needs[name]; !ok {
+			t.Errorf("%s lacks %s", referenceFile, name)
+		}
+	}
+	for name := range needs {
+		if _, ok := programs[name]; !ok {
+			t.Errorf("%s has %s, which is not tried", referenceFile, name)
+		}
+	}
+	return needs
+}
+
+// TestPrograms: what the table in docs/reference.md says that programs need will
+// do, and no less.
+func TestPrograms(t *testing.T) {
+	needs, files := needsOf(t), sampleFiles(t)
+	for i, policy := range policies {
+		t.Run(strings.Trim(policy.name, "`"), func(t *testing.T) {
+			s := start(t, nil, policy.config)
+			abreast(t, 4, slices.Sorted(maps.Keys(needs)), func(t *testing.T, name string) {
+				n := needs[name]
+				drawn := s.try(t, name, files, i >= n.policy)
+				if i == n.policy && (drawn > n.copies+0.5 || drawn < n.copies-0.5) {
+					t.Errorf("%.1f copies, but %s says %v", drawn, referenceFile, n.copies)
+				}
+			})
 		})
 	}
+}
+
+// abreast runs tests of programs that mostly wait, some at a time.
+func abreast(t *testing.T, room int, names []string, test func(t *testing.T, name string)) {
+	var wg sync.WaitGroup
+	taken := make(chan struct{}, room)
+	for _, name := range names {
+		wg.Add(1)
+		taken <- struct{}{}
+		go func() {
+			defer wg.Done()
+			defer func() { <-taken }()
+			t.Run(name, func(t *testing.T) { test(t, name) })
+		}()
+	}
+	wg.Wait()
+}
+
+// try uses a link with a program, which has to work or to fail, and returns how
+// many copies of the file were sent.
+func (s *server) try(t *testing.T, name string, files map[string]string, works bool) float64 {
+	p := programs[name]
+	for _, needed := range p.needs {
+		tool(t, needed)
+	}
+	content := files[p.file]
+	if content == "" {
+		missing(t, p.file+" could not be made")
+	}
+	path := "/" + rand.Text() + "/" + p.file // of its own, to tell the requests apart
+	s.put(path, content)
+	u := &usage{t: t, dir: t.TempDir(), relay: far(t, s.url, 5*time.Millisecond), content: content, patience: 30 * time.Second}
+	if !works {
+		u.patience = 8 * time.Second
+	}
+	u.link = u.relay.link(path, once(t))
+	err := p.use(u)
+	if err == nil != works {
+		t.Errorf("works: %v; %v", err == nil, err)
+	}
+	if spent := s.spent(path); spent != 1 {
+		t.Errorf("spent %d times", spent)
+	}
+	sent, statuses := 0, make(map[int]int)
+	for _, line := range s.accessLines(path) {
+		statuses[line.Status]++
+		if line.Status < 300 && line.Request.Method == http.MethodGet {
+			sent += line.Size
+		}
+	}
+	drawn := float64(sent) / float64(len(content))
+	t.Logf("%.1f copies, statuses %v", drawn, statuses)
+	return drawn
 }
