@@ -26,7 +26,8 @@ func init() {
 }
 
 // fault is a handler that behaves as few handlers do. The kind can be chosen by
-// the request, with the header Fault; without one, the next handler is called.
+// the request, with the header Fault; without one, the next handler is called. A
+// duration is an error after that time.
 type fault struct {
 	Kind string `json:"kind,omitempty"`
 }
@@ -48,6 +49,10 @@ func (f *fault) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if code, err := strconv.Atoi(kind); err == nil {
 		w.WriteHeader(code)
 		return nil
+	}
+	if pause, err := time.ParseDuration(kind); err == nil {
+		time.Sleep(pause)
+		kind = "error"
 	}
 	switch kind {
 	case "error":

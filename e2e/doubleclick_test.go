@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	doubleClickRounds  = flag.Int("doubleclick.rounds", 1, "double clicks of each interval, size, policy and browser; with 1, the sizes take turns")
+	doubleClickLatency = flag.Duration("doubleclick.latency", 75*time.Millisecond, "between browser and server, each way")
+)
+
+// doubleClick is a link that somebody clicks on twice, and what came of it.
+type doubleClick struct {
+	name, token string
+	pause       time.Duration
+	content     string
+
+	whole bool   // the file is there, in the folder of downloads
+	text  string // what the page says in the end
+}
+
+// TestDoubleClick: whoever presses the button twice, as people do who learned to
+// double-click, gets the file, far away from the server, too; the page says
+// nothing that is not so; and nobody else gets anything.
+func TestDoubleClick(t *testing.T) {
+	contents := []string{random(t, 10_000), random(t, 5<<20)}
+	behindProxy := "servers {\n\t\ttrusted_proxies static 127.0.0.0/8\n\t}"
+	browsers := map[string]func(testing.TB, *relay, []doubleClick, bool){"Firefox": firefoxDoubleClicks, "Chromium": chromiumDoubleClicks}
+	for policy, config := range map[string]string{"once": oneTime, "resume": resumable("1h")} {
+		t.Run(policy, func(t *testing.T) {
+			s := startWith(t, nil, behindProxy, asking(config, ""))
+			for i, content := range contents {
+				s.put(fmt.Sprint(i), content)
+			}
+			abreast(t, 2, []string{"Firefox", "Chromium", "Firefox without scripts", "Chromium without scripts"}, func(t *testing.T, name string) {
+				browser, _, scriptless := strings.Cut(name, " without ")
+				var clicks []doubleClick
+				for round := range *doubleClickRounds {
+					for i, milliseconds := range []int{20, 60, 100, 120, 200, 400} {
+						for j, content := range contents {
+							if *doubleClickRounds == 1 && (i+j)%2 == 1 {
+								continue // the short form takes turns
+							}
+							c := doubleClick{
+								name:  fmt.Sprintf("%s-%d-%dms-%d.bin", strings.ReplaceAll(name, " ", "-"), round, milliseconds, len(content)),
+								pause: time.Duration(milliseconds) * time.Millisecond, content: content, token: once(t),
+							}
+							if err := os.Link(filepath.Join(s.root, fmt.Sprint(j)), filepath.Join(s.root, c.name)); err != nil {
+								t.Fatal(err)
+							}
+							clicks = append(clicks, c)
+						}
+					}
+				}
+				browsers[browser](t, far(t, s.url, *doubleClickLatency), clicks, !scriptless)
+				for _, c := range clicks {
+					s.wantDoubleClick(t, c)
+					if policy == "once" {
+						s.get("/"+c.name+"?download_token="+c.token).want(t, http.StatusUnauthorized)
+					}
+				}
+			})
+		})
+	}
+}
+
+// wantDoubleClick checks what came of a double click.
+func (s *server) wantDoubleClick(t *testing.T, c doubleClick) {
+	t.Helper()
+	if !c.whole {
+		t.Errorf("%s: the file did not come; the page says %q", c.name, c.text)
+	}
+	// Its own address may still have a grant.
+	other := s.get("/"+c.name+"?download_token="+c.token, "X-Forwarded-For", "203.0.113.8")
+	if other.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%s: somebody else got %d", c.name, other.StatusCode)
+	}
+	if strings.Contains(c.text, "still works") || strings.Contains(c.text, "Not started yet") {
+		t.Errorf("%s: the link is spent, and the page says %q", c.name, c.text)
+	}
+	if spent := s.spent("/" + c.name); spent != 1 {
+		t.Errorf("%s: spent %d times", c.name, spent)
+	}
+	sent := 0
+	for _, line := range s.accessLines("/" + c.name) {
+		if line.Status < 300 && line.Request.Method == http.MethodPost {
+			sent += line.Size
+		}
+	}
+	if most := 2*len(c.content) + min(1<<20, len(c.content)/4); sent > most {
+		t.Errorf("%s: %d bytes were sent, of a file of %d", c.name, sent, len(c.content))
+	}
+}
+
+// firefoxDoubleClicks clicks in one tab after the other, and looks what came of it
+// when all are done.
+func firefoxDoubleClicks(t testing.TB, r *relay, clicks []doubleClick, scripts bool) {
+	f := startFirefox(t, fmt.Sprintf(`user_pref("javascript.enabled", %v);`, scripts))
+	tabs := make([]string, len(clicks))
+	for i, c := range clicks {
+		tabs[i] = f.open(r.link("/"+c.name, c.token))
+		f.click("button", c.pause)
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		missing := 0
+		for i := range clicks {
+			clicks[i].whole = clicks[i].whole || f.saved(clicks[i].name) == clicks[i].content
+			if !clicks[i].whole {
+				missing++
+			}
+		}
+		if missing == 0 {
+			break
+		}
+	}
+	for i := range clicks {
+		f.show(tabs[i])
+		clicks[i].text = f.text()
+	}
+}
+
+// chromiumDoubleClicks clicks in a few windows at a time.
+func chromiumDoubleClicks(t testing.TB, r *relay, clicks []doubleClick, scripts bool) {
+	type link struct {
+		Link, Want string
+		Pause      int64
+	}
+	for from := 0; from < len(clicks); from += 12 { // node() has its time limit
+		part := clicks[from:min(from+12, len(clicks))]
+		links := make([]link, len(part))
+		for i, c := range part {
+			links[i] = link{r.link("/"+c.name, c.token), sha256Of(c.content), c.pause.Milliseconds()}
+		}
+		var got struct {
+			Clicks []struct {
+				Files []string
+				Text  string
+			}
+		}
+		browse(t, `
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const doubleClick = async ({ Link, Want, Pause }) => {
+	const page = await open({ javaScriptEnabled: input.scripts });
+	const files = [];
+	page.on('download', async (download) => {
+		const file = await download.path().catch(() => '');
+		files.push(file && createHash('sha256').update(readFileSync(file)).digest('hex'));
+	});
+	await page.goto(Link);
+	const box = await page.getByRole('button').boundingBox();
+	const devtools = await page.context().newCDPSession(page);
+	const press = (clickCount) => {
+		for (const type of ['mousePressed', 'mouseReleased'])
+			devtools.send('Input.dispatchMouseEvent', { type, x: box.x + box.width / 2, y: box.y + box.height / 2, button: 'left', clickCount }).catch(() => {});
+	};
+	press(1);
+	await sleep(Pause);
+	press(2);
+	for (const end = Date.now() + 5000; Date.now() < end && !files.includes(Want); ) await sleep(50);
+	await sleep(700); // for what the page may still say
+	let text = null;
+	while (text === null) text = await page.evaluate(() => document.body.innerText).catch(() => null); // the page may be changing
+	await page.context().close();
+	return { files, text };
+};
+const waiting = [...input.links.entries()];
+result.clicks = [];
+await Promise.all([1, 2, 3].map(async () => {
+	for (let next; (next = waiting.shift()); ) result.clicks[next[0]] = await doubleClick(next[1]);
+}));
+`, map[string]any{"links": links, "scripts": scripts}, &got)
+		for i := range part {
+			part[i].text = got.Clicks[i].Text
+			for _, file := range got.Clicks[i].Files {
+				part[i].whole = part[i].whole || file == links[i].Want
+			}
+		}
+	}
+}
