@@ -56,12 +56,12 @@ func init() {
 //
 //		one_time [<claim>...] {
 //			spend response|request
-//			resume <window> [<copies>] {
+//			resume <window> [<copies>|random] {
 //				roam
 //			}
 //			uses <n>
 //			uses claim <name> [<max>]
-//			per token|path
+//			per token|path [<index file>...]
 //		}
 //		store <name>
 //

@@ -13,12 +13,13 @@ import (
 //
 //	one_time [<claim>...] {
 //		spend response|request
-//		resume <window> [<copies>] {
+//		resume <window> [<copies>|random] {
 //			roam
 //		}
 //		uses <n>
 //		uses claim <name> [<max>]
-//		per token|path
+//		per token
+//		per path [<index file>...]
 //	}
 func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	h.OneTime = &downloadtoken.OneTime{Claim: d.RemainingArgs()}
@@ -36,6 +37,11 @@ func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 			h.OneTime.Resume, err = parseResume(d, args)
 		case option == "uses":
 			err = parseUses(d, h.OneTime, args)
+		case option == "per" && len(args) > 1:
+			if args[0] != "path" {
+				return d.Err("one_time: only per path takes more, the names of index files; write it like this: per path index.html")
+			}
+			h.OneTime.Per, h.OneTime.Index = args[0], args[1:]
 		case option != "spend" && option != "per":
 			err = d.Errf("one_time: unrecognized option '%s'; it has spend, resume, uses and per", option)
 		case len(args) != 1:
@@ -94,7 +100,7 @@ func parseUses(d *caddyfile.Dispenser, o *downloadtoken.OneTime, args []string) 
 
 // parseResume reads
 //
-//	resume <window> [<copies>] {
+//	resume <window> [<copies>|random] {
 //		roam
 //	}
 func parseResume(d *caddyfile.Dispenser, args []string) (*downloadtoken.Resume, error) {
@@ -107,8 +113,11 @@ func parseResume(d *caddyfile.Dispenser, args []string) (*downloadtoken.Resume, 
 	}
 	r := &downloadtoken.Resume{Window: caddy.Duration(window)}
 	if len(args) == 2 {
-		if r.Copies, err = strconv.Atoi(args[1]); err != nil || r.Copies < 1 {
-			return nil, d.Errf("one_time: resume: copies must be a whole number of at least 1, not '%s'", args[1])
+		switch r.Copies, err = strconv.Atoi(args[1]); {
+		case args[1] == "random":
+			r.Copies = downloadtoken.RandomCopies
+		case err != nil || r.Copies < 1:
+			return nil, d.Errf("one_time: resume: copies must be a whole number of at least 1, or random, not '%s'", args[1])
 		}
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {

@@ -1,19 +1,17 @@
 package downloadtoken
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/go-json-experiment/json"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 func init() {
@@ -25,18 +23,19 @@ func init() {
 // GET /download_token/stores answers with the stores that are in use, by name.
 //
 // POST /download_token/revoke takes tokens back. The body is JSON and names
-// exactly one thing: `nonce`, `token` (the token itself), `sub` (or `user`),
-// `kid`, or `issued_before` (RFC 3339). It may also name the `store` (default:
-// default), the `issuer` that is meant (default: any), and until when the
-// revocation is needed, as a time (`until`) or a duration (`for`, such as 24h;
-// default: for ever). When it is answered with 200 the revocation is in force
-// for every following request, and survives reload, restart and crash.
+// exactly one thing: `nonce`, `token` (the token itself), `fingerprint` (of a
+// token, as log lines have it), `sub` (or `user`), `kid`, or `issued_before` (RFC
+// 3339). It may also name the `store` (default: default), the `issuer` that is
+// meant (default: any), and until when the revocation is needed, as a time
+// (`until`) or a duration (`for`, such as 24h; default: for ever). When it is answered with 200 the revocation is in force
+// for every following request, and survives reload, restart and crash. A store
+// that has [nonce.MaxRevocations] of them in force takes no more (507).
+//
+// GET /download_token/revocations answers with the revocations in force of the
+// stores that are in use, by name, the newest first.
 //
 // Revoking does not end downloads that have begun.
 type Admin struct{}
-
-// current is the app of the configuration that is running.
-var current atomic.Pointer[App]
 
 // CaddyModule returns the Caddy module information.
 func (Admin) CaddyModule() caddy.ModuleInfo {
@@ -50,6 +49,7 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 func (a Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/download_token/stores", Handler: caddy.AdminHandlerFunc(a.stores)},
+		{Pattern: "/download_token/revocations", Handler: caddy.AdminHandlerFunc(a.revocations)},
 		{Pattern: "/download_token/revoke", Handler: caddy.AdminHandlerFunc(a.revoke)},
 	}
 }
@@ -70,112 +70,65 @@ func (Admin) stores(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use GET"))
 	}
-	app := current.Load()
-	if app == nil {
-		return errNotInUse()
-	}
 	infos := make(map[string]storeInfo)
-	for name, store := range app.open {
-		held, err := store.Hold(r.Context())
-		if err != nil {
-			return adminError(http.StatusServiceUnavailable, fmt.Errorf("store %s: %w", name, err))
-		}
-		stats := held.Stats(time.Now())
+	err := eachStore(r.Context(), func(name string, module StoreModule, held HeldStore) {
+		now := time.Now()
+		stats := held.Stats(now)
 		infos[name] = storeInfo{
-			Type:           strings.TrimPrefix(string(app.modules[name].CaddyModule().ID), "download_token.stores."),
+			Type:           strings.TrimPrefix(string(module.CaddyModule().ID), "download_token.stores."),
 			Entries:        stats.Entries,
 			Reserved:       stats.Reserved,
 			Capacity:       stats.Capacity,
 			EvictedLive:    stats.EvictedLive,
 			EvictedExpired: stats.EvictedExpired,
 			Floor:          stats.Floor,
-			Revocations:    held.Revocations(),
+			Revocations:    len(held.Revocations(now)),
 		}
-		held.LetGo()
+	})
+	if err != nil {
+		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.MarshalWrite(w, infos, json.Deterministic(true))
 }
 
-// revokeRequest is the body of a revocation.
-type revokeRequest struct {
-	Store        string    `json:"store"`
-	Nonce        string    `json:"nonce"`
-	Token        string    `json:"token"`
-	Subject      string    `json:"sub"`
-	KeyID        string    `json:"kid"`
-	IssuedBefore time.Time `json:"issued_before"`
-	Issuer       string    `json:"issuer"`
-	Until        time.Time `json:"until"`
-	For          string    `json:"for"`
-}
-
-func (Admin) revoke(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use POST"))
+func (Admin) revocations(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use GET"))
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	inForce := make(map[string][]nonce.Revocation)
+	err := eachStore(r.Context(), func(name string, _ StoreModule, held HeldStore) {
+		inForce[name] = held.Revocations(time.Now())
+	})
 	if err != nil {
-		return adminError(http.StatusRequestEntityTooLarge, err)
-	}
-	var request revokeRequest
-	if err := json.Unmarshal(body, &request, json.RejectUnknownMembers(true)); err != nil {
-		// the error may quote the body, which may have a token
-		return adminError(http.StatusBadRequest, errors.New("the body is not JSON with store, nonce, token, sub, kid, issued_before, "+
-			"issuer, until and for; times are in RFC 3339, such as 2026-01-31T12:00:00Z"))
-	}
-	revocation, err := request.revocation(time.Now())
-	if err != nil {
-		return adminError(http.StatusBadRequest, err)
-	}
-	app := current.Load()
-	if app == nil {
-		return errNotInUse()
-	}
-	name := request.Store
-	if name == "" {
-		name = DefaultStore
-	}
-	if _, ok := app.open[name]; !ok {
-		return adminError(http.StatusNotFound, fmt.Errorf("no download_token directive uses a store named %q", name))
-	}
-	if err := app.Revoke(r.Context(), name, revocation); err != nil {
-		return adminError(http.StatusServiceUnavailable, err)
+		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, err = io.WriteString(w, "{\"revoked\":true}\n")
-	return err
+	return json.MarshalWrite(w, inForce, json.Deterministic(true))
 }
 
-// revocation turns the request into what stores understand.
-func (q revokeRequest) revocation(now time.Time) (nonce.Revocation, error) {
-	r := nonce.Revocation{
-		Nonce: q.Nonce, Subject: q.Subject, KeyID: q.KeyID,
-		IssuedBefore: q.IssuedBefore, Issuer: q.Issuer, Until: q.Until,
+// eachStore hands over every store that is in use, by name.
+func eachStore(ctx context.Context, do func(name string, module StoreModule, held HeldStore)) error {
+	all := apps.all()
+	if len(all) == 0 {
+		return errNotInUse()
 	}
-	if q.Token != "" {
-		if strings.Count(q.Token, ".") != 2 {
-			return r, errors.New("token: not a JSON Web Token; give the token itself, without the link around it")
+	seen := make(map[string]bool)
+	for _, app := range all {
+		for name, store := range app.open {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			held, err := store.Hold(ctx)
+			if err != nil {
+				return adminError(http.StatusServiceUnavailable, fmt.Errorf("store %s: %w", name, err))
+			}
+			do(name, app.modules[name], held)
+			held.LetGo()
 		}
-		r.Fingerprint = token.FingerprintOf(q.Token).String()
 	}
-	if q.For != "" {
-		length, err := caddy.ParseDuration(q.For)
-		if err != nil || length <= 0 {
-			return r, errors.New("for: not a duration; write it like this: 24h")
-		}
-		if !q.Until.IsZero() {
-			return r, errors.New("give either until or for")
-		}
-		r.Until = now.Add(length)
-	}
-	if !r.Until.IsZero() && !r.Until.After(now) {
-		return r, errors.New("until: lies in the past, so nothing would be revoked")
-	}
-	if r.Check() != nil {
-		return r, errors.New("name exactly one of nonce, token, sub, kid and issued_before")
-	}
-	return r, nil
+	return nil
 }
 
 func adminError(status int, err error) error {

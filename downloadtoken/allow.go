@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
@@ -20,7 +21,7 @@ func (d *delivery) allow() error {
 		d.stopped = errOtherFile
 	case d.v.opening == listingOnly && !d.mayBeSeen():
 		d.stopped = errScope
-	case d.meter != nil:
+	case d.grant != nil:
 		d.stopped = d.continues()
 	case d.spends():
 		d.stopped = d.spend()
@@ -33,36 +34,50 @@ func (d *delivery) spend() error {
 	if err := context.Cause(d.v.r.Context()); err != nil {
 		return err
 	}
-	if d.opener != nil && d.status == http.StatusPartialContent {
-		if _, ok := bodyOf(d.status, d.Header()); !ok {
-			return errPartial
-		}
+	terms := d.terms()
+	if terms == nil && d.status == http.StatusPartialContent && d.h.oneTime.resume != nil {
+		return errPartial
 	}
-	if err := d.spending.commit(d.v.r.Context()); err != nil {
+	grant, err := d.spending.commit(d.v.r.Context(), terms)
+	if err != nil {
 		return err
 	}
-	if d.opener != nil {
-		if grant := d.opener.open(d.status, d.Header(), d.v); grant != nil {
-			body, _ := bodyOf(d.status, d.Header())
-			d.meter = &meter{grant: grant, now: d.h.now, offset: body.offset}
-		}
+	if terms == nil {
+		d.spending.use.Release() // there will be no grant to wait for
+	}
+	if grant != nil && terms.Size > 0 {
+		d.meter = &meter{grant: grant}
 	}
 	return nil
 }
 
 // continues checks that an answer from a grant is for the file that the grant
-// was opened for. Answers without its bytes cost nothing.
+// was opened for, and that there is enough left for it. Answers without its bytes
+// cost nothing.
 func (d *delivery) continues() error {
 	if d.status >= 300 {
 		return nil
 	}
-	terms := d.meter.grant.Terms()
+	terms := d.grant.Terms()
+	if terms.Size == 0 {
+		return nil // whole answers are counted, and this one was
+	}
 	body, ok := bodyOf(d.status, d.Header())
 	if !ok || body.etag != terms.ETag || body.size != terms.Size {
 		return nonce.ErrReplayed
 	}
-	d.meter.offset = body.offset
+	m := &meter{grant: d.grant}
+	if body.part > d.grant.Left() && !isOpenEnded(d.v.r.Header) || !m.prepay(body.part) {
+		return nonce.ErrBudget
+	}
+	d.meter = m
 	return nil
+}
+
+// isOpenEnded reports whether a range goes to the end of the file. Whoever asks
+// for that often wants less, and breaks off.
+func isOpenEnded(header http.Header) bool {
+	return strings.HasSuffix(strings.TrimSpace(header.Get("Range")), "-")
 }
 
 // mayBeSeen reports whether the answer is one for whoever may only see the

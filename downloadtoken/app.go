@@ -3,13 +3,11 @@ package downloadtoken
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
@@ -34,6 +32,7 @@ type App struct {
 	open     map[string]Store
 	policies map[policyKey]policyUse
 	onStart  []func()
+	stage    stage // of the registry
 }
 
 // StoreModule is a module in the namespace download_token.stores. Provision and
@@ -67,17 +66,16 @@ type Store interface {
 type HeldStore interface {
 	nonce.Store
 
-	// Grants are the open grants of one-time downloads.
-	Grants() *nonce.Grants
-
 	// Revoked reports whether the token was taken back.
 	Revoked(t nonce.Revocable, now time.Time) bool
 
-	// Revoke takes tokens back, durably when it returns.
+	// Revoke takes tokens back, durably when it returns. What is taken back
+	// already, for as long, costs nothing. [nonce.ErrRevocationsFull]: there is no
+	// room until other revocations are over.
 	Revoke(ctx context.Context, r nonce.Revocation, now time.Time) error
 
-	// Revocations is the number of revocations in force.
-	Revocations() int
+	// Revocations are those in force at now.
+	Revocations(now time.Time) []nonce.Revocation
 
 	// LetGo ends the hold, once.
 	LetGo()
@@ -140,35 +138,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.modules[name] = m
 	}
-	events, err := ctx.App("events")
-	if err != nil {
-		return err
-	}
-	return events.(*caddyevents.App).On("stopping", stopping{a})
+	return a.listen(ctx)
 }
 
 // validName reports whether name can be part of a key in any storage.
 func validName(name string) bool {
 	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
-}
-
-// stopping is told when a configuration is about to stop.
-type stopping struct{ app *App }
-
-// Handle implements caddyevents.Handler. At the end of the process, downloads in
-// flight may hold the stores for longer than the service manager waits, so they
-// are told before.
-func (s stopping) Handle(context.Context, caddy.Event) error {
-	if !caddy.Exiting() {
-		return nil
-	}
-	var errs []error
-	for name := range s.app.open {
-		if err := s.app.modules[name].Stopping(); err != nil {
-			errs = append(errs, fmt.Errorf("store %s: %w", name, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Start applies the configuration to the stores that are in use.
@@ -181,19 +156,12 @@ func (a *App) Start() error {
 	for _, f := range a.onStart {
 		f()
 	}
-	current.Store(a)
+	apps.start(a)
 	return nil
 }
 
 // OnStart has f called when the configuration takes over. f must not block.
 func (a *App) OnStart(f func()) { a.onStart = append(a.onStart, f) }
-
-// Stop hides the stores from the admin API; they are let go of by the Cleanup
-// of their modules.
-func (a *App) Stop() error {
-	current.CompareAndSwap(a, nil)
-	return nil
-}
 
 // store opens the named store, once for all handlers.
 func (a *App) store(name string) (Store, error) {
@@ -235,8 +203,8 @@ func (a *App) agree(store string, signer nonce.Signer, use policyUse) error {
 		return fmt.Errorf("one_time: another download_token directive uses the same key with store %s, but with other nonce claims, "+
 			"uses, per, or (where iat is not required) max_ttl; make them equal, or give one of them a store of its own", store)
 	}
-	if running := current.Load(); running != nil && running.uses(signer) && !running.usesIn(signer, store) {
-		return fmt.Errorf("store: the running configuration uses the same key with another store, and for a moment both would "+
+	if apps.usedElsewhere(signer, store) {
+		return fmt.Errorf("store: the running configuration uses the same key with another store, or one before it has, and both would "+
 			"honour a token; go on using that one, or restart Caddy to change to %s", store)
 	}
 	a.policies[key] = use

@@ -30,6 +30,7 @@ func (h *Handler) ask(v *visit, next caddyhttp.Handler) error {
 		Name:   fileName(p.header.Get("Content-Disposition"), v.path),
 	}
 	if h.oneTime != nil {
+		page.Press = newPress(v.page, v.now)
 		page.Detail = "The download starts when you press the button. This link can be used only once."
 		if h.oneTime.uses > 1 {
 			page.Detail = "The download starts when you press the button. This link works a limited number of times."
@@ -38,6 +39,7 @@ func (h *Handler) ask(v *visit, next caddyhttp.Handler) error {
 	if n, err := strconv.ParseInt(p.header.Get("Content-Length"), 10, 64); err == nil && n >= 0 && p.status < 300 {
 		page.Bytes, page.Size = n, humanSize(n)
 	}
+	h.vary(v.w.Header())
 	return h.pages.write(v.w, page)
 }
 
@@ -52,7 +54,7 @@ func (h *Handler) probe(v *visit, p *probe, next caddyhttp.Handler) (*delivery, 
 		v.r.Header.Del(name)
 	}
 	d := h.newDelivery(v)
-	d.ResponseWriterWrapper = &caddyhttp.ResponseWriterWrapper{ResponseWriter: p}
+	d.out = &caddyhttp.ResponseWriterWrapper{ResponseWriter: p}
 	err := d.finish(d.run(next))
 	if err != nil {
 		d.sent = d.sent && !p.held() // of what is held, nothing has gone out

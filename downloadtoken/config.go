@@ -89,6 +89,11 @@ type OneTime struct {
 	// What a token can be used once for: `token`, or `path`, once for each file
 	// that its scope opens (RFC 9246 section 2.1.7). Default: `token`.
 	Per string `json:"per,omitempty"`
+
+	// With `per` set to `path`, the index files of `file_server`: they count as the
+	// folder in which they are, since they are served for it. Default: `index.html`,
+	// `index.txt`.
+	Index []string `json:"index,omitempty"`
 }
 
 // Resume lets the first GET with a token open a grant, from which further GETs
@@ -97,11 +102,15 @@ type OneTime struct {
 //
 // A grant is pinned to the path, to the strong entity tag and the size of the
 // file, and to the client's address (IPv6: to its /64). It ends with the
-// window, which is never longer than the token lives; a minute after every byte
-// of the file has been sent; or with the budget of bytes that may be sent in
-// all: copies times the size of the file, and min(1 MiB, a quarter of the file)
-// more. It serves 16 connections at a time and 10,000 requests in all. A request
-// that no grant serves is refused as replayed.
+// window, which is never longer than the token lives, or with the budget of bytes
+// that may be sent in all: copies times the size of the file, and min(1 MiB, a
+// quarter of the file) more. That every byte was sent does not end it, because
+// what was sent has not always arrived. It serves 16 connections at a time and
+// 10,000 requests in all. What is more than the budget is refused as `budget`,
+// whatever else no grant serves as `replayed`.
+//
+// Requests that come while the grant is being opened wait for it, up to two
+// seconds, and join it.
 //
 // Files without a strong entity tag or a length, and empty ones, are served
 // once, whole.
@@ -110,12 +119,18 @@ type Resume struct {
 	Window caddy.Duration `json:"window"`
 
 	// How often the file may be sent in all. Clients that cancel connections ask
-	// for bytes that never arrive, so 1 is too few for most. Default: 2.
+	// for bytes that never arrive, so 1 is too few for most, and those that read
+	// here and there, such as h5py or a video that is scrubbed, need many: `random`
+	// in a Caddyfile is 20. Default: 2.
 	Copies int `json:"copies,omitempty"`
 
 	// Do not pin the grant to the client's address. Default: false.
 	Roam bool `json:"roam,omitempty"`
 }
+
+// RandomCopies is what `random` stands for in `resume <window> random`: so many
+// copies may be sent to a client that reads here and there.
+const RandomCopies = 20
 
 // Attachment asks the client to save the file instead of showing it (RFC 6266).
 type Attachment struct {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Confirm answers people who open a link with a small page that names the file
@@ -22,6 +23,11 @@ import (
 // The POST has to come from this site and, where the browser tells (Sec-Fetch-User
 // of W3C Fetch Metadata), from somebody who pressed something; otherwise it is
 // refused as `unconfirmed`. For the next handlers it is a GET without a body.
+//
+// A press may be repeated: for ten seconds after the one that used a one-time
+// token, the same page is answered again at the same address, until two copies and
+// the small excess of [Resume] have been sent (two answers, where the size is not
+// known). People double-click, and browsers then drop the first answer.
 type Confirm struct {
 	// Ask with every GET, whatever it accepts. Scripts then have to send the POST
 	// themselves. Default: false.
@@ -36,8 +42,32 @@ type Confirm struct {
 // errUnconfirmed refuses a POST that nobody has pressed a button for.
 var errUnconfirmed = errors.New("POST was not sent by the button of the confirm page")
 
-// maxForm bounds the body of the POST, which nobody looks at.
+// maxForm bounds the body of the POST.
 const maxForm = 64 << 10
+
+// formTimeout is how long the body of the POST may take.
+const formTimeout = 10 * time.Second
+
+// readForm reads the body of the button's POST, before anything is judged: what
+// is slow to arrive must not be served by an old judgement.
+func (v *visit) readForm() error {
+	r := v.r
+	if r.Body == nil {
+		return nil
+	}
+	control := http.NewResponseController(v.w)
+	_ = control.SetReadDeadline(time.Now().Add(formTimeout)) // where there is a connection
+	// To the end, or the server would not notice that the client goes away.
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	if err != nil || len(body) > maxForm {
+		return errUnconfirmed
+	}
+	_ = control.SetReadDeadline(time.Time{})
+	if form, err := url.ParseQuery(string(body)); err == nil {
+		v.press = form.Get("press")
+	}
+	return nil
+}
 
 // admitMethod lets GET and HEAD through, and makes a GET of the button's POST.
 func (h *Handler) admitMethod(v *visit) error {
@@ -46,7 +76,8 @@ func (h *Handler) admitMethod(v *visit) error {
 		return nil
 	case http.MethodPost:
 		if h.Confirm != nil {
-			return v.confirm()
+			v.confirm()
+			return nil
 		}
 	}
 	return errMethod
@@ -60,24 +91,14 @@ func (h *Handler) methods() string {
 	return "GET, HEAD"
 }
 
-// confirm checks the button's POST and turns it into the GET that it stands for.
-func (v *visit) confirm() error {
+// confirm turns the button's POST into the GET that it stands for.
+func (v *visit) confirm() {
 	r := v.r
-	if !pressed(r) {
-		return errUnconfirmed
-	}
-	if r.Body != nil {
-		// Read to the end, or the server would not notice that the client goes away.
-		if n, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxForm+1)); err != nil || n > maxForm {
-			return errUnconfirmed
-		}
-	}
+	v.confirmed, v.unpressed = true, !pressed(r)
 	r.Method, r.Body, r.ContentLength, r.TransferEncoding = http.MethodGet, http.NoBody, 0, nil
 	for _, name := range []string{"Content-Length", "Content-Type", "Expect", "Transfer-Encoding"} {
 		r.Header.Del(name)
 	}
-	v.confirmed = true
-	return nil
 }
 
 // asks reports whether the request is to be answered with the page.

@@ -2,15 +2,19 @@ package downloadtoken
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -28,10 +32,10 @@ func (h *Handler) deliver(v *visit, next caddyhttp.Handler) error {
 
 func (h *Handler) newDelivery(v *visit) *delivery {
 	return &delivery{
-		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: v.w},
-		h:                     h,
-		v:                     v,
-		authorised:            v.r.URL.Path,
+		out:        &caddyhttp.ResponseWriterWrapper{ResponseWriter: v.w},
+		h:          h,
+		v:          v,
+		authorised: v.r.URL.Path,
 	}
 }
 
@@ -69,29 +73,37 @@ func (d *delivery) serve(next caddyhttp.Handler) error {
 // of a 2xx answer back until it is known that a body, or deliberately none,
 // follows; then it spends the token, and only then lets anything out. It passes
 // 1xx, and everything about which there is nothing to decide, straight through,
-// and keeps sendfile, Flush and Hijack working.
+// and keeps sendfile, Flush and deadlines working. What is behind it cannot be
+// unwrapped: nobody gets at the connection, or can push, for one request's token.
 type delivery struct {
-	*caddyhttp.ResponseWriterWrapper
+	out        *caddyhttp.ResponseWriterWrapper
 	h          *Handler
 	v          *visit
-	authorised string    // r.URL.Path when it was judged
-	spending   *spending // nil if nothing has to be spent
-	opener     *opener   // nil if spending opens no grant
-	meter      *meter    // nil if bytes are not counted
+	authorised string       // r.URL.Path when it was judged
+	spending   *spending    // nil if nothing has to be spent
+	grant      *nonce.Grant // that was joined; nil if none
+	meter      *meter       // nil if bytes are not counted
 
 	status  int   // final status of the next handler, 0 if it has none yet
 	sent    bool  // the header has gone out
 	stopped error // why nothing may go out any more
 }
 
+// Header is the client's.
+func (d *delivery) Header() http.Header { return d.out.Header() }
+
 // WriteHeader notes a final status and lets it out unless a token has to be
-// spent first.
+// spent first. 101 never goes out.
 func (d *delivery) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		d.ResponseWriterWrapper.WriteHeader(status)
+		d.out.WriteHeader(status)
 		return
 	}
 	if d.status != 0 || d.stopped != nil {
+		return
+	}
+	if status == http.StatusSwitchingProtocols {
+		d.stopped = errSwitch
 		return
 	}
 	d.status = status
@@ -118,7 +130,7 @@ func (d *delivery) letOut() error {
 	}
 	d.setHeaders()
 	d.sent = true
-	d.ResponseWriterWrapper.WriteHeader(d.status)
+	d.out.WriteHeader(d.status)
 	return nil
 }
 
@@ -126,6 +138,7 @@ func (d *delivery) letOut() error {
 func (d *delivery) Write(p []byte) (int, error) {
 	if !d.sent {
 		if len(p) == 0 && d.stopped == nil {
+			d.answered()
 			return 0, nil // no byte, nothing to spend a token on
 		}
 		if err := d.letOut(); err != nil {
@@ -133,9 +146,16 @@ func (d *delivery) Write(p []byte) (int, error) {
 		}
 	}
 	if d.meter != nil && d.status < 300 {
-		return d.meter.write(d.ResponseWriter, p)
+		return d.meter.write(d.out, p)
 	}
-	return d.ResponseWriter.Write(p)
+	return d.out.Write(p)
+}
+
+// answered notes that the next handler has begun an answer without saying which.
+func (d *delivery) answered() {
+	if d.status == 0 {
+		d.status = http.StatusOK
+	}
 }
 
 // ReadFrom copies from src and keeps sendfile: once the first bytes have shown
@@ -146,6 +166,9 @@ func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
 		first := make([]byte, 512) // as many as net/http looks at itself
 		n, err := readSome(src, first)
 		if n == 0 {
+			if err == nil {
+				d.answered()
+			}
 			return 0, err
 		}
 		n, writeErr := d.Write(first[:n])
@@ -156,10 +179,13 @@ func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
 	}
 	var n int64
 	var err error
-	if d.meter != nil && d.status < 300 {
-		n, err = d.meter.readFrom(d.ResponseWriterWrapper, src)
-	} else {
-		n, err = d.ResponseWriterWrapper.ReadFrom(src)
+	switch {
+	case d.meter == nil || d.status >= 300:
+		n, err = d.out.ReadFrom(src)
+	case d.v.r.ProtoMajor == 1 && d.v.r.TLS == nil:
+		n, err = d.meter.readFrom(d.out, src)
+	default: // there is no sendfile to be kept, and small draws lose less
+		n, err = io.Copy(struct{ io.Writer }{d}, src)
 	}
 	return head + n, err
 }
@@ -188,12 +214,13 @@ func readSome(src io.Reader, p []byte) (int, error) {
 // then goes out with that byte.
 func (d *delivery) FlushError() error {
 	if !d.sent && d.stopped == nil && d.spends() {
+		d.answered()
 		return nil
 	}
 	if err := d.letOut(); err != nil {
 		return err
 	}
-	return http.NewResponseController(d.ResponseWriter).Flush()
+	return http.NewResponseController(d.out).Flush()
 }
 
 // Flush is FlushError for callers that know only http.Flusher.
@@ -201,39 +228,54 @@ func (d *delivery) Flush() {
 	_ = d.FlushError()
 }
 
-// Hijack spends the token, because what goes over the connection afterwards
-// cannot be seen any more. A 101 that was held goes out before.
+// Hijack is refused: what goes over the connection afterwards cannot be seen.
 func (d *delivery) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if d.status == 0 {
-		d.status = http.StatusSwitchingProtocols // written by whoever hijacks
-		if err := d.allow(); err != nil {
-			return nil, nil, err
-		}
-	} else if err := d.letOut(); err != nil {
-		return nil, nil, err
+	if !d.sent && d.stopped == nil {
+		d.stopped = errSwitch
 	}
-	d.sent = true
-	return http.NewResponseController(d.ResponseWriter).Hijack()
+	return nil, nil, errors.Join(errSwitch, http.ErrNotSupported)
+}
+
+// SetReadDeadline is for http.ResponseController, as is SetWriteDeadline.
+func (d *delivery) SetReadDeadline(deadline time.Time) error {
+	return http.NewResponseController(d.out).SetReadDeadline(deadline)
+}
+
+// SetWriteDeadline is SetReadDeadline for what goes out.
+func (d *delivery) SetWriteDeadline(deadline time.Time) error {
+	return http.NewResponseController(d.out).SetWriteDeadline(deadline)
 }
 
 // finish settles what is left when the next handler has returned with err.
 func (d *delivery) finish(err error) error {
-	if d.meter != nil && d.meter.exhausted {
-		panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
+	if d.meter != nil {
+		d.meter.end()
+		if d.meter.exhausted {
+			d.h.exhausted(d.v, d.meter.grant)
+			panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
+		}
 	}
 	if d.sent {
 		return err
 	}
 	held := d.status != 0
 	if d.stopped == nil && err == nil {
-		if held && d.v.r.Method == http.MethodGet && announcesBody(d.Header()) && d.status != http.StatusNoContent {
+		switch {
+		case !held:
+			if d.stopped = d.unanswered(); d.stopped == nil {
+				return nil
+			}
+		case d.v.r.Method == http.MethodGet && announcesBody(d.Header()) && d.status != http.StatusNoContent:
 			d.stopped = errNoBody
-		} else if d.letOut() == nil {
-			return nil
+		default:
+			if d.letOut() == nil {
+				return nil
+			}
 		}
 	}
 	if d.stopped == nil {
 		d.dropHeld(held)
+		d.setCaching(http.StatusInternalServerError) // or whatever the error is answered with
 		return err
 	}
 	d.dropHeld(true)
@@ -242,14 +284,50 @@ func (d *delivery) finish(err error) error {
 		// Nobody is there any more. Returning would make an empty 200 of it, for
 		// whoever has only closed its sending side.
 		panic(http.ErrAbortHandler)
-	case errors.Is(d.stopped, errOtherFile), errors.Is(d.stopped, errNoBody):
+	case d.failed():
+		confineHeader(d.Header())
+		status := http.StatusInternalServerError
+		if errors.Is(d.stopped, errSwitch) {
+			status = http.StatusBadGateway
+		}
+		d.setCaching(status)
 		d.h.logger.Error(d.stopped.Error(),
 			zap.String("fingerprint", d.v.fingerprint.String()),
 			zap.String("authorised", token.Redact(d.authorised)),
 			zap.String("path", token.Redact(d.v.r.URL.Path)))
-		return caddyhttp.Error(http.StatusInternalServerError, d.stopped)
+		return caddyhttp.Error(status, d.stopped)
+	}
+	if errors.Is(d.stopped, nonce.ErrBudget) {
+		d.grant.Exhausted() // which is logged as a refusal
+		d.v.fields = budgetFields(d.grant)
 	}
 	return d.h.deny(d.v, d.stopped)
+}
+
+// failed reports whether the answer was stopped for what a later handler did.
+func (d *delivery) failed() bool {
+	return errors.Is(d.stopped, errOtherFile) || errors.Is(d.stopped, errNoBody) || errors.Is(d.stopped, errSwitch)
+}
+
+// unanswered sees to the empty 200 that Caddy sends if no handler has answered.
+// It is no file, so it spends nothing. reverse_proxy does not answer either when
+// its upstream switches protocols unasked.
+func (d *delivery) unanswered() error {
+	if err := context.Cause(d.v.r.Context()); err != nil {
+		return err
+	}
+	repl := d.v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if status, _ := repl.Get("http.reverse_proxy.status_code"); status == http.StatusSwitchingProtocols {
+		return errSwitch
+	}
+	header := d.v.w.Header() // for the page of confirm, d writes to a probe
+	header.Set("Cache-Control", "no-store")
+	d.h.vary(header)
+	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download and no token is spent; "+
+		"add one that does, such as file_server",
+		zap.String("fingerprint", d.v.fingerprint.String()),
+		zap.String("path", token.Redact(d.v.path)))
+	return nil
 }
 
 // announcesBody reports whether Content-Length promises at least one byte.
@@ -274,5 +352,4 @@ var (
 	_ http.ResponseWriter = (*delivery)(nil)
 	_ io.ReaderFrom       = (*delivery)(nil)
 	_ http.Flusher        = (*delivery)(nil)
-	_ http.Hijacker       = (*delivery)(nil)
 )

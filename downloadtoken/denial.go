@@ -21,6 +21,8 @@ var (
 	errRevoked  = errors.New("token was revoked")
 	errPrefetch = errors.New("a browser asks ahead of its user")
 	errEarly    = errors.New("request is early data and could be a replay")
+	errReloaded = errors.New("the configuration was replaced while the request waited")
+	errSoon     = errors.New("token is valid in a moment")
 )
 
 // denial is one way to be refused: one row of the table in which reason,
@@ -45,6 +47,7 @@ var denials = []*denial{
 	{token.ErrSignature, "signature", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrClaim, "claim", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrExpired, "expired", http.StatusUnauthorized, toldExpired, "invalid_token"},
+	{errSoon, "not_yet_valid", http.StatusUnauthorized, toldSoon, "invalid_token"},
 	{token.ErrNotYetValid, "not_yet_valid", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrIssuer, "issuer", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrAudience, "audience", http.StatusUnauthorized, toldInvalid, "invalid_token"},
@@ -60,7 +63,9 @@ var denials = []*denial{
 	{errEarly, "early_data", http.StatusTooEarly, toldEarly, ""},
 	{nonce.ErrReplayed, "replayed", http.StatusUnauthorized, toldUsed, "invalid_token"},
 	{nonce.ErrUnproven, "unproven", http.StatusUnauthorized, toldUnproven, "invalid_token"},
-	{nonce.ErrInUse, "in_use", http.StatusConflict, toldInUse, ""},
+	{nonce.ErrBudget, "budget", http.StatusUnauthorized, toldBudget, "invalid_token"},
+	{nonce.ErrInUse, "in_use", http.StatusServiceUnavailable, toldInUse, ""},
+	{errReloaded, "reloaded", http.StatusServiceUnavailable, toldReloaded, ""},
 	unavailable,
 }
 
@@ -77,12 +82,12 @@ func (d *denial) detailOf(err error) string {
 }
 
 // departed reports whether the reason is only that the client has gone, so that
-// nobody waited for the answer of a store or for a key: that is nobody's failure.
+// nobody waited for a store, a key or a moment to come: that is nobody's failure.
 func (d *denial) departed(r *http.Request) bool {
 	if !errors.Is(r.Context().Err(), context.Canceled) {
 		return false
 	}
-	return d == unavailable || d.err == nonce.ErrInUse || d.err == token.ErrUnknownKey
+	return d == unavailable || d.err == nonce.ErrInUse || d.err == errSoon || d.err == token.ErrUnknownKey
 }
 
 // denialOf finds the row for err.
@@ -103,7 +108,7 @@ func Reasons() []string {
 	for _, d := range denials {
 		reasons = append(reasons, d.reason)
 	}
-	return reasons
+	return slices.Compact(reasons)
 }
 
 // statusesOf turns the configured status codes into a table; a code given with
@@ -137,10 +142,13 @@ var (
 	toldForbidden   = told{"forbidden", "This link does not open this file."}
 	toldUsed        = told{"used", "This link has been used already. Ask for a new one."}
 	toldUnproven    = told{"unproven", "This link can no longer be checked. Ask for a new one."}
-	toldPrefetch    = told{"prefetch", "This link can be used once, so it is not fetched ahead. It still works."}
-	toldEarly       = told{"early_data", "The connection was not ready yet. Try again; the link still works."}
-	toldInUse       = told{"in_use", "This link is being used at this moment."}
-	toldUnconfirmed = told{"unconfirmed", "The download starts only when you press the button. Open the link again and press it; the link still works."}
+	toldSoon        = told{"not_yet_valid", "This link is not valid yet, but will be in a moment. Try again."}
+	toldBudget      = told{"used_up", "This link has been used already, and as much was downloaded with it as it allows. Ask for a new one."}
+	toldPrefetch    = told{"prefetch", "This link can be used once, so it is not fetched ahead. Open it yourself."}
+	toldEarly       = told{"early_data", "The connection was not ready yet. Try again."}
+	toldInUse       = told{"in_use", "This link is being used at this moment. Try again in a few seconds."}
+	toldReloaded    = told{"reloaded", "The server was changing its settings. Try again."}
+	toldUnconfirmed = told{"unconfirmed", "The download starts only when you press the button. Open the link again and press it."}
 	toldMethod      = told{"method", "Files can only be fetched, with GET or HEAD."}
-	toldUnavailable = told{"unavailable", "The server cannot check this link at the moment. Try again in a few seconds; the link still works."}
+	toldUnavailable = told{"unavailable", "The server cannot check this link at the moment. Try again in a few seconds."}
 )

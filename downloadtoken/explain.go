@@ -25,9 +25,9 @@ func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 	if isPreflight(r) {
 		return "", nil
 	}
-	v := &visit{r: r.WithContext(ended), source: source, fingerprint: token.FingerprintOf(text)}
+	v := &visit{r: r.WithContext(ended), text: text, source: source, fingerprint: token.FingerprintOf(text)}
 	if err == nil {
-		err = h.judge(v, text)
+		err = h.judge(v)
 	}
 	if err == nil && h.oneTime != nil {
 		_, err = h.oneTime.present(v, h.PathPrefix+v.path)

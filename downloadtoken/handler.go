@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
@@ -107,6 +108,7 @@ type Handler struct {
 	verifier   *token.Verifier
 	keys       *verification.Keys
 	scopes     []scopeRule
+	app        *App
 	store      Store
 	oneTime    *oneTime
 	statuses   map[*denial]int
@@ -132,12 +134,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return passPreflight(w, r, next)
 	}
 
-	text, source, err := token.Find(r, h.sources)
-	v := &visit{r: r, w: w, source: source, fingerprint: token.FingerprintOf(text)}
-	v.rememberOriginal()
-	h.strip(r)
+	v, err := h.receive(w, r)
 	if err == nil {
-		err = h.judge(v, text)
+		err = h.judge(v)
+	}
+	if at, early := token.ValidFrom(err); early {
+		err = h.untilValid(v, at, err)
 	}
 	if err != nil {
 		return h.deny(v, err)
@@ -148,24 +150,40 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.deny(v, err)
 	}
 	defer store.LetGo()
-	if store.Revoked(h.revocable(v), v.now) {
-		return h.deny(v, errRevoked)
+	if err := h.settle(v, store); err != nil {
+		return h.deny(v, err)
 	}
-	if h.oneTime == nil {
-		h.publish(v)
-		if h.asks(v) {
-			return h.ask(v, next)
-		}
-		return h.deliver(v, next)
+	if h.oneTime != nil {
+		return h.once(v, store, next)
 	}
-	return h.once(v, store, next)
+	if v.unpressed {
+		return h.deny(v, errUnconfirmed)
+	}
+	h.publish(v)
+	if h.asks(v) {
+		return h.ask(v, next)
+	}
+	return h.deliver(v, next)
+}
+
+// receive finds the token, takes it out of the request, and reads what else the
+// request has to say. Nothing of it is believed yet.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*visit, error) {
+	text, source, err := token.Find(r, h.sources)
+	v := &visit{r: r, w: w, text: text, source: source, fingerprint: token.FingerprintOf(text)}
+	v.rememberOriginal()
+	h.strip(r)
+	if err == nil && h.Confirm != nil && r.Method == http.MethodPost {
+		err = v.readForm()
+	}
+	return v, err
 }
 
 // judge makes the checks that leave no trace.
-func (h *Handler) judge(v *visit, text string) error {
+func (h *Handler) judge(v *visit) error {
 	var err error
 	v.now = h.now()
-	if v.token, err = h.verifier.VerifyContext(v.r.Context(), text, v.now); err != nil {
+	if v.token, err = h.verifier.VerifyContext(v.r.Context(), v.text, v.now); err != nil {
 		return err
 	}
 	if err = h.admitMethod(v); err != nil {
@@ -188,7 +206,8 @@ func (h *Handler) judge(v *visit, text string) error {
 type visit struct {
 	r           *http.Request
 	w           http.ResponseWriter
-	now         time.Time
+	text        string    // the token
+	now         time.Time // when it was judged
 	source      token.Source
 	fingerprint token.Fingerprint
 	token       *token.Token
@@ -196,7 +215,12 @@ type visit struct {
 	path        string // r.URL.Path as it was authorised
 	opening     opening
 	original    original
-	confirmed   bool // somebody has pressed the button
+	press       string         // the value that came with the button's POST
+	confirmed   bool           // it was the button's POST
+	unpressed   bool           // but nobody seems to have pressed the button
+	grants      grantKeys      // that the token's use may open
+	page        nonce.GrantKey // what the page with the button is for
+	fields      []zap.Field    // more of the line that says why it was refused
 }
 
 // admitsClient reports whether the token is not bound to an address, or the

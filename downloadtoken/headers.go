@@ -8,9 +8,16 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
+
+// maxAge is how long a browser may show a file again without asking, if its URL
+// holds the token. A token that is revoked, or used with other rules after a
+// reload, opens the file that long where it was opened before.
+const maxAge = time.Minute
 
 // setHeaders completes the header of the next handler's answer.
 func (d *delivery) setHeaders() {
@@ -18,50 +25,85 @@ func (d *delivery) setHeaders() {
 	header.Set("Referrer-Policy", "no-referrer")
 	if d.status == http.StatusPermanentRedirect && d.v.source.Kind == token.Query && d.keepToken(header) {
 		header.Set("Cache-Control", "no-store")
+		d.h.vary(header)
 		return
 	}
-	if cc := d.cacheControl(header.Values("Cache-Control")); cc != "" {
-		header.Set("Cache-Control", cc)
-	}
+	d.setCaching(d.status)
 	if d.h.Confirm != nil {
 		header.Add("Vary", "Accept") // a browser that has the file must not take it for the page
 	}
-	if a := d.h.Attachment; a != nil && d.status >= 200 && d.status < 300 {
+	if d.status < 200 || d.status >= 300 {
+		return
+	}
+	if a := d.h.Attachment; a != nil {
 		header.Set("Content-Disposition", a.disposition(d.v.r))
 	}
+	if d.h.oneTime != nil && d.h.oneTime.resume == nil {
+		header.Set("Accept-Ranges", "none") // Range was taken out: a second request would be refused
+	}
+}
+
+// setCaching says who may keep an answer of this status.
+func (d *delivery) setCaching(status int) {
+	header := d.Header()
+	if cc := d.cacheControl(status, header.Values("Cache-Control")); cc != "" {
+		header.Set("Cache-Control", cc)
+		for name := range header { // what tells a cache in front something else
+			if strings.HasSuffix(name, "-Cache-Control") || name == "Surrogate-Control" || name == "X-Accel-Expires" {
+				delete(header, name)
+			}
+		}
+	}
+	d.h.vary(header)
 }
 
 // cacheControl decides how long the answer may be kept, given what the site
 // says. "" leaves it as it is.
-func (d *delivery) cacheControl(site []string) string {
+func (d *delivery) cacheControl(status int, site []string) string {
 	if d.h.oneTime != nil {
 		return "private, no-store"
 	}
 	if len(site) == 0 {
-		left := d.v.token.Claims.ExpiresAt.Sub(d.v.now) / time.Second
-		if d.status >= 400 || left <= 0 {
-			return "private, no-store"
-		}
 		// An object that outlives its token in a cache makes the token's expiry
 		// meaningless.
-		return "private, max-age=" + strconv.FormatInt(int64(left), 10)
-	}
-	if d.v.source.Kind == token.Query {
+		left := min(d.v.token.Claims.ExpiresAt.Sub(d.v.now), maxAge) / time.Second
+		switch {
+		case status >= 400 || left <= 0:
+			return "private, no-store"
+		case d.v.source.Kind == token.Query:
+			return "private, max-age=" + strconv.FormatInt(int64(left), 10)
+		}
+	} else if d.v.source.Kind == token.Query {
 		return ""
 	}
-	// The URL is the same for everybody, so a shared cache would hand the file
-	// to those without a token (RFC 9111 section 3.5 protects Authorization only).
-	private := []string{"private"}
+	// The URL is the same for everybody, so any cache, the browser's own too, would
+	// hand the file to whoever comes next, with another token or none. It has to
+	// ask each time; with an entity tag that costs a 304.
+	kept := []string{"private", "no-cache"}
 	for _, directive := range strings.Split(strings.Join(site, ","), ",") {
-		directive = strings.TrimSpace(directive)
 		name, _, _ := strings.Cut(directive, "=")
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "", "public", "private", "s-maxage":
-		default:
-			private = append(private, directive)
+		switch name = strings.ToLower(strings.TrimSpace(name)); name {
+		case "no-store", "no-transform", "must-revalidate":
+			kept = append(kept, name)
 		}
 	}
-	return strings.Join(private, ", ")
+	return strings.Join(kept, ", ")
+}
+
+// vary names every field that could have carried the token, unless Vary does.
+func (h *Handler) vary(header http.Header) {
+	for _, source := range h.sources {
+		name := source.Name
+		switch source.Kind {
+		case token.Query:
+			continue
+		case token.Cookie:
+			name = "Cookie"
+		}
+		if !httpguts.HeaderValuesContainsToken(header["Vary"], name) && !httpguts.HeaderValuesContainsToken(header["Vary"], "*") {
+			header.Add("Vary", name)
+		}
+	}
 }
 
 // keepToken puts the token back into the Location of file_server's canonical

@@ -3,7 +3,6 @@ package downloadtoken
 import (
 	"errors"
 	"io"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -13,25 +12,49 @@ import (
 // errBudget ends a connection when its grant has no bytes left.
 var errBudget = errors.New("download_token: the byte budget of the grant is used up")
 
-// meter draws what is written on a grant, before it is written.
+// meter draws what is written on a grant, before it is written. What was drawn
+// and handed to the server's writer counts as sent, whatever comes of it: when a
+// stream of HTTP/2 is reset, its writer says that nothing went out, although
+// frames did.
 type meter struct {
 	grant     *nonce.Grant
-	now       func() time.Time
-	offset    int64 // of the file, of the next byte
+	prepaid   int64 // drawn, and not handed to anybody yet
 	exhausted bool
+}
+
+// draw takes at most n bytes out of the budget. 0: it is used up.
+func (m *meter) draw(n int64) int64 {
+	if m.prepaid == 0 {
+		m.prepaid = m.grant.Draw(n)
+	}
+	n = min(n, m.prepaid)
+	m.prepaid -= n
+	m.exhausted = m.exhausted || n == 0
+	return n
+}
+
+// prepay makes sure that at least one byte of an answer of n can be sent. false:
+// the budget is used up.
+func (m *meter) prepay(n int64) bool {
+	m.prepaid = m.grant.Draw(min(n, nonce.MaxChunk))
+	return m.prepaid > 0
+}
+
+// end gives back what was drawn and not handed to anybody.
+func (m *meter) end() {
+	m.grant.Return(m.prepaid)
+	m.prepaid = 0
 }
 
 // write writes p in draws.
 func (m *meter) write(w io.Writer, p []byte) (int, error) {
 	written := 0
 	for written < len(p) {
-		drawn := m.grant.Draw(int64(len(p) - written))
+		drawn := m.draw(int64(len(p) - written))
 		if drawn == 0 {
-			m.exhausted = true
 			return written, errBudget
 		}
 		n, err := w.Write(p[written : written+int(drawn)])
-		m.settle(drawn, int64(n))
 		written += n
 		if err != nil {
 			return written, err
@@ -49,25 +72,20 @@ func (m *meter) readFrom(w *caddyhttp.ResponseWriterWrapper, src io.Reader) (int
 	}
 	var written int64
 	for whole.N > 0 {
-		drawn := m.grant.Draw(whole.N)
+		drawn := m.draw(whole.N)
 		if drawn == 0 {
-			m.exhausted = true
 			return written, errBudget
 		}
-		part := &io.LimitedReader{R: whole.R, N: drawn}
-		n, err := w.ReadFrom(part)
-		m.settle(drawn, n)
+		n, err := w.ReadFrom(&io.LimitedReader{R: whole.R, N: drawn})
 		written += n
 		whole.N -= n
-		if err != nil || n < drawn {
+		if err != nil {
 			return written, err
+		}
+		if n < drawn { // the end of src: there was no more to hand over
+			m.grant.Return(drawn - n)
+			return written, nil
 		}
 	}
 	return written, nil
-}
-
-// settle gives back what was drawn and not written.
-func (m *meter) settle(drawn, written int64) {
-	m.grant.Wrote(drawn, m.offset, written, m.now())
-	m.offset += written
 }

@@ -25,7 +25,7 @@ var (
 func (d *delivery) conclude(err error) error {
 	gone := errors.Is(d.v.r.Context().Err(), context.Canceled)
 	switch {
-	case errors.Is(d.stopped, errOtherFile), errors.Is(d.stopped, errNoBody):
+	case d.failed():
 		countOutcome("failed") // and logged
 		return d.h.showError(d.v, err)
 	case d.stopped != nil:
@@ -35,8 +35,8 @@ func (d *delivery) conclude(err error) error {
 		return err
 	case gone:
 		return err // whatever the next handlers say, the client did not wait for it
-	case d.sent && err != nil:
-		countOutcome("failed") // broken off
+	case d.sent && err != nil, !d.sent && err == nil:
+		countOutcome("failed") // broken off, or nobody has answered
 		return err
 	}
 	return d.h.notServed(d.v, d.status, err)

@@ -20,22 +20,27 @@ type oneTime struct {
 	uses      int
 	usesClaim string
 	perPath   bool
+	index     []string // files that count as their folder
+	policy    string   // see policyOf
 	leeway    time.Duration
 	maxTTL    time.Duration
 	resume    *Resume
 }
 
-// policy names the way in which nonces become keys of the store. Whoever
-// changes it makes everything spent before unreadable, so the store has to know.
-func (o *oneTime) policy() string {
-	per := "token"
-	if o.perPath {
-		per = "path"
+// patience is how long a request waits for others that use the same token.
+const patience = 2 * time.Second
+
+// query turns a verified token into what the store is asked about.
+func (o *oneTime) query(v *visit, judged string) (nonce.Query, error) {
+	p, err := o.present(v, judged)
+	if err != nil {
+		return nonce.Query{}, err
 	}
-	return per + " " + strings.Join(o.claims, " ")
+	v.grants = o.grantKeys(p.Key, v)
+	return nonce.Query{Presentation: p, Grants: v.grants.list(), Patience: patience}, nil
 }
 
-// present turns a verified token into what the store is asked about.
+// present says what the store has to know of the token.
 func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 	value, err := v.token.Claims.Nonce(o.claims...)
 	if err != nil {
@@ -48,8 +53,7 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 	}
 	path := ""
 	if o.perPath {
-		// file_server may serve a file under both spellings
-		path = "/" + strings.Trim(judged, "/")
+		path = o.counted(judged)
 	}
 	signer := nonce.Signer(v.token.Key.Fingerprint())
 	return nonce.Presentation{
@@ -60,28 +64,27 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 		Leeway:  o.leeway,
 		MaxTTL:  o.maxTTL,
 		Uses:    uses,
-		Policy:  o.policy(),
+		Policy:  o.policy,
 	}, nil
 }
 
-// once serves a request with a one-time token: reserve, serve, and commit when
+// once serves a request with a one-time token: admit it, serve, and commit when
 // the first byte is about to go out, or release.
 func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error {
-	presentation, err := h.oneTime.present(v, h.PathPrefix+v.path)
+	q, err := h.oneTime.query(v, h.PathPrefix+v.path)
 	if err != nil {
 		return h.deny(v, err)
 	}
 	asks := h.asks(v)
 	dropUnresumable(v.r.Header, h.oneTime.resume != nil)
-	grantKey := h.oneTime.grantKey(presentation.Key, v)
-	grant, resumes := h.oneTime.findGrant(store, grantKey, v.now)
-
 	ctx := v.r.Context()
+
 	if v.r.Method == http.MethodHead {
-		if !resumes {
-			if err := store.Look(ctx, presentation, v.now); err != nil {
-				return h.deny(v, err)
-			}
+		if _, err = store.Look(ctx, q, h.now); err == nil {
+			err = h.again(v, store)
+		}
+		if err != nil {
+			return h.deny(v, err)
 		}
 		h.publish(v)
 		return h.deliver(v, next)
@@ -89,35 +92,56 @@ func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error 
 	if err := unasked(v.r); err != nil {
 		return h.deny(v, err)
 	}
-	if resumes {
-		return h.resume(v, grant, next)
-	}
-	if asks {
-		if err := store.Look(ctx, presentation, v.now); err != nil {
+	if asks || v.unpressed {
+		joins, err := store.Look(ctx, q, h.now)
+		if err == nil {
+			err = h.again(v, store)
+		}
+		if err == nil && v.unpressed && !joins {
+			err = errUnconfirmed
+		}
+		if err != nil {
 			return h.deny(v, err)
 		}
-		h.publish(v)
-		return h.ask(v, next)
+		if !joins {
+			h.publish(v)
+			return h.ask(v, next)
+		}
 	}
 
-	reserved, err := store.Reserve(ctx, presentation, v.now)
+	use, err := store.Admit(ctx, q, h.now)
 	if err != nil {
 		return h.deny(v, err)
 	}
-	s := &spending{store: store, reserved: reserved, spent: func() { h.logSpent(v) }}
-	defer s.release() // in a defer: a panic must not leave the nonce reserved
+	defer use.Release() // in a defer: a panic must not leave the nonce reserved
+	err = h.again(v, store)
+	switch grant := use.Grant(); {
+	case err != nil:
+	case grant != nil && !grant.IsOpen(v.now):
+		err = nonce.ErrReplayed // its window has ended meanwhile
+	case grant != nil:
+		h.publish(v)
+		return h.resume(v, grant, next)
+	case asks, v.unpressed:
+		err = errUnconfirmed // the grant has just ended
+	}
+	if err != nil {
+		return h.deny(v, err)
+	}
+	return h.spend(v, use, next)
+}
+
+// spend serves a request that uses the token.
+func (h *Handler) spend(v *visit, use nonce.Use, next caddyhttp.Handler) error {
+	s := &spending{use: use, spent: func() { h.logSpent(v) }}
 	if h.oneTime.onRequest {
-		if err := s.commit(ctx); err != nil {
+		if _, err := s.commit(v.r.Context(), nil); err != nil {
 			return h.deny(v, err)
 		}
 	}
 	h.publish(v)
 	d := h.newDelivery(v)
 	d.spending = s
-	if h.oneTime.resume != nil {
-		d.opener = &opener{grants: store.Grants(), key: grantKey, resume: h.oneTime.resume}
-		defer d.opener.leave()
-	}
 	return d.serve(next)
 }
 
@@ -141,30 +165,26 @@ func (h *Handler) logSpent(v *visit) {
 
 // spending is a reserved nonce on its way to being spent or released.
 type spending struct {
-	store     nonce.Store
-	reserved  nonce.Reservation
+	use       nonce.Use
 	spent     func() // told once, after a successful commit
 	committed bool
 }
 
-// commit spends the nonce, durably where the store is durable.
-func (s *spending) commit(ctx context.Context) error {
-	if s.committed {
-		return nil
+// commit spends the nonce, durably where the store is durable, and opens a grant
+// if there are terms for one.
+func (s *spending) commit(ctx context.Context, terms *nonce.Terms) (*nonce.Grant, error) {
+	if s.committed && terms == nil {
+		return nil, nil
 	}
 	// A client that goes away while the store is at work must not leave it
 	// half done.
-	if err := s.store.Commit(context.WithoutCancel(ctx), s.reserved); err != nil {
-		return err
+	grant, err := s.use.Commit(context.WithoutCancel(ctx), terms)
+	if err != nil {
+		return nil, err
 	}
-	s.committed = true
-	s.spent()
-	return nil
-}
-
-// release gives the nonce back if it was not spent.
-func (s *spending) release() {
 	if !s.committed {
-		s.store.Release(s.reserved)
+		s.committed = true
+		s.spent()
 	}
+	return grant, nil
 }

@@ -65,9 +65,9 @@ func TestStorageLostRightAfterATokenWithoutIat(t *testing.T) {
 	honoured := 0
 	for _, start := range []time.Time{now.Add(-time.Hour), now.Add(time.Millisecond)} {
 		store := nonce.NewMemory(nonce.MemoryOptions{Capacity: 10, Marks: nonce.NewMarks(start)})
-		reserved, err := store.Reserve(context.Background(), shown, now.Add(2*time.Millisecond))
+		use, err := store.Admit(context.Background(), nonce.Query{Presentation: shown}, func() time.Time { return now.Add(2 * time.Millisecond) })
 		if err == nil {
-			err = store.Commit(context.Background(), reserved)
+			_, err = use.Commit(context.Background(), nil)
 		}
 		if err == nil {
 			honoured++

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,10 +24,12 @@ import (
 var defaultPage string
 
 // Page is what a template of [Confirm] is given, as in {{.Title}}. The template
-// is one of html/template. It may have styles in <style>, and pictures in data:
-// URLs; scripts, style attributes and everything from elsewhere are blocked. For
+// is one of html/template. It may have styles in <style>, scripts in <script>, and
+// pictures in data: URLs; attributes with styles or scripts, and everything from
+// elsewhere, are blocked. Styles and scripts may depend on the state only. For
 // the state `page` it needs a <form method="post"> without an action, so that the
-// token does not stand in it.
+// token does not stand in it, and in the form
+// <input type="hidden" name="press" value="{{.Press}}">.
 type Page struct {
 	// `page` for the page with the button. `no_file` and `site_error`: the link was
 	// accepted, and the site answered with an error. Otherwise the link does not work,
@@ -54,6 +57,11 @@ type Page struct {
 
 	// The size in bytes.
 	Bytes int64
+
+	// The value that lets the button be pressed twice, for a hidden field of the
+	// form with the name `press`; without the field, a double click can lose a
+	// one-time link. Only of the state `page`, and of one-time tokens.
+	Press string
 }
 
 // page is the page for what a refused client is told.
@@ -67,24 +75,28 @@ func (t told) page(status int) Page {
 
 // titles are the headings of refusals, by what the client is told.
 var titles = map[string]string{
-	"missing":     "This link is not complete",
-	"malformed":   "This link is damaged",
-	"expired":     "Too late",
-	"forbidden":   "Not this file",
-	"used":        "Already used",
-	"unproven":    "This link cannot be checked",
-	"no_file":     "There is no such file",
-	"site_error":  "This did not work",
-	"in_use":      "One moment",
-	"method":      "This cannot be done here",
-	"unconfirmed": "Not started yet",
-	"prefetch":    "Not started yet",
-	"early_data":  "One moment",
-	"unavailable": "One moment",
+	"missing":       "This link is not complete",
+	"malformed":     "This link is damaged",
+	"not_yet_valid": "One moment",
+	"expired":       "Too late",
+	"forbidden":     "Not this file",
+	"used":          "Already used",
+	"unproven":      "This link cannot be checked",
+	"no_file":       "There is no such file",
+	"site_error":    "This did not work",
+	"used_up":       "Already used",
+	"in_use":        "One moment",
+	"reloaded":      "One moment",
+	"method":        "This cannot be done here",
+	"unconfirmed":   "Not started yet",
+	"prefetch":      "Not started yet",
+	"early_data":    "One moment",
+	"unavailable":   "One moment",
 }
 
 // retried are the refusals after which the same link may work.
 var retried = map[string]bool{
+	"not_yet_valid": true, "reloaded": true,
 	"in_use": true, "unconfirmed": true, "prefetch": true, "early_data": true, "unavailable": true,
 }
 
@@ -92,11 +104,13 @@ var retried = map[string]bool{
 type pages struct {
 	template *template.Template
 	policy   string // Content-Security-Policy
+	presses  bool   // the form says which page it is from
 }
 
 var (
-	styleElement = regexp.MustCompile(`(?is)<style[^>]*>(.*?)</style>`)
-	postForm     = regexp.MustCompile(`(?i)<form[^>]*\smethod\s*=\s*["']?post\b`)
+	styleElement  = regexp.MustCompile(`(?is)<style[^>]*>(.*?)</style>`)
+	scriptElement = regexp.MustCompile(`(?is)<script[^>]*>(.*?)</script>`)
+	postForm      = regexp.MustCompile(`(?i)<form[^>]*\smethod\s*=\s*["']?post\b`)
 )
 
 // pages reads the template. c may be nil.
@@ -125,43 +139,58 @@ func (c *Confirm) pages() (*pages, error) {
 	return p, nil
 }
 
-// newPages parses a template and tries it. Its styles are allowed by their hash,
-// so they may depend on the state, and on nothing else.
+// newPages parses a template and tries it. Its styles and scripts are allowed by
+// their hash, so they may depend on the state, and on nothing else.
 func newPages(text string) (*pages, error) {
 	parsed, err := template.New("page").Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w; see html/template of Go for what can stand there", err)
 	}
 	p := &pages{template: parsed}
-	samples := []Page{{State: "page", Status: http.StatusOK, Title: "T", Detail: "D", Name: "N", Size: "1.0 KB", Bytes: 1000}}
+	samples := []Page{{State: "page", Status: http.StatusOK, Title: "T", Detail: "D", Name: "N", Size: "1.0 KB", Bytes: 1000, Press: samplePress}}
 	for _, d := range denials {
 		samples = append(samples, d.told.page(d.status))
 	}
 	samples = append(samples, toldNoFile.page(http.StatusNotFound), toldSiteError.page(http.StatusInternalServerError))
-	var sources []string
-	seen := make(map[string]bool)
+	var styles, scripts sources
 	for _, sample := range samples {
 		rendered, err := p.render(sample)
 		if err != nil {
-			return nil, fmt.Errorf("%w; the fields are .State, .Title, .Detail, .Status, .Retry, .Name, .Size and .Bytes", err)
+			return nil, fmt.Errorf("%w; the fields are .State, .Title, .Detail, .Status, .Retry, .Name, .Size, .Bytes and .Press", err)
 		}
 		if sample.State == "page" && !postForm.Match(rendered) {
 			return nil, errors.New(`nobody can start the download, because there is no <form method="post"> when .State is page`)
 		}
-		for _, style := range styleElement.FindAllSubmatch(rendered, -1) {
-			sum := sha256.Sum256(style[1])
-			if source := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !seen[source] {
-				seen[source] = true
-				sources = append(sources, source)
-			}
-		}
+		p.presses = p.presses || bytes.Contains(rendered, []byte(samplePress))
+		styles.add(styleElement, rendered)
+		scripts.add(scriptElement, rendered)
 	}
-	if len(sources) == 0 {
-		sources = []string{"'none'"}
-	}
-	p.policy = "default-src 'none'; style-src " + strings.Join(sources, " ") +
+	p.policy = "default-src 'none'; style-src " + styles.String() + "; script-src " + scripts.String() +
 		"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	return p, nil
+}
+
+// samplePress stands for the value of a page when a template is tried.
+const samplePress = "sample-of-press"
+
+// sources are what a directive of Content-Security-Policy allows.
+type sources []string
+
+// add allows what stands in the elements.
+func (s *sources) add(element *regexp.Regexp, page []byte) {
+	for _, found := range element.FindAllSubmatch(page, -1) {
+		sum := sha256.Sum256(found[1])
+		if source := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !slices.Contains(*s, source) {
+			*s = append(*s, source)
+		}
+	}
+}
+
+func (s sources) String() string {
+	if len(s) == 0 {
+		return "'none'"
+	}
+	return strings.Join(s, " ")
 }
 
 func (p *pages) render(page Page) ([]byte, error) {

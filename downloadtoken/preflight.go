@@ -2,7 +2,9 @@ package downloadtoken
 
 import (
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -16,68 +18,89 @@ func isPreflight(r *http.Request) bool {
 		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// passPreflight lets the next handlers answer a preflight, but only with what
-// CORS is about: nothing that says what a file contains, or whether there is
-// one, goes to somebody without a token. The status is always 204, and header
-// directives of the site in front of this one decide if nobody behind it does.
+// passPreflight asks the next handlers what they answer to a preflight, and
+// answers with the CORS fields of that: nothing that says what a file contains,
+// or whether there is one, goes to somebody without a token. The status is always
+// 204, and header directives of the site in front of this one decide if nobody
+// behind it does.
 func passPreflight(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	p := &preflight{
-		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		before:                w.Header().Clone(),
+	r.Body, r.ContentLength, r.TransferEncoding, r.Trailer = http.NoBody, 0, nil, nil // a browser sends none
+	for _, name := range []string{"Content-Length", "Expect", "Trailer", "Transfer-Encoding"} {
+		r.Header.Del(name)
 	}
-	if err := next.ServeHTTP(p, r); err != nil && !p.sent {
-		p.allowed = false
+	p := &preflight{header: w.Header().Clone()}
+	if p.run(next, r) == nil && p.status >= 200 && p.status < 300 {
+		p.allow(w.Header())
 	}
-	p.send()
+	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// preflight lets CORS header fields through, and nothing else.
+// preflight is all that the next handlers get to answer a preflight with. It
+// reaches neither the client nor its connection: there is nothing to unwrap.
 type preflight struct {
-	*caddyhttp.ResponseWriterWrapper
-	before  http.Header
-	allowed bool // whoever answers means what the header says
-	sent    bool
+	header  http.Header
+	answer  http.Header // as it was when the status was written
+	status  int         // 0: none yet
+	dropped int         // bytes of a body
 }
 
-// WriteHeader notes whether the answer is one.
-func (p *preflight) WriteHeader(status int) {
-	if status >= 200 {
-		p.allowed = status < 300
-		p.send()
-	}
-}
+// maxDropped is how much of a body is dropped without a word, because frameworks
+// answer with "OK". Nobody has to fetch more for somebody without a token.
+const maxDropped = 4 << 10
 
-// send answers with the header as it was, and the CORS fields of the answer.
-func (p *preflight) send() {
-	if p.sent {
-		return
-	}
-	p.sent = true
-	header := p.Header()
-	answers := header.Get("Access-Control-Allow-Origin") != p.before.Get("Access-Control-Allow-Origin")
-	for name := range header {
-		cors := strings.HasPrefix(name, "Access-Control-") || name == "Vary" && answers
-		if cors && p.allowed {
-			continue
+// run calls the next handlers. reverse_proxy aborts when it cannot write a body
+// to its end; its header has been seen then.
+func (p *preflight) run(next caddyhttp.Handler, r *http.Request) error {
+	defer func() {
+		if p.dropped <= maxDropped {
+			return
 		}
-		if values, ok := p.before[name]; ok {
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			panic(v)
+		}
+	}()
+	return next.ServeHTTP(p, r)
+}
+
+// allow copies the CORS fields of the answer into header.
+func (p *preflight) allow(header http.Header) {
+	const origin, fields = "Access-Control-Allow-Origin", "Access-Control-"
+	if p.answer.Get(origin) != header.Get(origin) {
+		header["Vary"] = slices.Clone(p.answer["Vary"])
+	}
+	maps.DeleteFunc(header, func(name string, _ []string) bool { return strings.HasPrefix(name, fields) })
+	for name, values := range p.answer {
+		if strings.HasPrefix(name, fields) {
 			header[name] = values
-		} else {
-			delete(header, name)
 		}
 	}
-	p.ResponseWriterWrapper.WriteHeader(http.StatusNoContent)
 }
 
-// Write swallows the body.
+// Header returns a header of its own.
+func (p *preflight) Header() http.Header { return p.header }
+
+// WriteHeader notes what the answer would be. 1xx are none.
+func (p *preflight) WriteHeader(status int) {
+	if p.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		p.status, p.answer = status, p.header.Clone()
+	}
+}
+
+// Write drops the body.
 func (p *preflight) Write(b []byte) (int, error) {
 	p.WriteHeader(http.StatusOK)
+	if p.dropped += len(b); p.dropped > maxDropped {
+		return 0, http.ErrBodyNotAllowed
+	}
 	return len(b), nil
 }
 
-// ReadFrom swallows the body without reading it.
+// ReadFrom drops the body without reading it.
 func (p *preflight) ReadFrom(io.Reader) (int64, error) {
 	p.WriteHeader(http.StatusOK)
 	return 0, nil
 }
+
+// Flush is the end of the header, as everywhere, but nothing goes out.
+func (p *preflight) Flush() { p.WriteHeader(http.StatusOK) }

@@ -47,6 +47,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.pages, err = h.Confirm.pages(); err != nil {
 		return err
 	}
+	if h.OneTime != nil && !h.pages.presses {
+		h.logger.Warn("the template of confirm has no hidden field press, so a double click can lose a one-time link; " +
+			`write into its form: <input type="hidden" name="press" value="{{.Press}}">`)
+	}
 	h.statuses = statusesOf(h.Status)
 	return registerMetrics(ctx)
 }
@@ -119,6 +123,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 		return err
 	}
 	app := appModule.(*App)
+	h.app = app
 	name := h.Store
 	if name == "" {
 		name = DefaultStore
@@ -133,7 +138,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 	if err != nil {
 		return err
 	}
-	use := policyUse{policy: o.policy(), uses: o.uses, usesClaim: o.usesClaim, maxTTL: o.maxTTL}
+	use := policyUse{policy: o.policy, uses: o.uses, usesClaim: o.usesClaim, maxTTL: o.maxTTL}
 	if h.Requires("iat") {
 		use.maxTTL = 0
 	}
@@ -154,6 +159,10 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 	if time.Duration(h.MaxTTL) > time.Hour {
 		h.logger.Warn("max_ttl is long for one-time tokens: after a restart that is not clean, or with a full memory store, " +
 			"tokens issued before are refused until they would have expired; prefer an hour or less")
+	}
+	if o.resume == nil {
+		h.logger.Info("one_time without resume sends each file whole, in one request; whatever reads a file in parts, " +
+			"such as GDAL, h5py, yt-dlp, axel and media players that seek, needs: one_time { resume <window> }")
 	}
 	h.oneTime = o
 	return nil
@@ -187,6 +196,9 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		return nil, errors.New("one_time: after a restart, a token without iat can be told from a used one only by its exp; " +
 			"add max_ttl (such as: max_ttl 10m), or require iat")
 	}
+	if err := o.prepareIndex(); err != nil {
+		return nil, err
+	}
 	if err := o.Resume.prepare(); err != nil {
 		return nil, err
 	}
@@ -201,6 +213,8 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		uses:      o.Uses,
 		usesClaim: o.UsesClaim,
 		perPath:   o.Per == "path",
+		index:     o.Index,
+		policy:    policyOf(o),
 		leeway:    time.Duration(c.Leeway),
 		maxTTL:    maxTTL,
 	}, nil

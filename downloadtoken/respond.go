@@ -31,13 +31,12 @@ func (h *Handler) deny(v *visit, err error) error {
 		countOutcome(d.reason)
 	}
 	if line := h.logger.Check(level, "request refused"); line != nil {
-		fields := []zap.Field{
+		fields := append(v.fields,
 			zap.String("reason", d.reason),
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("path", token.Redact(v.r.URL.Path)),
 			zap.String("client_ip", clientIP(v.r)),
-			zap.Int("status", status),
-		}
+			zap.Int("status", status))
 		if detail := d.detailOf(err); detail != "" {
 			fields = append(fields, zap.String("detail", detail))
 		}
@@ -46,20 +45,23 @@ func (h *Handler) deny(v *visit, err error) error {
 
 	header := v.w.Header()
 	header.Set("Cache-Control", "no-store")
+	h.vary(header)
 	if c := h.challenge(d, status); c != "" {
 		header.Set("WWW-Authenticate", c)
 	}
 	switch {
 	case status == http.StatusMethodNotAllowed:
 		header.Set("Allow", h.methods())
-	case d.told == toldInUse:
+	case d.told == toldInUse, d.told == toldReloaded, d.told == toldSoon:
 		header.Set("Retry-After", "1")
 	case d == unavailable:
 		header.Set("Retry-After", "5")
 	}
 
 	failure := caddyhttp.Error(status, errors.New("download_token: "+d.told.word))
-	if problem.HasErrorRoute(v.r, failure) {
+	// Caddy gives error routes the CONNECT back, and a reverse_proxy among them
+	// would open the tunnel.
+	if v.r.Method != http.MethodConnect && problem.HasErrorRoute(v.r, failure) {
 		return failure
 	}
 	if acceptsHTML(v.r.Header) {

@@ -9,21 +9,46 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // errPartial: the first answer is a part of something that could not be
 // resumed, so the whole has to be sent instead.
 var errPartial = errors.New("download_token: a part of a file that cannot be resumed")
 
-// grantKey is what the grant of this use is found by.
-func (o *oneTime) grantKey(token nonce.Key, v *visit) nonce.GrantKey {
-	client := ""
-	if o.resume != nil && !o.resume.Roam {
-		client = networkOf(clientIP(v.r))
+// grantKeys are what the grants of a use of a token are found by. The zero value
+// of each is none.
+type grantKeys struct {
+	resume nonce.GrantKey // of the whole window of resume
+	press  nonce.GrantKey // of the seconds after the button was pressed
+}
+
+func (k grantKeys) list() (keys []nonce.GrantKey) {
+	for _, key := range [...]nonce.GrantKey{k.resume, k.press} {
+		if key != (nonce.GrantKey{}) {
+			keys = append(keys, key)
+		}
 	}
-	return nonce.NewGrantKey(token, v.path, client)
+	return keys
+}
+
+func (o *oneTime) grantKeys(token nonce.Key, v *visit) (k grantKeys) {
+	network := networkOf(clientIP(v.r))
+	if o.resume != nil {
+		client := network
+		if o.resume.Roam {
+			client = ""
+		}
+		k.resume = nonce.NewGrantKey(token, v.path, client, "")
+	}
+	v.page = nonce.NewGrantKey(token, v.path, network, "")
+	if v.press != "" && isPress(v.press, v.page, v.now) {
+		k.press = nonce.NewGrantKey(token, v.path, network, v.press)
+	}
+	return k
 }
 
 // networkOf is what stays the same of a client's address: all of IPv4, and the
@@ -41,60 +66,69 @@ func networkOf(ip string) string {
 	return network.String()
 }
 
-// findGrant looks for an open grant.
-func (o *oneTime) findGrant(store HeldStore, key nonce.GrantKey, now time.Time) (*nonce.Grant, bool) {
-	if o.resume == nil {
-		return nil, false
-	}
-	return store.Grants().Find(key, now)
-}
-
 // resume serves a request from a grant that an earlier one has opened.
 func (h *Handler) resume(v *visit, grant *nonce.Grant, next caddyhttp.Handler) error {
-	if err := grant.Join(v.r.Context(), v.now); err != nil {
-		return h.deny(v, err)
-	}
-	defer grant.Leave()
-	h.publish(v)
 	d := h.newDelivery(v)
-	d.meter = &meter{grant: grant, now: h.now}
+	d.grant = grant
 	return d.serve(next)
 }
 
-// opener opens a grant when a token is spent.
-type opener struct {
-	grants *nonce.Grants
-	key    nonce.GrantKey
-	resume *Resume
-	opened *nonce.Grant
+// exhausted tells, once for each grant, that a download broke off because its
+// budget was used up.
+func (h *Handler) exhausted(v *visit, grant *nonce.Grant) {
+	if !grant.Exhausted() {
+		return
+	}
+	countOutcome("budget")
+	h.logger.Info("download broken off: as many bytes were sent as resume allows; "+
+		"for clients that read here and there, write: resume <window> random",
+		append(budgetFields(grant),
+			zap.String("reason", "budget"),
+			zap.String("fingerprint", v.fingerprint.String()),
+			zap.String("path", token.Redact(v.path)),
+			zap.String("client_ip", clientIP(v.r)))...)
 }
 
-// open opens the grant for an answer whose token has just been spent. nil: the
-// answer cannot be resumed.
-func (o *opener) open(status int, header http.Header, v *visit) *nonce.Grant {
-	body, ok := bodyOf(status, header)
-	if !ok {
+// budgetFields say how much of a grant was used.
+func budgetFields(grant *nonce.Grant) []zap.Field {
+	terms := grant.Terms()
+	sent := terms.Budget() - grant.Left()
+	return []zap.Field{
+		zap.Int64("bytes_sent", sent),
+		zap.Int64("file_size", terms.Size),
+		zap.Float64("copies_sent", float64(sent*100/terms.Size)/100),
+		zap.Int("copies", terms.Copies),
+	}
+}
+
+// terms are those of the grant that this answer opens when it spends the token;
+// nil if it opens none.
+func (d *delivery) terms() *nonce.Terms {
+	keys, resume, now := d.v.grants, d.h.oneTime.resume, d.h.now()
+	body, known := bodyOf(d.status, d.Header())
+	t := nonce.Terms{ETag: body.etag, Size: body.size, Begins: now}
+	switch {
+	case resume != nil && known:
+		t.Key, t.Copies, t.Ends = keys.resume, resume.Copies, now.Add(time.Duration(resume.Window))
+		if exp := d.v.token.Claims.ExpiresAt; exp.Before(t.Ends) {
+			t.Ends = exp
+		}
+	case keys.press != nonce.GrantKey{}:
+		if !known { // then whole answers are counted, not bytes
+			t.ETag, t.Size = "", 0
+		}
+		t.Key, t.Copies, t.Ends = keys.press, pressCopies, now.Add(pressWindow)
+	default:
 		return nil
 	}
-	ends := v.now.Add(time.Duration(o.resume.Window))
-	if exp := v.token.Claims.ExpiresAt; exp.Before(ends) {
-		ends = exp
-	}
-	o.opened = o.grants.Open(o.key, nonce.Terms{ETag: body.etag, Size: body.size, Copies: o.resume.Copies, Ends: ends}, v.now)
-	return o.opened
-}
-
-func (o *opener) leave() {
-	if o.opened != nil {
-		o.opened.Leave()
-	}
+	return &t
 }
 
 // body is what an answer says about the file that it is (a part of).
 type body struct {
-	etag   string
-	size   int64
-	offset int64 // of the first byte of this answer
+	etag string
+	size int64 // of the whole
+	part int64 // of what this answer has of it
 }
 
 // bodyOf reads it out of the header; ok is false without a strong entity tag or
@@ -108,27 +142,31 @@ func bodyOf(status int, header http.Header) (b body, ok bool) {
 	switch status {
 	case http.StatusOK:
 		b.size, err = strconv.ParseInt(header.Get("Content-Length"), 10, 64)
+		b.part = b.size
 	case http.StatusPartialContent:
-		b.offset, b.size, err = parseContentRange(header.Get("Content-Range"))
+		b.part, b.size, err = parseContentRange(header.Get("Content-Range"))
 	default:
 		return b, false
 	}
 	return b, err == nil && b.size > 0
 }
 
-// parseContentRange reads "bytes first-last/size" (RFC 9110 section 14.4).
-func parseContentRange(text string) (first, size int64, err error) {
+// parseContentRange reads "bytes first-last/size" (RFC 9110 section 14.4): how many
+// bytes of how many.
+func parseContentRange(text string) (part, size int64, err error) {
 	span, total, ok := strings.Cut(strings.TrimPrefix(text, "bytes "), "/")
-	from, _, ok2 := strings.Cut(span, "-")
+	from, to, ok2 := strings.Cut(span, "-")
 	if !ok || !ok2 || !strings.HasPrefix(text, "bytes ") {
 		return 0, 0, strconv.ErrSyntax
 	}
-	if first, err = strconv.ParseInt(from, 10, 64); err != nil {
+	first, err := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	size, err3 := strconv.ParseInt(total, 10, 64)
+	if err := errors.Join(err, err2, err3); err != nil {
 		return 0, 0, err
 	}
-	size, err = strconv.ParseInt(total, 10, 64)
-	if err == nil && (first < 0 || first >= size) {
-		err = strconv.ErrRange
+	if first < 0 || last < first || size <= last {
+		return 0, 0, strconv.ErrRange
 	}
-	return first, size, err
+	return last - first + 1, size, nil
 }

@@ -26,8 +26,10 @@ func (v *visit) rememberOriginal() {
 }
 
 // strip takes the token out of the request, and out of the copy of the original
-// request that Caddy restores for error routes and uses for {http.request.orig_uri}.
+// request that Caddy restores for error routes and uses for {http.request.orig_uri};
+// and, whoever sees the request next, what asks for more than this one answer.
 func (h *Handler) strip(r *http.Request) {
+	confine(r)
 	if h.Forward {
 		return
 	}

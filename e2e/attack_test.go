@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -55,40 +54,6 @@ func TestPreflightGivesNothingAway(t *testing.T) {
 		}
 	}
 	s.do(http.MethodOptions, "/a.txt").want(t, http.StatusUnauthorized)
-}
-
-func TestUpgradeThroughReverseProxy(t *testing.T) {
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\nhello")
-	}))
-	defer upstream.Close()
-	s := start(t, nil, strings.Replace(oneTime, "file_server", "reverse_proxy "+strings.TrimPrefix(upstream.URL, "http://"), 1))
-	query := "?download_token=" + once(t)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(conn, "GET /ws%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n", query, strings.TrimPrefix(s.url, "http://"))
-	r := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("status %d", resp.StatusCode)
-	}
-	hello := make([]byte, 5)
-	if _, err := io.ReadFull(r, hello); err != nil || string(hello) != "hello" {
-		t.Fatalf("%q %v", hello, err)
-	}
-	s.get("/ws"+query).want(t, http.StatusUnauthorized)
 }
 
 func TestAnUpstreamThatDiesBeforeItsFirstByteCostsNoToken(t *testing.T) {

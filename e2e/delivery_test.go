@@ -29,6 +29,9 @@ func TestFailedDeliveriesKeepTheToken(t *testing.T) {
 		"404":                http.StatusNotFound,
 		"500":                http.StatusInternalServerError,
 		"302":                http.StatusFound,
+		"nothing":            http.StatusOK,
+		"hijack":             http.StatusBadGateway,
+		"101":                http.StatusBadGateway,
 	} {
 		t.Run(fault, func(t *testing.T) {
 			s.t = t
@@ -67,8 +70,7 @@ func (s *server) wantNoAnswer(target, fault string) {
 func TestDeliveriesThatSpendTheToken(t *testing.T) {
 	s := start(t, map[string]string{"a.txt": "content of a"}, withFault)
 	for fault, status := range map[string]int{
-		"204": http.StatusNoContent, "nothing": http.StatusOK, "200": http.StatusOK,
-		"byte, then panic": 0, "hijack": http.StatusOK,
+		"204": http.StatusNoContent, "200": http.StatusOK, "empty answer": http.StatusOK, "byte, then panic": 0,
 	} {
 		t.Run(fault, func(t *testing.T) {
 			s.t = t
@@ -132,23 +134,48 @@ func (s *server) eventually(done func() bool) {
 	s.t.Fatal("still not after two seconds")
 }
 
+// stores is what the admin API says of the stores.
+func (s *server) stores() string {
+	s.t.Helper()
+	resp, err := http.Get("http://" + s.admin + "/download_token/stores")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	return string(body)
+}
+
 func TestASecondRequestWaitsForTheFirstByte(t *testing.T) {
 	s := start(t, map[string]string{"a.txt": "content of a"}, withFault)
-	query := "?download_token=" + once(t)
-	first := make(chan answer)
-	go func() { first <- s.get("/a.txt"+query, "Fault", "slow") }()
-	var second answer
-	s.eventually(func() bool {
-		second = s.get("/a.txt"+query, "Fault", "404")
-		return second.StatusCode != http.StatusNotFound
-	})
-	second.want(t, http.StatusConflict)
-	wantProblem(t, second, "in_use")
-	if got := second.Header.Get("Retry-After"); got != "1" {
-		t.Errorf("Retry-After %q", got)
+	begin := func(query, fault string) chan answer {
+		first := make(chan answer, 1)
+		go func() { first <- s.get("/a.txt"+query, "Fault", fault) }()
+		s.eventually(func() bool { return strings.Contains(s.stores(), `"reserved":1`) })
+		return first
 	}
-	(<-first).wantBody(t, "slow")
-	s.get("/a.txt"+query).want(t, http.StatusUnauthorized)
+	t.Run("and is told that the token was used", func(t *testing.T) {
+		query := "?download_token=" + once(t)
+		first := begin(query, "slow")
+		wantProblem(t, s.get("/a.txt"+query).want(t, http.StatusUnauthorized), "used")
+		(<-first).wantBody(t, "slow")
+	})
+	t.Run("and gets what the first gave back", func(t *testing.T) {
+		query := "?download_token=" + once(t)
+		first := begin(query, "slow, then error")
+		s.get("/a.txt"+query).wantBody(t, "content of a")
+		(<-first).want(t, http.StatusBadGateway)
+	})
+	t.Run("for two seconds", func(t *testing.T) {
+		query := "?download_token=" + once(t)
+		first := begin(query, "stuck")
+		second := s.get("/a.txt"+query).want(t, http.StatusServiceUnavailable)
+		wantProblem(t, second, "in_use")
+		if got := second.Header.Get("Retry-After"); got != "1" {
+			t.Errorf("Retry-After %q", got)
+		}
+		(<-first).wantBody(t, "stuck")
+	})
 }
 
 func TestARewriteBehindTheDirectiveNeverServesTheOtherFile(t *testing.T) {

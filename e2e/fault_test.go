@@ -71,6 +71,9 @@ func (f *fault) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	case "empty write":
 		_, _ = w.Write(nil)
 		return caddyhttp.Error(http.StatusBadGateway, errFault)
+	case "empty answer":
+		_, err := w.Write(nil)
+		return err
 	case "nothing":
 	case "early hints":
 		w.Header().Set("Link", "</style.css>; rel=preload")
@@ -106,6 +109,13 @@ func (f *fault) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		<-released
 		_, err = io.WriteString(w, ", done")
 		return err
+	case "stuck": // for longer than others wait for it
+		time.Sleep(3 * time.Second)
+		_, err := io.WriteString(w, "stuck")
+		return err
+	case "slow, then error":
+		time.Sleep(300 * time.Millisecond)
+		return caddyhttp.Error(http.StatusBadGateway, errFault)
 	case "slow":
 		time.Sleep(300 * time.Millisecond)
 		_, err := io.WriteString(w, "slow")

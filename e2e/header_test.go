@@ -1,55 +1,127 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
+// TestCacheControl: a file that was opened by what is not in its URL is asked for
+// each time; one whose URL has the token is kept for a minute at most.
 func TestCacheControl(t *testing.T) {
 	files := map[string]string{"a.txt": "a"}
 	directive := func(options string) string {
 		return `download_token {
 		from query t
 		from cookie c
+		from header Authorization
+		from header x-token
 		key HS256 "` + secret + `"
 		scope any
 		` + options + `
 	}
 	file_server`
 	}
-	for _, tt := range []struct{ name, config, cookie, want string }{
-		{"time-limited", directive(""), "", "private, max-age="},
-		{"one-time", directive("max_ttl 10m\n\t\tone_time"), "", "private, no-store"},
-		{"one-time and the site's own", "header Cache-Control \"public, max-age=9\"\n" + directive("max_ttl 10m\n\t\tone_time"), "", "private, no-store"},
-		{"the site's own", "header Cache-Control \"public, max-age=9\"\n" + directive(""), "", "public, max-age=9"},
-		{"the site's own, with a cookie", "header Cache-Control \"public, max-age=9, s-maxage=99\"\n" + directive(""), "c=", "private, max-age=9"},
-		{"with a cookie", directive(""), "c=", "private, max-age="},
+	site := func(value, options string) string {
+		return "header Cache-Control `" + value + "`\n" + directive(options)
+	}
+	once := "max_ttl 10m\n\t\tone_time"
+	for _, tt := range []struct {
+		name, config, in string
+		life             int
+		want             string
+	}{
+		{"in the query", directive(""), "query", 600, "private, max-age=60"},
+		{"in the query, near its end", directive(""), "query", 30, "private, max-age=2"},
+		{"in the query, and the site's own", site("public, max-age=9", ""), "query", 600, "public, max-age=9"},
+		{"in a cookie", directive(""), "cookie", 600, "private, no-cache"},
+		{"in Authorization", directive(""), "Authorization", 600, "private, no-cache"},
+		{"in a header", directive(""), "X-Token", 600, "private, no-cache"},
+		{"in a cookie, and the site's own", site("public, max-age=9, s-maxage=99", ""), "cookie", 600, "private, no-cache"},
+		{"in a header, and the site's own", site("Max-Age=9 , IMMUTABLE,stale-while-revalidate=60, stale-if-error=60", ""), "X-Token", 600, "private, no-cache"},
+		{"in a cookie, and no harm", site("public, no-transform, must-revalidate, max-age=9", ""), "cookie", 600, "private, no-cache, no-transform, must-revalidate"},
+		{"in a cookie, and stricter", site("no-store", ""), "cookie", 600, "private, no-cache, no-store"},
+		{"in a cookie, and in quotes", site(`private="Set-Cookie, max-age=9", no-cache="Etag", max-age=9`, ""), "cookie", 600, "private, no-cache"},
+		{"one-time, in the query", directive(once), "query", 600, "private, no-store"},
+		{"one-time, in a cookie", directive(once), "cookie", 600, "private, no-store"},
+		{"one-time, and the site's own", site("public, max-age=9", once), "query", 600, "private, no-store"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, files, tt.config)
-			var a answer
-			if tt.cookie != "" {
-				a = s.get("/a.txt", "Cookie", tt.cookie+mint(t, claims{"jti": "j"}))
-			} else {
-				a = s.get("/a.txt?t=" + mint(t, claims{"jti": "j", "exp": time.Now().Unix() + 60}))
-			}
-			a.want(t, http.StatusOK)
-			got := a.Header.Get("Cache-Control")
-			if seconds, ok := strings.CutPrefix(got, tt.want); ok && strings.HasSuffix(tt.want, "max-age=") {
-				if n, err := strconv.Atoi(seconds); err != nil || n < 50 || n > 60 {
-					t.Errorf("Cache-Control %q", got)
+			s := start(t, files, "header CDN-Cache-Control max-age=9\nheader Surrogate-Control max-age=9\n"+tt.config)
+			carried := func(token string) (query string, header []string) {
+				switch tt.in {
+				case "query":
+					return "?t=" + token, nil
+				case "cookie":
+					return "", []string{"Cookie", "c=" + token}
+				case "Authorization":
+					return "", []string{"Authorization", "Bearer " + token}
 				}
-			} else if got != tt.want {
+				return "", []string{tt.in, token}
+			}
+			get := func(path string, more ...string) answer {
+				query, header := carried(mint(t, claims{"jti": rand.Text(), "exp": time.Now().Unix() + int64(tt.life)}))
+				return s.get(path+query, append(header, more...)...)
+			}
+			varies := func(a answer) {
+				t.Helper()
+				var names []string
+				for _, name := range strings.Split(strings.Join(a.Header.Values("Vary"), ","), ",") {
+					names = append(names, strings.TrimSpace(name))
+				}
+				for _, name := range []string{"Cookie", "Authorization", "X-Token"} {
+					if n := len(slices.DeleteFunc(slices.Clone(names), func(have string) bool { return have != name })); n != 1 {
+						t.Errorf("status %d: %s is %d times in Vary %q", a.StatusCode, name, n, names)
+					}
+				}
+			}
+			a := get("/a.txt").want(t, http.StatusOK)
+			if got := a.Header.Get("Cache-Control"); got != tt.want && !(tt.life < 60 && strings.HasPrefix(got, tt.want)) {
 				t.Errorf("Cache-Control %q, want %q", got, tt.want)
+			}
+			targeted := a.Header.Get("Cdn-Cache-Control") + a.Header.Get("Surrogate-Control")
+			if kept := strings.HasPrefix(tt.want, "public"); (targeted != "") != kept {
+				t.Errorf("caches in front are told %q", targeted)
 			}
 			if got := a.Header.Get("Referrer-Policy"); got != "no-referrer" {
 				t.Errorf("Referrer-Policy %q", got)
 			}
+			varies(a)
+			same := get("/a.txt", "If-None-Match", a.Header.Get("Etag")).want(t, http.StatusNotModified)
+			if got := same.Header.Get("Cache-Control"); got != a.Header.Get("Cache-Control") && tt.life > 60 {
+				t.Errorf("304: Cache-Control %q", got)
+			}
+			varies(same)
+			query, header := carried("x")
+			refused := s.get("/a.txt"+query, header...).want(t, http.StatusUnauthorized)
+			if got := refused.Header.Get("Cache-Control"); got != "no-store" {
+				t.Errorf("401: Cache-Control %q", got)
+			}
+			varies(refused)
+			gone := get("/gone").want(t, http.StatusNotFound)
+			if got := gone.Header.Get("Cache-Control"); tt.in != "query" && !strings.HasPrefix(got, "private, no-") {
+				t.Errorf("404: Cache-Control %q", got)
+			}
+			varies(gone)
 		})
 	}
+	t.Run("Vary says it already", func(t *testing.T) {
+		for value, want := range map[string]string{"cookie, x-token": "Accept-Encoding, Authorization, cookie, x-token", "*": "*, Accept-Encoding"} {
+			s := start(t, files, "header Vary \""+value+"\"\n"+directive(""))
+			a := s.get("/a.txt?t="+mint(t, nil)).want(t, http.StatusOK)
+			if got := strings.Join(slices.Sorted(slices.Values(a.Header.Values("Vary"))), ", "); got != want {
+				t.Errorf("Vary %q, want %q", got, want)
+			}
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 func TestAttachment(t *testing.T) {

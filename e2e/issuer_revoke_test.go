@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,31 @@ func TestIssuerRevokes(t *testing.T) {
 		s.as("cube", http.MethodDelete, token.location).want(t, http.StatusNoContent)
 		s.as("cube", http.MethodDelete, token.location).want(t, http.StatusNoContent)
 		s.get(file(token)).want(t, http.StatusUnauthorized)
+	})
+	t.Run("what is revoked already is not written again", func(t *testing.T) {
+		s.t = t
+		token := mintFor("cube")
+		s.as("cube", http.MethodDelete, token.location).want(t, http.StatusNoContent)
+		s.as("cube", http.MethodDelete, "/tokens?download_token="+token.Token).want(t, http.StatusNoContent) // perhaps a second longer
+		written := func() time.Time {
+			files, err := filepath.Glob(filepath.Join(s.dir, "storage", "download_token", "*", "default", "revocations"))
+			if err != nil || len(files) != 1 {
+				t.Fatal(files, err)
+			}
+			info, err := os.Stat(files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.ModTime()
+		}
+		before := written()
+		for range 3 {
+			s.as("cube", http.MethodDelete, token.location).want(t, http.StatusNoContent)
+			s.as("chris", http.MethodDelete, "/tokens?download_token="+token.Token).want(t, http.StatusNoContent)
+		}
+		if after := written(); !after.Equal(before) {
+			t.Errorf("written at %v and %v", before, after)
+		}
 	})
 	t.Run("a used token", func(t *testing.T) {
 		s.t = t

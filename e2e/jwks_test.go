@@ -13,11 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -197,6 +199,38 @@ func TestJWKS(t *testing.T) {
 			t.Error("a damaged file was loaded")
 		}
 		s.get(link(one)).want(t, http.StatusOK)
+	})
+	t.Run("another spelling is no other set", func(t *testing.T) {
+		o.publishes(one)
+		file := filepath.Join(t.TempDir(), "jwks.json")
+		body, _ := json.Marshal(map[string]any{"keys": []any{one.jwk}})
+		if err := os.WriteFile(file, body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(file, file+".link"); err != nil {
+			t.Fatal(err)
+		}
+		for location, other := range map[string]string{
+			o.URL + "/spelled/jwks": o.URL + "/x/../spelled/%6Awks#keys",
+			file:                    file + ".link",
+		} {
+			s := startWith(t, files, "download_token {\n\t\tstore memory\n\t\tstore other memory\n\t}", withJWKS(location))
+			token := link(one)
+			s.get(token).want(t, http.StatusOK)
+			if err := s.reload(strings.Replace(withJWKS(other), "one_time", "one_time\n\t\tstore other", 1)); err == nil {
+				t.Errorf("%s: its keys have moved to another store", other)
+			}
+			if err := s.reload("handle /a/* {\n" + withJWKS(location) + "\n}\nhandle /b/* {\n" + strings.Replace(withJWKS(other), "one_time", "one_time nonce", 1) + "\n}"); err == nil {
+				t.Errorf("%s: two directives use its keys in different ways", other)
+			}
+			if err := s.reload(withJWKS(other)); err != nil {
+				t.Error(err)
+			}
+			s.get(token).want(t, http.StatusUnauthorized)
+			if err := caddy.Stop(); err != nil { // there can be one at a time
+				t.Fatal(err)
+			}
+		}
 	})
 	t.Run("validate does not ask", func(t *testing.T) {
 		before := o.asked.Load()

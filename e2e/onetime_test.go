@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -52,7 +54,7 @@ func TestParallelRequestsShareOneUse(t *testing.T) {
 				switch status {
 				case http.StatusOK:
 					opened[i].Add(1)
-				case http.StatusUnauthorized, http.StatusConflict:
+				case http.StatusUnauthorized, http.StatusServiceUnavailable: // used, in use, or reloaded meanwhile
 				default:
 					others.Add(1)
 				}
@@ -192,6 +194,34 @@ func TestSpendRequestUsesAndPer(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.get("/b.txt"+query).want(t, http.StatusUnauthorized)
+	})
+	t.Run("per path, a folder and its index file", func(t *testing.T) {
+		s := start(t, map[string]string{"d/index.html": "i", "d/home.htm": "h"}, directive("per path"))
+		for _, order := range [][]string{{"/d/", "/d/index.html"}, {"/d/index.html", "/d/"}} {
+			query := "?download_token=" + once(t)
+			s.get(order[0]+query).wantBody(t, "i")
+			s.get(order[1]+query).want(t, http.StatusUnauthorized)
+			s.get("/d/home.htm"+query).wantBody(t, "h")
+		}
+		if err := s.reload(strings.Replace(directive("per path home.htm"), "file_server", "file_server {\nindex home.htm\n}", 1)); err != nil {
+			t.Fatal(err)
+		}
+		query := "?download_token=" + mint(t, claims{"jti": rand.Text(), "exp": time.Now().Add(2 * time.Minute).Unix()})
+		s.get("/d/"+query).wantBody(t, "h")
+		s.get("/d/home.htm"+query).want(t, http.StatusUnauthorized)
+		s.get("/d/index.html"+query).wantBody(t, "i")
+	})
+	t.Run("a name with a space and two names", func(t *testing.T) {
+		named := func(names string) string {
+			return strings.Replace(directive("uses 1"), "one_time", "one_time "+names, 1)
+		}
+		s := start(t, files, named(`"a b"`))
+		query := "?download_token=" + mint(t, claims{"a b": rand.Text(), "a": rand.Text()})
+		s.get("/a.txt"+query).want(t, http.StatusOK)
+		if err := s.reload(named("a b")); err != nil {
+			t.Fatal(err)
+		}
+		s.get("/a.txt"+query).want(t, http.StatusUnauthorized)
 	})
 }
 

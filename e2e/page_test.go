@@ -15,7 +15,22 @@ import (
 	"time"
 )
 
-var styleElement = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
+var (
+	styleElement  = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
+	scriptElement = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
+)
+
+// sourceOf is how Content-Security-Policy allows what stands in an element of a
+// page.
+func sourceOf(t testing.TB, element *regexp.Regexp, page string) string {
+	t.Helper()
+	found := element.FindAllStringSubmatch(page, -1)
+	if len(found) != 1 {
+		t.Fatalf("%d of %v", len(found), element)
+	}
+	sum := sha256.Sum256([]byte(found[0][1]))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
 
 func TestPageHeaders(t *testing.T) {
 	s := start(t, map[string]string{"a.txt": "a"}, "header Content-Disposition attachment\nheader Etag mine\n"+asking(oneTime, ""))
@@ -23,17 +38,12 @@ func TestPageHeaders(t *testing.T) {
 	page := s.open("/a.txt?x=%22%3E%3Cscript%3E&download_token="+token).wantPage(t, http.StatusOK, ready)
 	used := s.open("/a.txt").wantPage(t, http.StatusUnauthorized, "This link is not complete")
 	for _, a := range []answer{page, used} {
-		style := styleElement.FindStringSubmatch(a.body)
-		if style == nil {
-			t.Fatal("no style")
-		}
-		sum := sha256.Sum256([]byte(style[1]))
-		want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-			"'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+		want := "default-src 'none'; style-src " + sourceOf(t, styleElement, a.body) + "; script-src " + sourceOf(t, scriptElement, page.body) +
+			"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 		if got := a.Header.Get("Content-Security-Policy"); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
-		for _, part := range append(strings.Split(token, "."), "<script", "style=", "action=", "://") {
+		for _, part := range append(strings.Split(token, "."), "<script src", `"><script`, "style=", "onclick=", "action=", "://") {
 			if strings.Contains(a.body, part) {
 				t.Errorf("%q in %s", part, a.body)
 			}

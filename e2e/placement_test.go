@@ -779,6 +779,30 @@ func TestPlacementPreflight(t *testing.T) {
 	})
 }
 
+func TestPlacementUpgradeBehind(t *testing.T) {
+	place(t, nil, guarded+"reverse_proxy "+newSwitcher(t, false).address, func(t *testing.T, p *placed) {
+		p.opens("/pub/x.txt", p.link("/pub/x.txt"), "plain", "Connection", "Upgrade", "Upgrade", "websocket")
+	})
+	place(t, nil, guarded+"reverse_proxy "+newSwitcher(t, true).address, func(t *testing.T, p *placed) {
+		link := p.link("/pub/x.txt")
+		for range 2 {
+			p.get(with("/pub/x.txt", link), "Connection", "Upgrade", "Upgrade", "websocket").want(t, http.StatusBadGateway)
+		}
+	})
+}
+
+func TestPlacementNothingBehind(t *testing.T) {
+	place(t, pubFiles, guarded, func(t *testing.T, p *placed) {
+		link := p.link("/pub/x.txt")
+		for range 2 {
+			p.get(with("/pub/x.txt", link)).wantBody(t, "")
+		}
+		if !strings.Contains(p.logs(), "no handler behind download_token has answered") {
+			t.Error("the log does not say so")
+		}
+	})
+}
+
 func TestPlacementAccelBehind(t *testing.T) {
 	place(t, pubFiles, guarded+"reverse_proxy "+echo(t)+` {
 		@accel header X-Accel-Redirect *

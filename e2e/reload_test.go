@@ -2,10 +2,15 @@ package e2e
 
 import (
 	"bufio"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 func TestReloadsKeepWhatWasSpent(t *testing.T) {
@@ -111,6 +116,30 @@ func TestStoresAreSharedByName(t *testing.T) {
 	s.get("/three/a.txt"+query).want(t, http.StatusOK)
 }
 
+// TestAKeyDoesNotMoveToAnotherStoreByTwoReloads: both stores are there all the time,
+// so the second would vouch for what was used in the first.
+func TestAKeyDoesNotMoveToAnotherStoreByTwoReloads(t *testing.T) {
+	globals := "download_token {\n\t\tstore memory\n\t\tstore other memory\n\t}"
+	others := "handle /b/* {\n" + strings.NewReplacer(secret, strings.Repeat("b", 64), "one_time", "one_time\n\t\tstore other").Replace(oneTime) + "\n}\n"
+	in := func(store string) string {
+		return others + "handle /a/* {\n" + strings.Replace(oneTime, "one_time", "one_time\n\t\tstore "+store, 1) + "\n}"
+	}
+	s := startWith(t, map[string]string{"a/a.txt": "a"}, globals, in("default"))
+	query := "?download_token=" + once(t)
+	s.get("/a/a.txt"+query).want(t, http.StatusOK)
+	if err := s.reload(others); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.reload(in("other")); err == nil || !strings.Contains(err.Error(), "uses the same key with another store, or one before it has") {
+		t.Errorf("%v", err)
+		s.get("/a/a.txt"+query).want(t, http.StatusUnauthorized)
+	}
+	if err := s.reload(in("default")); err != nil {
+		t.Fatal(err)
+	}
+	s.get("/a/a.txt"+query).want(t, http.StatusUnauthorized)
+}
+
 func TestDirectivesThatDisagreeAreRefused(t *testing.T) {
 	s := start(t, nil, oneTime)
 	for _, other := range []string{"one_time nonce", "one_time {\nuses 2\n}", "one_time {\nper path\n}", "one_time\nmax_ttl 5m"} {
@@ -119,5 +148,35 @@ func TestDirectivesThatDisagreeAreRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "make them equal, or give one of them a store of its own") {
 			t.Errorf("%s: %v", other, err)
 		}
+	}
+}
+
+// TestReloadsKeepWhatWasSpentHoweverTheKeyIsSpelled: HMAC takes a secret with zero
+// bytes at its end, and a long one and its hash, for the same.
+func TestReloadsKeepWhatWasSpentHoweverTheKeyIsSpelled(t *testing.T) {
+	long := strings.Repeat("a long secret of more than sixty-four bytes, ", 2)
+	hash := sha256.Sum256([]byte(long))
+	spelled := func(key []byte) string {
+		return strings.Replace(oneTime, secret, "base64:"+base64.StdEncoding.EncodeToString(key), 1)
+	}
+	s := start(t, map[string]string{"a.txt": "a"}, spelled([]byte(long)))
+	query := "?download_token=" + mintWith(t, jwt.SigningMethodHS256, []byte(long), claims{"jti": rand.Text()})
+	kept := "?download_token=" + mintWith(t, jwt.SigningMethodHS256, []byte(long), claims{"jti": rand.Text()})
+	s.get("/a.txt"+query).want(t, http.StatusOK)
+	for _, key := range [][]byte{[]byte(long), hash[:], append(hash[:], 0), append(hash[:], 0, 0)} {
+		if err := s.reload(spelled(key)); err != nil {
+			t.Fatal(err)
+		}
+		s.get("/a.txt"+query).want(t, http.StatusUnauthorized)
+	}
+	s.get("/a.txt"+kept).want(t, http.StatusOK)
+
+	// nor is it another key for the check of stores and uses
+	s.globals = "download_token {\n\t\tstore memory\n\t\tstore other memory\n\t}"
+	if err := s.reload(strings.Replace(spelled([]byte(long)), "one_time", "one_time\n\t\tstore other", 1)); err == nil {
+		t.Error("the key has moved to another store")
+	}
+	if err := s.reload("handle /a/* {\n" + spelled([]byte(long)) + "\n}\nhandle /b/* {\n" + strings.Replace(spelled(hash[:]), "one_time", "one_time nonce", 1) + "\n}"); err == nil {
+		t.Error("two directives use the key in different ways")
 	}
 }

@@ -292,7 +292,7 @@ func TestWaitingForAConnection(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	s.get("/f.bin?"+strings.SplitN(link, "?", 2)[1], "Range", "bytes=0-9").want(t, http.StatusConflict)
+	s.get("/f.bin?"+strings.SplitN(link, "?", 2)[1], "Range", "bytes=0-9").want(t, http.StatusServiceUnavailable)
 	if waited := time.Since(began); waited < time.Second {
 		t.Errorf("waited %v", waited)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -101,10 +102,49 @@ func TestRevoke(t *testing.T) {
 		}
 		s.get("/a.txt?download_token="+token).want(t, http.StatusUnauthorized)
 	})
+	t.Run("the fingerprint that the log names", func(t *testing.T) {
+		s := start(t, files, limited)
+		token := mint(t, claims{"sub": "logged"})
+		s.get("/b.txt?download_token="+token).want(t, http.StatusNotFound)
+		wantProblem(t, s.do(http.MethodPost, "/a.txt?download_token="+token).want(t, http.StatusMethodNotAllowed), "method")
+		s.wantLog("method")
+		found := regexp.MustCompile(`"reason":"method","fingerprint":"([0-9a-f]{16})"`).FindStringSubmatch(s.logs())
+		if found == nil {
+			t.Fatal("no line with a fingerprint")
+		}
+		s.get("/a.txt?download_token="+token).want(t, http.StatusOK)
+		if status, answer := s.revoke(`{"fingerprint":"` + found[1] + `","for":"1h"}`); status != http.StatusOK {
+			t.Fatalf("%d %s", status, answer)
+		}
+		s.get("/a.txt?download_token="+token).want(t, http.StatusUnauthorized)
+		s.get("/a.txt?download_token="+mint(t, claims{"sub": "other"})).want(t, http.StatusOK)
+	})
+	t.Run("the list", func(t *testing.T) {
+		s := startWith(t, files, "download_token {\n\t\tstore memory\n\t\tstore other memory\n\t}",
+			limited+"\nhandle /other/* {\n"+strings.Replace(limited, "scope any", "scope any\n\t\tstore other", 1)+"\n}")
+		token := mint(t, nil)
+		for _, body := range []string{
+			`{"token":"` + token + `"}`, `{"sub":"a","issuer":"i","until":"2100-01-01T00:00:00Z"}`, `{"sub":"a","issuer":"i","until":"2100-01-01T00:00:00Z"}`,
+		} {
+			if status, answer := s.revoke(body); status != http.StatusOK {
+				t.Fatalf("%d %s", status, answer)
+			}
+		}
+		resp, err := http.Get("http://" + s.admin + "/download_token/revocations")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		got, _ := io.ReadAll(resp.Body)
+		want := regexp.MustCompile(`^\{"default":\[\{"sub":"a","issuer":"i","until":"2100-01-01T00:00:00Z"\},\{"fingerprint":"[0-9a-f]{16}"\}\],"other":\[\]\}$`)
+		if !want.Match(got) || strings.Contains(string(got), token) {
+			t.Errorf("%s", got)
+		}
+	})
 	t.Run("bad requests", func(t *testing.T) {
 		s := start(t, files, limited)
 		for body, want := range map[string]int{
-			``: 400, `{}`: 400, `{"nonce":"a","sub":"b"}`: 400, `{"nonce":7}`: 400, `{"jti":"a"}`: 400, `{"token":"x"}`: 400,
+			``: 400, `{}`: 400, `{"nonce":"a","sub":"b"}`: 400, `{"nonce":7}`: 400, `{"jti":"a"}`: 400, `{"token":"x"}`: 400, `{"fingerprint":"x"}`: 400,
 			`{"nonce":"a","for":"soon"}`: 400, `{"nonce":"a","until":"2001-01-01T00:00:00Z"}`: 400,
 			`{"nonce":"a","nonce":"b"}`: 400, `{"nonce":"a","store":"nowhere"}`: 404, strings.Repeat(" ", 70000): 413,
 		} {

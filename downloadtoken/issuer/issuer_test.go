@@ -126,9 +126,10 @@ func TestRevocations(t *testing.T) {
 		}
 	}
 
-	kept.err = errors.New("the disk is full")
-	if w := ask(t, i, http.MethodDelete, location, "alice"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-		t.Errorf("%d", w.Code)
+	for _, kept.err = range []error{errors.New("the disk is full"), nonce.ErrRevocationsFull} {
+		if w := ask(t, i, http.MethodDelete, location, "alice"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%v: %d", kept.err, w.Code)
+		}
 	}
 }
 

@@ -48,11 +48,11 @@ func BenchmarkReserveCommit(b *testing.B) {
 			m := filled(b, c.live, c.capacity)
 			b.ReportAllocs()
 			for i := c.live; b.Loop(); i++ {
-				r, err := m.Reserve(ctx, numbered(i), start)
+				r, err := m.Admit(ctx, Query{Presentation: numbered(i)}, stopped(start))
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := m.Commit(ctx, r); err != nil {
+				if err := commit(r); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -65,11 +65,11 @@ func BenchmarkReserveRelease(b *testing.B) {
 	p := numbered(1_000_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		r, err := m.Reserve(ctx, p, start)
+		r, err := m.Admit(ctx, Query{Presentation: p}, stopped(start))
 		if err != nil {
 			b.Fatal(err)
 		}
-		m.Release(r)
+		r.Release()
 	}
 }
 
@@ -78,7 +78,7 @@ func BenchmarkReplay(b *testing.B) {
 	p := numbered(500_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := m.Reserve(ctx, p, start); err == nil {
+		if _, err := m.Admit(ctx, Query{Presentation: p}, stopped(start)); err == nil {
 			b.Fatal("honoured twice")
 		}
 	}
@@ -90,12 +90,12 @@ func BenchmarkReserveParallel(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			r, err := m.Reserve(ctx, numbered(int(next.Add(1))), start)
+			r, err := m.Admit(ctx, Query{Presentation: numbered(int(next.Add(1)))}, stopped(start))
 			if err != nil {
 				b.Error(err)
 				return
 			}
-			if err := m.Commit(ctx, r); err != nil {
+			if err := commit(r); err != nil {
 				b.Error(err)
 			}
 		}

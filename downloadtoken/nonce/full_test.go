@@ -23,14 +23,23 @@ func shown(by Signer, n, expires int) Presentation {
 	}
 }
 
+// stopped is a clock that stands still.
+func stopped(t time.Time) func() time.Time { return func() time.Time { return t } }
+
+// commit spends a use without a grant.
+func commit(u Use) error {
+	_, err := u.Commit(ctx, nil)
+	return err
+}
+
 func open(capacity int) *Memory { return NewMemory(MemoryOptions{Capacity: capacity, Start: start}) }
 
 func (m *Memory) spend(p Presentation, now time.Time) error {
-	r, err := m.Reserve(ctx, p, now)
+	r, err := m.Admit(ctx, Query{Presentation: p}, stopped(now))
 	if err != nil {
 		return err
 	}
-	return m.Commit(ctx, r)
+	return commit(r)
 }
 
 func mustSpend(t testing.TB, m *Memory, p Presentation, now time.Time) {
@@ -59,7 +68,7 @@ func TestFloodStaysWithItsSigner(t *testing.T) {
 	for n := range 50 {
 		mustRefuse(t, m, shown(quiet, n, 60), ErrReplayed)
 	}
-	if err := m.Look(ctx, shown(quiet, 1000, 5), start); err != nil {
+	if _, err := m.Look(ctx, Query{Presentation: shown(quiet, 1000, 5)}, stopped(start)); err != nil {
 		t.Errorf("its floor has moved: %v", err)
 	}
 	got := m.Stats(start)
@@ -117,30 +126,30 @@ func TestKeptThroughLeeway(t *testing.T) {
 
 func TestEvictedWhileReserved(t *testing.T) {
 	m := open(1)
-	first, err := m.Reserve(ctx, shown(Signer{1}, 0, 60), start)
+	first, err := m.Admit(ctx, Query{Presentation: shown(Signer{1}, 0, 60)}, stopped(start))
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := m.Reserve(ctx, shown(Signer{1}, 1, 60), start)
+	second, err := m.Admit(ctx, Query{Presentation: shown(Signer{1}, 1, 60)}, stopped(start))
 	if err != nil {
 		t.Fatal(err)
 	}
-	third, err := m.Reserve(ctx, shown(Signer{2}, 2, 60), start)
+	third, err := m.Admit(ctx, Query{Presentation: shown(Signer{2}, 2, 60)}, stopped(start))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Commit(ctx, first); err != nil {
+	if err := commit(first); err != nil {
 		t.Errorf("commit of an evicted reservation: %v", err)
 	}
-	m.Release(second)
-	if err := m.Commit(ctx, second); err == nil {
+	second.Release()
+	if err := commit(second); err == nil {
 		t.Error("released, then committed")
 	}
 	for n := range 2 {
 		mustRefuse(t, m, shown(Signer{1}, n, 60), ErrUnproven)
 	}
 	mustRefuse(t, m, shown(Signer{2}, 2, 60), ErrInUse)
-	m.Release(third)
+	third.Release()
 	mustSpend(t, m, shown(Signer{2}, 2, 60), start)
 	if got := m.Stats(start); got.Reserved != 0 || got.Entries != 1 {
 		t.Errorf("%+v", got)
@@ -157,7 +166,7 @@ func TestSameNonceTwice(t *testing.T) {
 	mustSpend(t, m, long, start)
 	renamed := long
 	renamed.Key, renamed.Policy = NewKey(long.Signer, "", "0", "/a"), "per path"
-	if err := m.Look(ctx, renamed, start); !errors.Is(err, ErrUnproven) {
+	if _, err := m.Look(ctx, Query{Presentation: renamed}, stopped(start)); !errors.Is(err, ErrUnproven) {
 		t.Errorf("under another policy: %v", err)
 	}
 	mustSpend(t, m, shown(Signer{1}, 1, 90), at(30)) // short has expired, long not
@@ -202,7 +211,7 @@ func TestManySigners(t *testing.T) {
 		mustSpend(t, m, shown(number(n), 0, 60), start)
 	}
 	one, two := shown(number(maxSigners), 0, 60), shown(number(maxSigners+1), 0, 70)
-	if err := m.Look(ctx, one, start); err != nil {
+	if _, err := m.Look(ctx, Query{Presentation: one}, stopped(start)); err != nil {
 		t.Fatal(err)
 	}
 	mustSpend(t, m, one, start)
@@ -224,7 +233,7 @@ func TestManySigners(t *testing.T) {
 
 	other := shown(number(maxSigners+3), 0, 71)
 	other.Policy = "another"
-	if err := m.Look(ctx, other, start); !errors.Is(err, ErrUnproven) {
+	if _, err := m.Look(ctx, Query{Presentation: other}, stopped(start)); !errors.Is(err, ErrUnproven) {
 		t.Errorf("look: %v", err)
 	}
 	mustRefuse(t, m, other, ErrUnproven) // theirs is one policy

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"slices"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -14,14 +14,9 @@ const (
 	// MaxConnections is how many requests may draw on a grant at a time;
 	// others wait.
 	MaxConnections = 16
-	// ConnectionWait is for how long.
-	ConnectionWait = 2 * time.Second
 	// MaxRequests is how many requests a grant serves in all. Real clients need
 	// a few hundred; without a limit, requests for nothing would be free.
 	MaxRequests = 10_000
-	// Afterglow is how long a grant stays open once every byte of the file was
-	// sent: a client that lost the end of it learns so within seconds.
-	Afterglow = time.Minute
 	// MaxChunk is the most that a connection may draw at a time while little is
 	// left. It bounds what a connection that stalls keeps from the others.
 	MaxChunk = 256 << 10
@@ -33,21 +28,25 @@ const (
 // GrantKey is what a grant is found by.
 type GrantKey [32]byte
 
-// NewGrantKey pins a grant to a use of a token, to a path, and to a client; an
-// empty client is any.
-func NewGrantKey(token Key, path, client string) GrantKey {
+// NewGrantKey pins a grant to a use of a token, to a path, to a client, and to
+// one press of a button; an empty client or press is any.
+func NewGrantKey(token Key, path, client, press string) GrantKey {
 	b := append(make([]byte, 0, 256), token[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(len(path)))
-	b = append(b, path...)
-	return sha256.Sum256(append(b, client...))
+	for _, field := range [...]string{path, client} {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(field)))
+		b = append(b, field...)
+	}
+	return sha256.Sum256(append(b, press...))
 }
 
 // Terms are what a grant is for.
 type Terms struct {
+	Key    GrantKey  // what it will be found by
 	ETag   string    // strong entity tag of the file
-	Size   int64     // of the file, in bytes, at least 1
+	Size   int64     // of the file, in bytes; 0 if it is not known, then whole answers are counted
 	Copies int       // how often the file may be sent in all; less than 1 means 1
-	Ends   time.Time // when the window ends
+	Begins time.Time // when it was opened
+	Ends   time.Time // when its window ends
 }
 
 // Budget is the number of bytes that a grant for these terms sends in all:
@@ -58,69 +57,82 @@ func (t Terms) Budget() int64 {
 
 // Grant is an opened one-time download that may still be resumed. All methods
 // may be called by any number of goroutines.
+//
+// It is open until its window ends or its budget is used up. That every byte was
+// sent does not close it: sent is not received, and nobody but the client knows
+// what has arrived.
 type Grant struct {
 	terms Terms
 
-	mu       sync.Mutex
-	ends     stamp
-	left     int64
-	requests int
-	users    int  // requests that have joined or are about to
-	sealed   bool // no request joins any more
-	sent     spans
-	complete bool
-	slots    chan struct{} // one for each connection
+	mu        sync.Mutex
+	left      int64 // bytes, or whole answers if the size is not known
+	requests  int
+	users     int  // requests that have joined or are about to
+	sealed    bool // no request joins any more
+	exhausted bool // somebody was told so
+	slots     chan struct{}
 }
 
 func newGrant(t Terms) *Grant {
-	return &Grant{terms: t, ends: stampOf(t.Ends), left: t.Budget(), slots: make(chan struct{}, MaxConnections)}
+	g := &Grant{terms: t, left: t.Budget(), slots: make(chan struct{}, MaxConnections)}
+	if t.Size == 0 {
+		g.left = int64(max(t.Copies, 1))
+	}
+	return g
 }
 
 // Terms are what the grant was opened with.
 func (g *Grant) Terms() Terms { return g.terms }
 
-// Join counts a request and waits for a connection to be free, up to
-// [ConnectionWait]. [ErrInUse]: none was. [ErrReplayed]: the window has ended or
-// the budget or the requests are used up. The caller must Leave.
-func (g *Grant) Join(ctx context.Context, now time.Time) error {
-	if err := g.admit(now); err != nil {
-		return err
+// admit counts a request. ErrBudget: it was closed by another just now.
+func (g *Grant) admit(now time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.sealed:
+		return ErrUnavailable
+	case g.stateLocked(stampOf(now)) != grantOpen:
+		return ErrBudget
 	}
+	g.requests++
+	g.users++
+	if g.terms.Size == 0 {
+		g.left--
+	}
+	return nil
+}
+
+// connect waits for a connection to be free.
+func (g *Grant) connect(ctx context.Context, p *patience) error {
 	select {
 	case g.slots <- struct{}{}:
 		return nil
 	default:
 	}
-	timer := time.NewTimer(ConnectionWait)
-	defer timer.Stop()
-	select {
-	case g.slots <- struct{}{}:
-		return nil
-	case <-timer.C:
-	case <-ctx.Done():
+	err := ErrInUse
+	if p.left > 0 {
+		select {
+		case g.slots <- struct{}{}:
+			return nil
+		case <-p.out():
+		case <-ctx.Done():
+			err = fmt.Errorf("%w: %w", ErrInUse, context.Cause(ctx))
+		}
 	}
 	g.dismiss()
-	return ErrInUse
-}
-
-func (g *Grant) admit(now time.Time) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.sealed {
-		return ErrUnavailable
-	}
-	if !g.isOpenLocked(stampOf(now)) {
-		return ErrReplayed
-	}
-	g.requests++
-	g.users++
-	return nil
+	return err
 }
 
 func (g *Grant) dismiss() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.users--
+}
+
+// leave frees the connection of a request that has joined.
+func (g *Grant) leave() {
+	<-g.slots
+	g.dismiss()
 }
 
 // seal lets no further request join, and reports whether none is there.
@@ -131,22 +143,33 @@ func (g *Grant) seal() (idle bool) {
 	return g.users == 0
 }
 
-// IsOpen reports whether a request at now could be served.
-func (g *Grant) IsOpen(now time.Time) bool {
+// grantState says whether a grant could serve a request.
+type grantState uint8
+
+const (
+	grantClosed    grantState = iota // there is none, or its window has ended
+	grantExhausted                   // its bytes or requests are used up
+	grantOpen
+)
+
+func (g *Grant) state(now stamp) grantState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.isOpenLocked(stampOf(now))
+	return g.stateLocked(now)
 }
 
-func (g *Grant) isOpenLocked(now stamp) bool {
-	return now < g.ends && g.left > 0 && g.requests < MaxRequests
+func (g *Grant) stateLocked(now stamp) grantState {
+	switch {
+	case now >= stampOf(g.terms.Ends):
+		return grantClosed
+	case g.left <= 0, g.requests >= MaxRequests:
+		return grantExhausted
+	}
+	return grantOpen
 }
 
-// Leave frees the connection of a request that has joined.
-func (g *Grant) Leave() {
-	<-g.slots
-	g.dismiss()
-}
+// IsOpen reports whether the window has not ended at now.
+func (g *Grant) IsOpen(now time.Time) bool { return stampOf(now) < stampOf(g.terms.Ends) }
 
 // Draw takes at most n bytes, and no more than [MaxChunk] (of a large budget,
 // four times that), out of the budget before they are written. 0: it is used up.
@@ -158,123 +181,28 @@ func (g *Grant) Draw(n int64) int64 {
 	return n
 }
 
-// Wrote settles a draw: of the drawn bytes, written were sent, from offset of
-// the file on; the rest is given back.
-func (g *Grant) Wrote(drawn, offset, written int64, now time.Time) {
+// Return gives back what was drawn and never handed to whoever writes. What was
+// handed over counts as sent, whatever its writer says of it: frames of HTTP/2
+// may be out although the stream was reset.
+func (g *Grant) Return(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.left += drawn - written
-	if g.complete || written <= 0 {
-		return
-	}
-	g.sent.add(offset, offset+written)
-	if g.sent.cover(g.terms.Size) {
-		g.complete = true
-		g.sent = nil
-		g.ends = min(g.ends, stampOf(now).plus(Afterglow))
-	}
+	g.left += n
 }
 
-// spans are the parts of a file that were sent, sorted and apart.
-type spans []span
-
-type span struct{ from, to int64 }
-
-// maxSpans bounds what is remembered of a client that asks for crumbs. Beyond
-// it, completeness is no longer noticed early, and the window just ends.
-const maxSpans = 4096
-
-func (s *spans) add(from, to int64) {
-	all := *s
-	i, _ := slices.BinarySearchFunc(all, from, func(x span, from int64) int {
-		if x.to < from {
-			return -1
-		}
-		return 1
-	})
-	j := i
-	for ; j < len(all) && all[j].from <= to; j++ {
-		from, to = min(from, all[j].from), max(to, all[j].to)
-	}
-	if i == j && len(all) >= maxSpans {
-		return
-	}
-	*s = slices.Replace(all, i, j, span{from, to})
+// Left is the number of bytes that may still be sent.
+func (g *Grant) Left() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.left
 }
 
-func (s spans) cover(size int64) bool {
-	return len(s) == 1 && s[0].from <= 0 && s[0].to >= size
-}
-
-// maxGrants is how many grants are open at a time. Beyond it, downloads are
-// served all the same, but cannot be resumed.
-const maxGrants = 100_000
-
-// Grants are the open grants of a store. The zero value is empty and ready for
-// use.
-type Grants struct {
-	mu     sync.Mutex
-	all    map[GrantKey]*Grant
-	sealed bool // nothing is found or opened any more
-}
-
-// Find returns the grant if there is one that is open at now.
-func (s *Grants) Find(k GrantKey, now time.Time) (*Grant, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sealed {
-		return nil, false
-	}
-	g, ok := s.all[k]
-	if ok && !g.IsOpen(now) {
-		delete(s.all, k)
-		return nil, false
-	}
-	return g, ok
-}
-
-// Open opens a grant for the use of a token that has just been committed, and
-// joins it. It returns nil if there is no room, or nothing to resume.
-func (s *Grants) Open(k GrantKey, t Terms, now time.Time) *Grant {
-	g := newGrant(t)
-	if t.ETag == "" || t.Size < 1 || g.admit(now) != nil {
-		return nil
-	}
-	g.slots <- struct{}{}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sealed {
-		return nil
-	}
-	if s.all == nil {
-		s.all = make(map[GrantKey]*Grant)
-	}
-	// A few for each one that comes: what is closed does not pile up, and nobody
-	// pays for all of it.
-	s.forgetClosedLocked(now, 16)
-	if len(s.all) >= maxGrants {
-		return nil
-	}
-	s.all[k] = g
-	return g
-}
-
-// Len is the number of grants that are open at now.
-func (s *Grants) Len(now time.Time) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forgetClosedLocked(now, len(s.all))
-	return len(s.all)
-}
-
-// forgetClosedLocked looks at some grants, no matter which.
-func (s *Grants) forgetClosedLocked(now time.Time, some int) {
-	for k, g := range s.all {
-		if some--; some < 0 {
-			return
-		}
-		if !g.IsOpen(now) {
-			delete(s.all, k)
-		}
-	}
+// Exhausted notes that a request ran out of bytes, and reports whether it is the
+// first one.
+func (g *Grant) Exhausted() (first bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	first = !g.exhausted
+	g.exhausted = true
+	return first
 }

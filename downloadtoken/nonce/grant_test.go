@@ -7,15 +7,59 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
 )
 
-var opened = time.Unix(1_800_000_000, 0)
+// forFile are terms for a file of that size, under a key of their own.
+func forFile(name string, size int64) Terms {
+	return Terms{Key: grantKey(name), ETag: `"e"`, Size: size, Copies: 2, Begins: start, Ends: start.Add(time.Hour)}
+}
 
-func terms(size int64) Terms {
-	return Terms{ETag: `"e"`, Size: size, Copies: 2, Ends: opened.Add(time.Hour)}
+func grantKey(name string) GrantKey { return NewGrantKey(Key{1}, name, "client", "") }
+
+// resumed asks about a token whose download can be resumed.
+func resumed(n int, names ...string) Query {
+	q := Query{Presentation: shown(Signer{1}, n, 60), Patience: 2 * time.Second}
+	for _, name := range names {
+		q.Grants = append(q.Grants, grantKey(name))
+	}
+	return q
+}
+
+func mustAdmit(t testing.TB, m *Memory, q Query, now time.Time) Use {
+	t.Helper()
+	u, err := m.Admit(ctx, q, stopped(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// mustOpen spends a token and opens a grant.
+func mustOpen(t testing.TB, m *Memory, q Query, terms Terms) Use {
+	t.Helper()
+	u := mustAdmit(t, m, q, start)
+	if g, err := u.Commit(ctx, &terms); err != nil || g == nil || g != u.Grant() {
+		t.Fatalf("%v, %v", g, err)
+	}
+	return u
+}
+
+func mustNotAdmit(t testing.TB, m *Memory, q Query, now time.Time, want error) {
+	t.Helper()
+	u, err := m.Admit(ctx, q, stopped(now))
+	if !errors.Is(err, want) {
+		t.Fatalf("%v, want %v", err, want)
+	}
+	if u != nil {
+		t.Fatal("a use and an error")
+	}
+	if _, looked := m.Look(ctx, q, stopped(now)); !errors.Is(looked, want) {
+		t.Fatalf("looked: %v, want %v", looked, want)
+	}
 }
 
 func TestBudgetOfTerms(t *testing.T) {
@@ -28,140 +72,276 @@ func TestBudgetOfTerms(t *testing.T) {
 	}
 }
 
-func TestGrantEnds(t *testing.T) {
-	var all Grants
-	k := NewGrantKey(Key{1}, "/a", "client")
-	g := all.Open(k, terms(100), opened)
-	if g == nil {
-		t.Fatal("no grant")
-	}
-	for name, other := range map[string]GrantKey{
-		"token": NewGrantKey(Key{2}, "/a", "client"), "path": NewGrantKey(Key{1}, "/b", "client"),
-		"client": NewGrantKey(Key{1}, "/a", "other"), "shifted": NewGrantKey(Key{1}, "/ac", "lient"),
+func TestGrantKeysAreApart(t *testing.T) {
+	seen := map[GrantKey]string{}
+	for name, k := range map[string]GrantKey{
+		"": NewGrantKey(Key{1}, "/a", "client", "p"), "token": NewGrantKey(Key{2}, "/a", "client", "p"),
+		"path": NewGrantKey(Key{1}, "/b", "client", "p"), "client": NewGrantKey(Key{1}, "/a", "other", "p"),
+		"press": NewGrantKey(Key{1}, "/a", "client", ""), "shifted": NewGrantKey(Key{1}, "/ac", "lient", "p"),
+		"shifted press": NewGrantKey(Key{1}, "/a", "clientp", ""),
 	} {
-		if _, ok := all.Find(other, opened); ok {
-			t.Errorf("found with another %s", name)
+		if other, ok := seen[k]; ok {
+			t.Errorf("%q and %q are one", name, other)
 		}
-	}
-	if _, ok := all.Find(k, opened.Add(time.Hour-1)); !ok {
-		t.Error("closed before the window ended")
-	}
-	drawn := g.Draw(60)
-	g.Wrote(drawn, 0, 60, opened)
-	g.Wrote(g.Draw(39), 61, 39, opened)
-	if _, ok := all.Find(k, opened.Add(10*time.Minute)); !ok {
-		t.Error("closed though a byte is missing")
-	}
-	g.Wrote(g.Draw(1), 60, 1, opened)
-	if _, ok := all.Find(k, opened.Add(Afterglow-time.Second)); !ok {
-		t.Error("closed right after the last byte")
-	}
-	if _, ok := all.Find(k, opened.Add(Afterglow)); ok {
-		t.Error("open a minute after the last byte")
+		seen[k] = name
 	}
 }
 
-func TestGrantJoin(t *testing.T) {
-	var all Grants
-	g := all.Open(NewGrantKey(Key{1}, "/a", ""), terms(100), opened) // joins
-	for range MaxConnections - 1 {
-		if err := g.Join(context.Background(), opened); err != nil {
+func TestGrantEnds(t *testing.T) {
+	m := open(10)
+	q := resumed(1, "/a")
+	u := mustOpen(t, m, q, forFile("/a", 100))
+	u.Grant().Draw(100) // all of it was sent: that does not close the grant
+	for _, now := range []time.Time{start, start.Add(10 * time.Minute), start.Add(time.Hour - 1)} {
+		joined := mustAdmit(t, m, q, now)
+		if joined.Grant() != u.Grant() {
+			t.Fatal("another grant")
+		}
+		if _, err := joined.Commit(ctx, nil); !errors.Is(err, ErrUnproven) {
+			t.Errorf("what was joined was committed: %v", err)
+		}
+		joined.Release()
+		if joins, err := m.Look(ctx, q, stopped(now)); !joins || err != nil {
+			t.Errorf("looked: %v %v", joins, err)
+		}
+	}
+	mustNotAdmit(t, m, resumed(1, "/b"), start, ErrReplayed)
+	mustNotAdmit(t, m, resumed(1), start, ErrReplayed)
+	mustNotAdmit(t, m, q, start.Add(time.Hour), ErrReplayed)
+	mustNotAdmit(t, m, q, start, ErrReplayed) // forgotten, the clock set back
+}
+
+func TestGrantIsExhausted(t *testing.T) {
+	m := open(10)
+	q := resumed(1, "/a")
+	u := mustOpen(t, m, q, forFile("/a", 100))
+	if n := u.Grant().Draw(1000); n != 225 {
+		t.Fatalf("drew %d", n)
+	}
+	mustNotAdmit(t, m, q, start, ErrBudget)
+	u.Grant().Return(1)
+	mustAdmit(t, m, q, start).Release()
+	for range MaxRequests {
+		if u, err := m.Admit(ctx, q, stopped(start)); err == nil {
+			u.Release()
+		}
+	}
+	mustNotAdmit(t, m, q, start, ErrBudget)
+	q.Uses = 2
+	if again := mustAdmit(t, m, q, start); again.Grant() != nil {
+		t.Error("joined")
+	}
+}
+
+// TestWholeAnswers: where the size is not known, answers are counted.
+func TestWholeAnswers(t *testing.T) {
+	m := open(10)
+	q := resumed(1, "/a")
+	terms := forFile("/a", 0)
+	terms.ETag = ""
+	mustOpen(t, m, q, terms).Release()
+	mustAdmit(t, m, q, start).Release()
+	mustNotAdmit(t, m, q, start, ErrBudget)
+}
+
+func TestConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := open(10)
+		q := resumed(1, "/a")
+		first := mustOpen(t, m, q, forFile("/a", 100))
+		for range MaxConnections - 1 {
+			mustAdmit(t, m, q, start)
+		}
+		began := time.Now()
+		mustNotAdmit1(t, m, q)
+		if waited := time.Since(began); waited != q.Patience {
+			t.Errorf("waited %v", waited)
+		}
+		go func() {
+			time.Sleep(time.Second)
+			first.Release()
+			first.Release() // frees nothing more
+		}()
+		mustAdmit(t, m, q, start)
+		mustNotAdmit1(t, m, q)
+	})
+}
+
+// mustNotAdmit1 wants ErrInUse, of Admit only: Look does not need a connection.
+func mustNotAdmit1(t testing.TB, m *Memory, q Query) {
+	t.Helper()
+	if _, err := m.Admit(ctx, q, stopped(start)); !errors.Is(err, ErrInUse) {
+		t.Fatal(err)
+	}
+}
+
+// TestWhoComesWhileAGrantIsBeingOpenedJoinsIt, however many come.
+func TestWhoComesWhileAGrantIsBeingOpenedJoinsIt(t *testing.T) {
+	for name, q := range map[string]Query{
+		"once": resumed(1, "/a"),
+		"with a use left": func() Query {
+			q := resumed(1, "/a")
+			q.Uses = 2
+			return q
+		}(),
+		"by either key": resumed(1, "/b", "/a"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := open(10)
+				u := mustAdmit(t, m, q, start)
+				var crowd sync.WaitGroup
+				for i := range 9 {
+					crowd.Go(func() {
+						if i == 8 {
+							if joins, err := m.Look(ctx, q, stopped(start)); !joins || err != nil {
+								t.Errorf("looked: %v %v", joins, err)
+							}
+							return
+						}
+						if joined, err := m.Admit(ctx, q, stopped(start)); err != nil || joined.Grant() == nil || joined.Grant() != u.Grant() {
+							t.Errorf("%v", err)
+						}
+					})
+				}
+				synctest.Wait()
+				terms := forFile("/a", 100)
+				if _, err := u.Commit(ctx, &terms); err != nil {
+					t.Fatal(err)
+				}
+				crowd.Wait()
+				if m.waiting != 0 || len(m.changed) != 0 || len(m.grants.opening) != 0 {
+					t.Errorf("%d wait, %d tokens, %d openings", m.waiting, len(m.changed), len(m.grants.opening))
+				}
+			})
+		})
+	}
+}
+
+// TestWaiting: whoever waits for a reservation gets what is left of it.
+func TestWaiting(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end  func(Use)
+		want error
+	}{
+		"given back":                   {func(u Use) { u.Release() }, nil},
+		"spent":                        {func(u Use) { _ = commit(u); u.Release() }, ErrReplayed},
+		"spent, and nothing to join":   {func(u Use) { _, _ = u.Commit(ctx, &Terms{}); u.Release() }, ErrReplayed},
+		"held for longer than we wait": {func(Use) {}, ErrInUse},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := open(10)
+				q := resumed(1, "/a")
+				u := mustAdmit(t, m, q, start)
+				go func() {
+					time.Sleep(time.Second)
+					tt.end(u)
+				}()
+				next, err := m.Admit(ctx, q, stopped(start))
+				if !errors.Is(err, tt.want) {
+					t.Errorf("%v, want %v", err, tt.want)
+				}
+				if err == nil {
+					mustNotAdmit1(t, m, q)
+					next.Release()
+				}
+			})
+		})
+	}
+	t.Run("the client goes away", func(t *testing.T) {
+		m := open(10)
+		mustAdmit(t, m, resumed(1), start)
+		why := errors.New("gone")
+		gone, cancel := context.WithCancelCause(ctx)
+		cancel(why)
+		if _, err := m.Admit(gone, resumed(1), stopped(start)); !errors.Is(err, ErrInUse) || !errors.Is(err, why) {
+			t.Error(err)
+		}
+	})
+	t.Run("too many", func(t *testing.T) {
+		m := open(10)
+		mustAdmit(t, m, resumed(1), start)
+		m.waiting = maxWaiting
+		if _, err := m.Admit(ctx, resumed(1), stopped(start)); !errors.Is(err, ErrInUse) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSpentBeforeItsGrant: with spend request, the token is spent first and the
+// grant opened later; whoever comes between waits.
+func TestSpentBeforeItsGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := open(10)
+		q := resumed(1, "/a")
+		u := mustAdmit(t, m, q, start)
+		if err := commit(u); err != nil {
 			t.Fatal(err)
 		}
-	}
-	gone, end := context.WithCancel(context.Background())
-	end()
-	if err := g.Join(gone, opened); !errors.Is(err, ErrInUse) {
-		t.Errorf("one too many: %v", err)
-	}
-	g.Leave()
-	if err := g.Join(gone, opened); err != nil {
-		t.Errorf("a free connection: %v", err)
-	}
-	if err := g.Join(gone, opened.Add(time.Hour)); !errors.Is(err, ErrReplayed) {
-		t.Errorf("after the window: %v", err)
-	}
-	g.Leave()
-	for range MaxRequests {
-		if g.Join(gone, opened) == nil {
-			g.Leave()
+		if err := commit(u); !errors.Is(err, ErrUnproven) {
+			t.Errorf("committed twice: %v", err)
 		}
-	}
-	if err := g.Join(gone, opened); !errors.Is(err, ErrReplayed) {
-		t.Errorf("after the last request: %v", err)
-	}
+		joined := make(chan Use)
+		go func() {
+			u, err := m.Admit(ctx, q, stopped(start))
+			if err != nil {
+				t.Error(err)
+			}
+			joined <- u
+		}()
+		synctest.Wait()
+		terms := forFile("/a", 100)
+		if g, err := u.Commit(ctx, &terms); err != nil || g == nil {
+			t.Fatal(err)
+		}
+		if other := <-joined; other == nil || other.Grant() != u.Grant() {
+			t.Error("not joined")
+		}
+		if _, err := u.Commit(ctx, &terms); !errors.Is(err, ErrUnproven) {
+			t.Errorf("opened twice: %v", err)
+		}
+	})
 }
 
-// TestGrantAgainstModel draws and settles at random; never is more written than
-// the budget, and completeness is noticed exactly when all was sent.
+// TestGrantAgainstModel draws and gives back at random; never is more handed out
+// than the budget.
 func TestGrantAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		size := rapid.Int64Range(1, 400).Draw(t, "size")
-		terms := terms(size)
+		terms := forFile("/a", rapid.Int64Range(1, 400).Draw(t, "size"))
 		terms.Copies = rapid.IntRange(1, 4).Draw(t, "copies")
-		var all Grants
-		g := all.Open(GrantKey{}, terms, opened)
-		sent := make([]bool, size)
-		missing, total := size, int64(0)
-		type draw struct{ drawn, offset int64 }
-		var open []draw
+		g := newGrant(terms)
+		var sent int64
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			if rapid.Bool().Draw(t, "draw") {
-				offset := rapid.Int64Range(0, size-1).Draw(t, "offset")
-				if n := g.Draw(rapid.Int64Range(1, size-offset).Draw(t, "n")); n > 0 {
-					open = append(open, draw{n, offset})
-				}
-				continue
+			n := g.Draw(rapid.Int64Range(1, 400).Draw(t, "n"))
+			back := rapid.Int64Range(0, n).Draw(t, "back")
+			g.Return(back)
+			sent += n - back
+			if sent > terms.Budget() || g.Left() != terms.Budget()-sent {
+				t.Fatalf("sent %d, left %d, budget %d", sent, g.Left(), terms.Budget())
 			}
-			if len(open) == 0 {
-				continue
-			}
-			d := open[0]
-			open = open[1:]
-			written := rapid.Int64Range(0, d.drawn).Draw(t, "written")
-			g.Wrote(d.drawn, d.offset, written, opened)
-			total += written
-			for i := d.offset; i < d.offset+written; i++ {
-				if !sent[i] {
-					sent[i] = true
-					missing--
-				}
-			}
-			if g.complete != (missing == 0) {
-				t.Fatalf("complete %v with %d missing", g.complete, missing)
-			}
-		}
-		outstanding := int64(0)
-		for _, d := range open {
-			outstanding += d.drawn
-		}
-		if total+outstanding > terms.Budget() || g.left != terms.Budget()-total-outstanding {
-			t.Fatalf("sent %d, drawn %d, left %d, budget %d", total, outstanding, g.left, terms.Budget())
 		}
 	})
 }
 
 func TestGrantRace(t *testing.T) {
-	var all Grants
-	g := all.Open(GrantKey{}, terms(1<<20), opened)
+	g := newGrant(forFile("/a", 1<<20))
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var total int64
 	for range 32 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for offset := int64(0); ; offset += 1000 {
+		wg.Go(func() {
+			for {
 				n := g.Draw(1000)
 				if n == 0 {
 					return
 				}
-				g.Wrote(n, offset%(1<<20), (n+1)/2, opened)
+				g.Return(n / 2)
 				mu.Lock()
-				total += (n + 1) / 2
+				total += n - n/2
 				mu.Unlock()
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	if budget := g.Terms().Budget(); total > budget || total < budget-32*1000 {
@@ -170,64 +350,76 @@ func TestGrantRace(t *testing.T) {
 }
 
 func TestGrantsSurviveACleanRestart(t *testing.T) {
-	m := NewMemory(MemoryOptions{Start: opened})
-	k := NewGrantKey(Key{1}, "/a", "c")
-	g := m.Grants().Open(k, terms(1000), opened)
-	g.Wrote(g.Draw(300), 0, 300, opened)
-	g.Wrote(g.Draw(300), 500, 300, opened)
-	g.Draw(100) // and nobody is there to give it back
+	m := open(10)
+	q := resumed(1, "/a")
+	u := mustOpen(t, m, q, forFile("/a", 1000))
+	g := u.Grant()
+	g.Draw(300)
 	restart := func() *Memory {
-		next := NewMemory(MemoryOptions{Start: opened.Add(time.Second)})
-		if err := next.Restore(m.Seal(opened), opened); err != nil {
+		next := open(10)
+		if err := next.Restore(m.Seal(start), start); err != nil {
 			t.Fatal(err)
 		}
 		return next
 	}
-	if _, ok := restart().Grants().Find(k, opened); ok {
-		t.Error("restored while a connection draws on it")
-	}
-	if _, ok := m.Grants().Find(k, opened); ok {
-		t.Error("found in a store that is sealed")
-	}
-	g.Leave()
-	next := restart()
-	restored, ok := next.Grants().Find(k, opened)
-	if !ok {
-		t.Fatal("lost")
-	}
-	if restored.left != g.left || restored.Terms().ETag != `"e"` || restored.Terms().Size != 1000 || fmt.Sprint(restored.sent) != fmt.Sprint(g.sent) || restored.ends != g.ends {
+	mustNotAdmit(t, restart(), q, start, ErrReplayed) // a connection draws on it
+	mustNotAdmit(t, m, q, start, ErrUnavailable)
+	u.Release()
+	restored := mustAdmit(t, restart(), q, start).Grant()
+	if restored == nil || restored.left != g.left || restored.Terms() != g.Terms() {
 		t.Errorf("%+v, want %+v", restored, g)
 	}
 }
 
 func TestGrantsAreBounded(t *testing.T) {
-	var all Grants
+	s := newGrants()
+	name := func(i int) string { return fmt.Sprint(i) }
 	for i := range maxGrants + 10 {
-		g := all.Open(NewGrantKey(Key{}, fmt.Sprint(i), ""), terms(1), opened)
-		if (g == nil) != (i >= maxGrants) {
+		if g := s.open(forFile(name(i), 1)); (g == nil) != (i >= maxGrants) {
 			t.Fatalf("grant %d: %v", i, g)
 		}
 	}
-	later := opened.Add(2 * time.Hour)
-	for i := range maxGrants {
-		t := terms(1)
-		t.Ends = later.Add(time.Hour)
-		all.Open(NewGrantKey(Key{}, fmt.Sprint("later", i), ""), t, later)
+	for _, g := range s.all { // all were downloaded
+		g.Draw(1)
+		g.leave()
 	}
-	if n := all.Len(later); n < maxGrants/2 {
+	opened := 0
+	for i := range 1000 {
+		if s.open(forFile("more"+name(i), 1)) != nil {
+			opened++
+		}
+	}
+	if opened != 1000 {
+		t.Errorf("%d of 1000: finished downloads are in the way", opened)
+	}
+	later := start.Add(2 * time.Hour)
+	for i := range maxGrants {
+		t := forFile("later"+name(i), 1)
+		t.Begins, t.Ends = later, later.Add(time.Hour)
+		s.open(t)
+	}
+	s.forget(later, len(s.all))
+	if n := len(s.all); n < maxGrants/2 {
 		t.Errorf("only %d: closed grants are in the way", n)
 	}
 }
 
 func BenchmarkGrantDraw(b *testing.B) {
-	var all Grants
-	g := all.Open(GrantKey{}, Terms{ETag: `"e"`, Size: 1 << 60, Copies: 1, Ends: opened.Add(time.Hour)}, opened)
+	g := newGrant(forFile("/a", 1<<55))
 	b.ReportAllocs()
-	offset := int64(0)
 	for b.Loop() {
-		n := g.Draw(MaxChunk)
-		g.Wrote(n, offset, n, opened)
-		offset += n
+		g.Draw(MaxChunk)
+	}
+}
+
+func BenchmarkJoin(b *testing.B) {
+	m := open(10)
+	q := resumed(1, "/a")
+	mustOpen(b, m, q, forFile("/a", 1<<40))
+	b.ReportAllocs()
+	for b.Loop() {
+		m.grants.all[q.Grants[0]].requests = 0
+		mustAdmit(b, m, q, start).Release()
 	}
 }
 
@@ -237,14 +429,13 @@ func BenchmarkGrantMemory(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		var all Grants
+		s := newGrants()
 		for i := range n {
-			g := all.Open(NewGrantKey(Key{}, fmt.Sprint(i), ""), terms(1<<20), opened)
-			g.Wrote(g.Draw(1000), 0, 1000, opened)
+			s.open(forFile(fmt.Sprint(i), 1<<20)).Draw(1000)
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/grant")
-		runtime.KeepAlive(&all)
+		runtime.KeepAlive(&s)
 	}
 }

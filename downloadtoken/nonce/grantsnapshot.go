@@ -9,11 +9,9 @@ import (
 // is being drawn on is left out: what its connections still send would be
 // missing in the snapshot, and be sent again. When they have ended, it can be
 // sealed again.
-func (s *Grants) seal(b []byte, now time.Time) []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *grants) seal(b []byte, now time.Time) []byte {
 	s.sealed = true
-	s.forgetClosedLocked(now, len(s.all))
+	s.forget(now, len(s.all))
 	idle := make([]GrantKey, 0, len(s.all))
 	for k, g := range s.all {
 		if g.seal() {
@@ -28,39 +26,23 @@ func (s *Grants) seal(b []byte, now time.Time) []byte {
 	return b
 }
 
-// restore replaces the grants.
-func (s *Grants) restore(all map[GrantKey]*Grant) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = all
-}
-
 func (g *Grant) append(b []byte) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	b = binary.BigEndian.AppendUint32(b, uint32(len(g.terms.ETag)))
 	b = append(b, g.terms.ETag...)
 	b = binary.BigEndian.AppendUint64(b, uint64(g.terms.Size))
-	b = binary.BigEndian.AppendUint64(b, uint64(g.ends))
+	b = binary.BigEndian.AppendUint32(b, uint32(g.terms.Copies))
+	b = binary.BigEndian.AppendUint64(b, uint64(stampOf(g.terms.Begins)))
+	b = binary.BigEndian.AppendUint64(b, uint64(stampOf(g.terms.Ends)))
 	b = binary.BigEndian.AppendUint64(b, uint64(g.left))
-	b = binary.BigEndian.AppendUint32(b, uint32(g.requests))
-	if g.complete {
-		b = append(b, 1)
-	} else {
-		b = append(b, 0)
-	}
-	b = binary.BigEndian.AppendUint32(b, uint32(len(g.sent)))
-	for _, part := range g.sent {
-		b = binary.BigEndian.AppendUint64(b, uint64(part.from))
-		b = binary.BigEndian.AppendUint64(b, uint64(part.to))
-	}
-	return b
+	return binary.BigEndian.AppendUint32(b, uint32(g.requests))
 }
 
 func (r *reader) grants(all map[GrantKey]*Grant) {
 	for range r.uint32() {
 		k := GrantKey(r.fixed(32))
-		g := r.grant()
+		g := r.grant(k)
 		if r.failed {
 			return
 		}
@@ -68,18 +50,12 @@ func (r *reader) grants(all map[GrantKey]*Grant) {
 	}
 }
 
-func (r *reader) grant() *Grant {
-	g := newGrant(Terms{ETag: string(r.next(int(r.uint32()))), Size: r.count()})
-	g.ends, g.left, g.requests = r.stamp(), r.count(), int(r.uint32())
-	g.complete = r.fixed(1)[0] != 0
-	for range r.uint32() {
-		part := span{r.count(), r.count()}
-		if r.failed || len(g.sent) >= maxSpans || part.from > part.to {
-			r.failed = true
-			return nil
-		}
-		g.sent = append(g.sent, part)
-	}
+func (r *reader) grant(k GrantKey) *Grant {
+	g := newGrant(Terms{
+		Key: k, ETag: string(r.next(int(r.uint32()))), Size: r.count(), Copies: int(r.uint32()),
+		Begins: r.stamp().time(), Ends: r.stamp().time(),
+	})
+	g.left, g.requests = r.count(), int(r.uint32())
 	return g
 }
 

@@ -42,14 +42,14 @@ func TestMarkBeforeSuccess(t *testing.T) {
 	for n := range 100 {
 		p := issued(Signer{1}, n, 0)
 		p.Issued = start.Add(time.Second + time.Duration(n)*100*time.Millisecond)
-		r, err := m.Reserve(ctx, p, start)
+		r, err := m.Admit(ctx, Query{Presentation: p}, stopped(start))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if s := p.showing(); !stored.cover(&s) {
 			t.Fatalf("token %d reserved, its mark is not in storage", n)
 		}
-		m.Release(r)
+		r.Release()
 	}
 	if writes != 2 { // 10 s of tokens in steps of 5 s
 		t.Errorf("%d writes", writes)
@@ -74,7 +74,7 @@ func TestMarkKeepsNobodyElseWaiting(t *testing.T) {
 	<-disk.begun // storage is busy from here on
 	mustSpend(t, m, issued(Signer{1}, 2, 2), start)
 	mustRefuse(t, m, issued(Signer{1}, 0, 1), ErrReplayed)
-	if err := m.Look(ctx, issued(Signer{1}, 3, 10), start); err != nil {
+	if _, err := m.Look(ctx, Query{Presentation: issued(Signer{1}, 3, 10)}, stopped(start)); err != nil {
 		t.Error(err)
 	}
 
@@ -85,7 +85,7 @@ func TestMarkKeepsNobodyElseWaiting(t *testing.T) {
 		"covered by the write under way": issued(Signer{1}, 4, 11),
 		"needs the next write":           issued(Signer{1}, 4, 100),
 	} {
-		_, err := m.Reserve(gone, p, start)
+		_, err := m.Admit(gone, Query{Presentation: p}, stopped(start))
 		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, why) {
 			t.Errorf("%s: %v", name, err)
 		}

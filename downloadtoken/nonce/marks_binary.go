@@ -13,7 +13,7 @@ import (
 // then each signer with its mark in ascending order, then SHA-256 of it all.
 // Integers are big-endian. There is exactly one encoding of given marks.
 const (
-	marksMagic  = "dltmark\x01"
+	marksMagic  = "dltmark\x02"
 	marksHeader = len(marksMagic) + 8 + 16 + 4
 	marksRecord = 32 + 16
 )

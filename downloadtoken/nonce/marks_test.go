@@ -134,7 +134,7 @@ func TestDamagedMarks(t *testing.T) {
 		"magic alone":       []byte(marksMagic),
 		"cut short":         good[:len(good)-1],
 		"longer":            append(bytes.Clone(good), 0),
-		"later version":     body(func(b []byte) []byte { b[7] = 2; return b }),
+		"later version":     body(func(b []byte) []byte { b[7] = 3; return b }),
 		"no start":          set(8, 0),
 		"negative start":    set(8, 1<<63),
 		"common mark alone": set(16, 5),

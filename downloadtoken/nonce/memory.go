@@ -2,8 +2,8 @@ package nonce
 
 import (
 	"context"
+	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -26,24 +26,15 @@ const (
 // An entry takes about 170 bytes. Memory grows with the entries, in small
 // steps, and is reused but not given back.
 type Memory struct {
-	serial uint64 // tells the reservations of two stores apart
-
 	mu       sync.Mutex
 	ledger   ledger
 	capacity int
-	number   uint64
-	open     map[uint64]held
+	reserved int
 	found    Marks // as at the start; rule 3 never moves during a run
 	sealed   bool  // see Seal
-	grants   Grants
+	grants   grants
+	crowd
 	marker
-}
-
-// held is where the entry of an open reservation was put. If the entry was
-// evicted since, the place is free or was filled again in a later turn.
-type held struct {
-	id   uint32
-	born uint64
 }
 
 // MemoryOptions configure a [Memory]. The zero value vouches for nothing: Start
@@ -69,8 +60,6 @@ type MemoryOptions struct {
 	Persist func(Marks) error
 }
 
-var serials atomic.Uint64
-
 // NewMemory returns an empty store.
 func NewMemory(o MemoryOptions) *Memory {
 	found := o.Marks
@@ -78,10 +67,9 @@ func NewMemory(o MemoryOptions) *Memory {
 		found = Marks{since: stampOf(o.Start)}
 	}
 	return &Memory{
-		serial:   serials.Add(1),
 		ledger:   newLedger(),
 		capacity: capacityOf(o.Capacity),
-		open:     make(map[uint64]held),
+		grants:   newGrants(),
 		found:    found,
 		marker:   marker{persist: o.Persist, kept: found},
 	}
@@ -94,43 +82,84 @@ func capacityOf(n int) int {
 	return min(max(n, 1), maxCapacity)
 }
 
-// Reserve implements [Store]. It takes O(log n), and waits only for storage,
-// no longer than ctx allows, when a mark has to be passed.
-func (m *Memory) Reserve(ctx context.Context, p Presentation, now time.Time) (Reservation, error) {
-	s := p.showing()
+// Admit implements [Store]. It takes O(log n), and waits only for storage, when
+// a mark has to be passed, and for others as long as the query allows; never
+// longer than ctx.
+func (m *Memory) Admit(ctx context.Context, q Query, clock func() time.Time) (Use, error) {
+	s := q.showing()
+	p := patience{left: q.Patience}
+	defer p.stop()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for {
 		if m.sealed {
-			return Reservation{}, ErrUnavailable
+			return nil, ErrUnavailable
 		}
+		now := clock()
 		slot := m.ledger.admit(s.signer, s.policy)
-		if err := m.judgeLocked(&s, m.ledger.owners[slot].floor); err != nil {
-			return Reservation{}, err
+		grant, err := m.judgeLocked(&s, q.Grants, m.ledger.owners[slot].floor, stampOf(now))
+		switch {
+		case grant != nil:
+			return m.joinLocked(ctx, grant, &p, clock)
+		case errors.Is(err, ErrInUse):
+			err = m.waitLocked(ctx, s.key, &p)
+		case err == nil && m.markedLocked(&s):
+			return m.takeLocked(slot, &s, q.Grants, stampOf(now)), nil
+		case err == nil:
+			err = m.advanceLocked(ctx, &s)
 		}
-		if m.markedLocked(&s) {
-			return m.takeLocked(slot, &s, stampOf(now)), nil
+		if err != nil {
+			return nil, err
 		}
-		// The lock is let go meanwhile, so everything is judged anew.
-		if err := m.advanceLocked(ctx, &s); err != nil {
-			return Reservation{}, err
-		}
+		// The lock was let go meanwhile, so everything is judged anew.
 	}
 }
 
 // Look implements [Store].
-func (m *Memory) Look(_ context.Context, p Presentation, _ time.Time) error {
-	s := p.showing()
+func (m *Memory) Look(ctx context.Context, q Query, clock func() time.Time) (joins bool, err error) {
+	s := q.showing()
+	p := patience{left: q.Patience}
+	defer p.stop()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.sealed {
-		return ErrUnavailable
+	for {
+		if m.sealed {
+			return false, ErrUnavailable
+		}
+		grant, err := m.judgeLocked(&s, q.Grants, m.ledger.ownerOf(s.signer).floorFor(s.policy), stampOf(clock()))
+		if !errors.Is(err, ErrInUse) {
+			return grant != nil, err
+		}
+		if err := m.waitLocked(ctx, s.key, &p); err != nil {
+			return false, err
+		}
 	}
-	return m.judgeLocked(&s, m.ledger.ownerOf(s.signer).floorFor(s.policy))
 }
 
-// judgeLocked is the promise: the three rules of the package comment.
-func (m *Memory) judgeLocked(s *showing, floor stamp) error {
+// judgeLocked finds the grant to be joined, or decides whether the token may be
+// used.
+func (m *Memory) judgeLocked(s *showing, keys []GrantKey, floor, now stamp) (*Grant, error) {
+	exhausted, opening := false, false
+	for _, k := range keys {
+		g, state := m.grants.find(k, now)
+		if state == grantOpen {
+			return g, nil
+		}
+		exhausted = exhausted || state == grantExhausted
+		opening = opening || m.grants.opening[k] > 0
+	}
+	if opening {
+		return nil, ErrInUse
+	}
+	err := m.vouchLocked(s, floor)
+	if exhausted && errors.Is(err, ErrReplayed) {
+		err = ErrBudget
+	}
+	return nil, err
+}
+
+// vouchLocked is the promise: the three rules of the package comment.
+func (m *Memory) vouchLocked(s *showing, floor stamp) error {
 	if e, ok := m.ledger.find(s.key); ok {
 		switch {
 		case e.committed >= s.uses:
@@ -146,7 +175,7 @@ func (m *Memory) judgeLocked(s *showing, floor stamp) error {
 	return nil
 }
 
-func (m *Memory) takeLocked(slot uint32, s *showing, now stamp) Reservation {
+func (m *Memory) takeLocked(slot uint32, s *showing, keys []GrantKey, now stamp) *use {
 	id, ok := m.ledger.index[s.key]
 	if ok {
 		m.ledger.touch(id, s)
@@ -156,9 +185,11 @@ func (m *Memory) takeLocked(slot uint32, s *showing, now stamp) Reservation {
 	}
 	e := m.ledger.at(id)
 	e.reserved++
-	m.number++
-	m.open[m.number] = held{id, e.born}
-	return Reservation{m.serial, m.number}
+	m.reserved++
+	for _, k := range keys {
+		m.grants.opening[k]++
+	}
+	return &use{m: m, key: s.key, keys: keys, id: id, born: e.born, state: reserved}
 }
 
 func (m *Memory) makeRoomLocked(slot uint32, now stamp) {
@@ -168,59 +199,13 @@ func (m *Memory) makeRoomLocked(slot uint32, now stamp) {
 	}
 }
 
-// settleLocked closes a reservation. The entry is nil if it was evicted.
-func (m *Memory) settleLocked(r Reservation) (e *entry, id uint32, ok bool) {
-	h, ok := m.open[r.number]
-	if !ok || r.store != m.serial {
-		return nil, 0, false
-	}
-	delete(m.open, r.number)
-	e = m.ledger.at(h.id)
-	if e.born != h.born {
-		return nil, 0, true
-	}
-	e.reserved--
-	return e, h.id, true
-}
-
-// Commit implements [Store]. It writes nothing: the mark that keeps the token
-// spent after a crash has been in storage since Reserve. If the entry was
-// evicted meanwhile, the floor keeps the token spent, and Commit succeeds.
-func (m *Memory) Commit(_ context.Context, r Reservation) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e, _, ok := m.settleLocked(r)
-	if !ok {
-		return ErrUnproven
-	}
-	if e != nil {
-		e.committed++
-	}
-	return nil
-}
-
-// Release implements [Store]. A token of which nothing was committed is as if
-// it had never been shown, unless its entry was evicted meanwhile.
-func (m *Memory) Release(r Reservation) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e, id, _ := m.settleLocked(r)
-	if e != nil && e.committed == 0 && e.reserved == 0 {
-		m.ledger.drop(id)
-	}
-}
-
-// Grants are the open grants of the store. They are lost in a crash, and in a
-// restart that is clean only their connections.
-func (m *Memory) Grants() *Grants { return &m.grants }
-
 // Stats implements [Store].
 func (m *Memory) Stats(now time.Time) Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return Stats{
 		Entries:        m.ledger.live(stampOf(now)),
-		Reserved:       len(m.open),
+		Reserved:       m.reserved,
 		Capacity:       m.capacity,
 		EvictedLive:    m.ledger.evictedLive,
 		EvictedExpired: m.ledger.evictedExpired,

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,19 @@ type Revocation struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
+// MaxRevocations is how many revocations are kept. The whole set is written to
+// storage with each new one, so a set without a bound would grow slow first.
+// Nothing in force is ever dropped to make room: that would give a token back.
+const MaxRevocations = 100_000
+
+// spareRevocations is the room that is kept for revocations of more than one
+// token, so that those of single tokens, which anybody who holds one may ask for,
+// never leave the operator without a way to take tokens back.
+const spareRevocations = 1000
+
+// ErrRevocationsFull: the set has no room until some of it is over.
+var ErrRevocationsFull = errors.New("nonce: too many revocations are in force")
+
 // ErrRevocation: a revocation must name exactly one thing.
 var ErrRevocation = errors.New("nonce: name exactly one of nonce, fingerprint, sub, kid and issued_before")
 
@@ -65,8 +79,7 @@ type Revocable struct {
 	Issued      time.Time // zero if the token has no iat
 }
 
-// Revocations is a set of them. It is not bounded: forgetting one would give a
-// token back. Asking takes no lock. The zero value is empty and ready for use.
+// Revocations is a set of them, at most [MaxRevocations]. Asking takes no lock. The zero value is empty and ready for use.
 type Revocations struct {
 	mu      sync.Mutex // held by who changes the set
 	current atomic.Pointer[revoked]
@@ -134,30 +147,74 @@ func (r Revocation) holds(t Revocable, now time.Time) bool {
 	return (r.Issuer == "" || r.Issuer == t.Issuer) && (r.Until.IsZero() || now.Before(r.Until))
 }
 
-// Len is the number of revocations.
-func (s *Revocations) Len() int {
-	if set := s.current.Load(); set != nil {
-		return len(set.all)
+// over reports whether the revocation is not needed any more.
+func (r *Revocation) over(now time.Time) bool { return !r.Until.IsZero() && !now.Before(r.Until) }
+
+// covers reports whether r takes back all that other, which names the same, does,
+// for as long.
+func (r *Revocation) covers(other *Revocation) bool {
+	return (r.Issuer == "" || r.Issuer == other.Issuer) &&
+		(r.Until.IsZero() || !other.Until.IsZero() && !r.Until.Before(other.Until)) &&
+		r.valueOf() == other.valueOf() && !r.IssuedBefore.Before(other.IssuedBefore)
+}
+
+// limit is how many revocations there may be with this one.
+func (r *Revocation) limit() int {
+	if r.Nonce != "" || r.Fingerprint != "" {
+		return MaxRevocations - spareRevocations
 	}
-	return 0
+	return MaxRevocations
+}
+
+// InForce returns the revocations that are needed at now, the newest first.
+func (s *Revocations) InForce(now time.Time) []Revocation {
+	set := s.current.Load()
+	if set == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(set.all), func(r Revocation) bool { return r.over(now) })
+}
+
+// has reports whether what r takes back is taken back already, for as long.
+func (s *Revocations) has(r *Revocation) bool {
+	set := s.current.Load()
+	if set == nil {
+		return false
+	}
+	named := set.issuedBound
+	if r.IssuedBefore.IsZero() {
+		named = set.byValue[r.valueOf()]
+	}
+	return slices.ContainsFunc(named, func(old Revocation) bool { return old.covers(r) })
 }
 
 // Add puts a revocation in force once persist has written the whole set, in
 // the form that [Revocations.Load] reads, durably; if that fails, nothing
-// changes. What is no longer needed at now is left out.
+// changes. What is in force already, for as long, is not written again. What is
+// no longer needed at now, or with the new one, is left out. If there is no room
+// then, it fails with [ErrRevocationsFull].
 func (s *Revocations) Add(r Revocation, now time.Time, persist func([]byte) error) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
+	if s.has(&r) { // first without waiting for others: it was written when it became visible
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := []Revocation{r}
-	if set := s.current.Load(); set != nil {
-		for _, old := range set.all {
-			if old != r && (old.Until.IsZero() || now.Before(old.Until)) {
-				next = append(next, old)
-			}
+	if s.has(&r) || r.over(now) {
+		return nil
+	}
+	next, replaces := []Revocation{r}, false
+	for _, old := range s.InForce(now) {
+		if r.covers(&old) {
+			replaces = true
+		} else {
+			next = append(next, old)
 		}
+	}
+	if len(next) > r.limit() && !replaces {
+		return ErrRevocationsFull
 	}
 	encoded, err := encodeRevocations(next)
 	if err != nil {
@@ -170,12 +227,20 @@ func (s *Revocations) Add(r Revocation, now time.Time, persist func([]byte) erro
 	return nil
 }
 
-// Encode returns the whole set in the form that [Revocations.Load] reads.
-func (s *Revocations) Encode() ([]byte, error) {
-	if set := s.current.Load(); set != nil {
-		return encodeRevocations(set.all)
+// Rewrite has persist write the set again, in the form that [Revocations.Load]
+// reads, nil if it is empty. Meanwhile nothing is added.
+func (s *Revocations) Rewrite(persist func([]byte) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set := s.current.Load()
+	if set == nil || len(set.all) == 0 {
+		return persist(nil)
 	}
-	return encodeRevocations(nil)
+	encoded, err := encodeRevocations(set.all)
+	if err != nil {
+		return err
+	}
+	return persist(encoded)
 }
 
 // Load replaces the set by one that was persisted. Damaged data is an error,

@@ -13,7 +13,7 @@ import (
 // that the store vouches from; the owners, the common one first, each with
 // signer, policy, floor and farthest exp; the entries, least recently used
 // first; the grants; then SHA-256 of it all. Integers are big-endian.
-const snapshotMagic = "dltsnap\x01"
+const snapshotMagic = "dltsnap\x02"
 
 var errSnapshot = errors.New("nonce: snapshot is damaged or of an unknown version")
 
@@ -47,7 +47,10 @@ func (m *Memory) Restore(snapshot []byte, now time.Time) error {
 	}
 	m.mu.Lock()
 	m.found, m.ledger = found, l
-	m.grants.restore(grants)
+	// Marks written from here on must not claim to begin earlier than what they
+	// go on from: the clock may have been set back between stop and start.
+	m.kept.since = max(m.kept.since, found.since)
+	m.grants.all = grants
 	capacity := m.capacity
 	m.mu.Unlock()
 	m.SetCapacity(capacity, now)

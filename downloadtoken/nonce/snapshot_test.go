@@ -22,12 +22,12 @@ func used(t testing.TB) (*Memory, []Presentation) {
 			Key: NewKey(s, "", fmt.Sprint(i), ""), Signer: s, Policy: "per token",
 			Expires: sealedAt.Add(time.Duration(i+1) * time.Minute), Issued: sealedAt.Add(-time.Minute),
 		}
-		r, err := m.Reserve(context.Background(), p, sealedAt)
+		r, err := m.Admit(context.Background(), Query{Presentation: p}, stopped(sealedAt))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if i%3 != 0 {
-			if err := m.Commit(context.Background(), r); err != nil {
+			if err := commit(r); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -39,10 +39,10 @@ func used(t testing.TB) (*Memory, []Presentation) {
 func TestSnapshotKnowsEverything(t *testing.T) {
 	m, shown := used(t)
 	snapshot := m.Seal(sealedAt)
-	if _, err := m.Reserve(context.Background(), shown[0], sealedAt); !errors.Is(err, ErrUnavailable) {
+	if _, err := m.Admit(context.Background(), Query{Presentation: shown[0]}, stopped(sealedAt)); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("a sealed store answered %v", err)
 	}
-	if err := m.Look(context.Background(), shown[0], sealedAt); !errors.Is(err, ErrUnavailable) {
+	if _, err := m.Look(context.Background(), Query{Presentation: shown[0]}, stopped(sealedAt)); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("a sealed store looked and said %v", err)
 	}
 	next := NewMemory(MemoryOptions{Start: sealedAt.Add(time.Second)})
@@ -50,18 +50,18 @@ func TestSnapshotKnowsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, p := range shown {
-		if _, err := next.Reserve(context.Background(), p, sealedAt); !errors.Is(err, ErrReplayed) {
+		if _, err := next.Admit(context.Background(), Query{Presentation: p}, stopped(sealedAt)); !errors.Is(err, ErrReplayed) {
 			t.Errorf("token %d: %v", i, err)
 		}
 	}
 	fresh := shown[0]
 	fresh.Key = NewKey(fresh.Signer, "", "issued before the restart, never used", "")
-	if _, err := next.Reserve(context.Background(), fresh, sealedAt); err != nil {
+	if _, err := next.Admit(context.Background(), Query{Presentation: fresh}, stopped(sealedAt)); err != nil {
 		t.Errorf("an unused token that the snapshot vouches for: %v", err)
 	}
 	fresh.Issued = sealedAt.Add(-2 * time.Hour)
 	fresh.Key = NewKey(fresh.Signer, "", "issued before the first start", "")
-	if _, err := next.Reserve(context.Background(), fresh, sealedAt); !errors.Is(err, ErrUnproven) {
+	if _, err := next.Admit(context.Background(), Query{Presentation: fresh}, stopped(sealedAt)); !errors.Is(err, ErrUnproven) {
 		t.Errorf("a token from before the first start: %v", err)
 	}
 }
@@ -80,7 +80,7 @@ func TestDamagedSnapshotsAreNotRestored(t *testing.T) {
 		if err := next.Restore(d, sealedAt); err == nil {
 			t.Fatalf("damaged snapshot %d was restored", i)
 		}
-		if _, err := next.Reserve(context.Background(), shown[1], sealedAt); !errors.Is(err, ErrUnproven) {
+		if _, err := next.Admit(context.Background(), Query{Presentation: shown[1]}, stopped(sealedAt)); !errors.Is(err, ErrUnproven) {
 			t.Fatalf("damaged snapshot %d: %v", i, err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestSnapshotIntoASmallerStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, p := range shown {
-		if _, err := next.Reserve(context.Background(), p, sealedAt); err == nil {
+		if _, err := next.Admit(context.Background(), Query{Presentation: p}, stopped(sealedAt)); err == nil {
 			t.Errorf("token %d was honoured again", i)
 		}
 	}
@@ -122,7 +122,7 @@ func BenchmarkSeal(b *testing.B) {
 		p := Presentation{
 			Key: NewKey(Signer{}, "", fmt.Sprint(i), ""), Expires: sealedAt.Add(time.Hour), Issued: sealedAt,
 		}
-		if _, err := m.Reserve(context.Background(), p, sealedAt); err != nil {
+		if _, err := m.Admit(context.Background(), Query{Presentation: p}, stopped(sealedAt)); err != nil {
 			b.Fatal(err)
 		}
 	}

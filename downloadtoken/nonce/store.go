@@ -12,8 +12,13 @@ var (
 	// ErrReplayed: the token has been honoured as often as it may be.
 	ErrReplayed = errors.New("nonce: already used")
 	// ErrInUse: every use that is left is reserved by a request that has not
-	// sent its first byte. It may be worth trying again in a second.
+	// sent its first byte, or every connection of the grant is taken, and that
+	// did not change in the time that the caller would wait. It may be worth
+	// trying again in a second.
 	ErrInUse = errors.New("nonce: in use by another request")
+	// ErrBudget: the token has been used, and the grant that it opened has sent
+	// as many bytes, or served as many requests, as it may.
+	ErrBudget = errors.New("nonce: the budget of the grant is used up")
 	// ErrUnproven: the store cannot show that the token is unused, so it does
 	// not guess. The package comment lists the rules.
 	ErrUnproven = errors.New("nonce: not provably unused")
@@ -53,11 +58,17 @@ type Presentation struct {
 	Policy string
 }
 
-// Reservation is a use of a token that was reserved and is not yet committed
-// or released. It is a plain value; the zero value reserves nothing.
-type Reservation struct {
-	store  uint64
-	number uint64
+// Query is what a request asks a store.
+type Query struct {
+	Presentation
+	// Grants are what an open grant of this token would be found by: the first
+	// one that is open is joined, and a grant that this use of the token opens
+	// has one of them. Default: none.
+	Grants []GrantKey
+	// Patience is how long to wait for others: for a use that somebody has
+	// reserved, for a grant that somebody is about to open, for a connection of
+	// a grant. Default: not at all.
+	Patience time.Duration
 }
 
 // Stats is what a store holds at one moment, and what it gave up since it was
@@ -79,27 +90,41 @@ type Stats struct {
 // calls: it decides only when an entry may be forgotten, never whether a token
 // is unused.
 type Store interface {
-	// Reserve takes one use of a token, atomically, or says why not:
-	// [ErrReplayed], [ErrInUse], [ErrUnproven] or [ErrUnavailable]. The
-	// caller must commit or release what it got.
-	Reserve(ctx context.Context, p Presentation, now time.Time) (Reservation, error)
+	// Admit joins an open grant, or else takes one use of the token; it is one
+	// decision, and whoever comes while a grant is being opened waits for it.
+	// Otherwise it says why not: [ErrReplayed], [ErrBudget], [ErrInUse],
+	// [ErrUnproven] or [ErrUnavailable]. The caller must Release what it got,
+	// and must look at the time again: Admit may have waited.
+	Admit(ctx context.Context, q Query, clock func() time.Time) (Use, error)
 
-	// Look answers what Reserve would, and changes nothing; that is for HEAD.
-	// It does not write, so it cannot foresee a write that fails.
-	Look(ctx context.Context, p Presentation, now time.Time) error
-
-	// Commit spends what was reserved, durably where the store is durable.
-	// It must return before the first byte of the answer goes out; on any
-	// error no byte may. Each reservation commits once: one that was already
-	// committed or released, or is the zero value, is [ErrUnproven].
-	Commit(ctx context.Context, r Reservation) error
-
-	// Release gives back what was reserved and not committed. It never fails,
-	// and does nothing after Commit, a second time, or for the zero value.
-	Release(r Reservation)
+	// Look answers what Admit would, and changes nothing; that is for HEAD, and
+	// for asking a person first. joins: a grant is open. It does not write, so
+	// it cannot foresee a write that fails.
+	Look(ctx context.Context, q Query, clock func() time.Time) (joins bool, err error)
 
 	// Stats describes the store at now.
 	Stats(now time.Time) Stats
+}
+
+// Use is a use of a token that was admitted. It may be handed from one
+// goroutine to another, but not be used by two at once.
+type Use interface {
+	// Grant is the open grant that was joined, or that Commit has opened; nil if
+	// there is none.
+	Grant() *Grant
+
+	// Commit spends what was reserved, durably where the store is durable, and
+	// with terms opens a grant in the same step. It must return before the first
+	// byte of the answer goes out; on any error no byte may. The grant is nil if
+	// there is no room for one. What was spent without terms can be committed
+	// once more with terms, which opens the grant. Everything else is
+	// [ErrUnproven]: to commit twice, after Release, or what was joined.
+	Commit(ctx context.Context, t *Terms) (*Grant, error)
+
+	// Release gives back what was not committed, leaves the grant, and lets
+	// those go on who wait for a grant to be opened. It never fails, and does
+	// nothing the second time.
+	Release()
 }
 
 // showing is a Presentation in the form in which it is judged.

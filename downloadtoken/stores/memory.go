@@ -136,24 +136,25 @@ func (m *memory) claim(k kept) error {
 	return k.forget()
 }
 
-// move changes to the storage of a new configuration.
+// move changes to the storage of a new configuration. A revocation that is being
+// kept meanwhile is kept in one of the two, and then moved, or in the new one.
 func (m *memory) move(k kept) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.volatile {
-		if err := m.moveMarksLocked(k); err != nil {
-			return err
+	return m.revoked.Rewrite(func(revocations []byte) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if !m.volatile {
+			if err := m.moveMarksLocked(k); err != nil {
+				return err
+			}
 		}
-	}
-	if encoded, err := m.revoked.Encode(); err != nil {
-		return err
-	} else if m.revoked.Len() > 0 {
-		if err := k.store(keptRevocations, encoded); err != nil {
-			return err
+		if revocations != nil {
+			if err := k.store(keptRevocations, revocations); err != nil {
+				return err
+			}
 		}
-	}
-	m.kept = k
-	return nil
+		m.kept = k
+		return nil
+	})
 }
 
 // moveMarksLocked leaves no marks where they were before, since they would only
@@ -218,11 +219,11 @@ func (m *memory) Revoke(_ context.Context, r nonce.Revocation, now time.Time) er
 		defer m.mu.Unlock()
 		return m.kept.store(keptRevocations, encoded)
 	})
-	if err != nil && !errors.Is(err, nonce.ErrRevocation) {
+	if err != nil && !errors.Is(err, nonce.ErrRevocation) && !errors.Is(err, nonce.ErrRevocationsFull) {
 		return fmt.Errorf("%w: %w", nonce.ErrUnavailable, err)
 	}
 	return err
 }
 
 // Revocations implements [downloadtoken.HeldStore].
-func (m *memory) Revocations() int { return m.revoked.Len() }
+func (m *memory) Revocations(now time.Time) []nonce.Revocation { return m.revoked.InForce(now) }

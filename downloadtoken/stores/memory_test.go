@@ -41,11 +41,12 @@ func open(t testing.TB, s *shelf, now int) *memory {
 
 // spend has the store honour a token, or says why not.
 func (m *memory) spend(p nonce.Presentation, now int) error {
-	r, err := m.Reserve(context.Background(), p, at(now))
+	u, err := m.Admit(context.Background(), nonce.Query{Presentation: p}, func() time.Time { return at(now) })
 	if err != nil {
 		return err
 	}
-	return m.Commit(context.Background(), r)
+	_, err = u.Commit(context.Background(), nil)
+	return err
 }
 
 func wantError(t testing.TB, got, want error) {

@@ -93,11 +93,12 @@ func TestSuccessorWaits(t *testing.T) {
 // from now so that it is after any start.
 func spendIn(store nonce.Store, p nonce.Presentation) error {
 	p.Issued = p.Issued.Add(time.Minute)
-	r, err := store.Reserve(context.Background(), p, p.Issued)
+	u, err := store.Admit(context.Background(), nonce.Query{Presentation: p}, func() time.Time { return p.Issued })
 	if err != nil {
 		return err
 	}
-	return store.Commit(context.Background(), r)
+	_, err = u.Commit(context.Background(), nil)
+	return err
 }
 
 // TestLateRequest: a request that still knows a store which was closed does not

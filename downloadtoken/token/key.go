@@ -70,7 +70,7 @@ func NewKey(alg string, key any) (Key, error) {
 	if secret, ok := key.([]byte); ok {
 		key = slices.Clone(secret)
 	}
-	fingerprint, err := fingerprintKey(key)
+	fingerprint, err := a.fingerprint(key)
 	if err != nil {
 		return Key{}, err
 	}
@@ -79,9 +79,11 @@ func NewKey(alg string, key any) (Key, error) {
 }
 
 // Fingerprint names the key material: SHA-256 over a prefix and, for public keys,
-// the PKIX form in DER, for HMAC the secret itself. ID, algorithm, issuer and the
-// certificate around a key do not change it. Keep it as private as a password hash:
-// for an HMAC secret that somebody made up, it can be guessed from.
+// the PKIX form in DER, for HMAC the secret as HMAC uses it, so that all its
+// spellings are one key. ID, issuer and the certificate around a key do not change
+// it; nor does the algorithm, unless the secret is too long for one of two and has
+// to be hashed. Keep it as private as a password hash: for an HMAC secret that
+// somebody made up, it can be guessed from.
 func (k *Key) Fingerprint() [32]byte {
 	if k.material == nil {
 		return [32]byte{}
@@ -129,16 +131,29 @@ func (k Key) MarshalJSON() ([]byte, error) {
 	}{k.ID, k.Alg})
 }
 
-func fingerprintKey(key any) ([sha256.Size]byte, error) {
+func (a *algorithm) fingerprint(key any) ([sha256.Size]byte, error) {
 	const domain = "caddy-download-token key v1 "
 	if secret, ok := key.([]byte); ok {
-		return sha256.Sum256(append([]byte(domain+"secret\x00"), secret...)), nil
+		return sha256.Sum256(append([]byte(domain+"secret\x00"), a.effective(secret)...)), nil
 	}
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return [sha256.Size]byte{}, errors.New("key has no PKIX form: give an RSA, ECDSA or Ed25519 public key")
 	}
 	return sha256.Sum256(append([]byte(domain+"public\x00"), der...)), nil
+}
+
+// effective is the secret as HMAC uses it (RFC 2104 section 2): hashed if it is
+// longer than a block of the hash, and then filled up with zero bytes. Those are
+// taken off here, whoever has put them there, so that a secret that fits into the
+// blocks of two hashes is the same for both.
+func (a *algorithm) effective(secret []byte) []byte {
+	hash := a.hash.New()
+	if len(secret) > hash.BlockSize() {
+		hash.Write(secret)
+		secret = hash.Sum(nil)
+	}
+	return bytes.TrimRight(secret, "\x00")
 }
 
 func checkSecret(secret []byte) error {

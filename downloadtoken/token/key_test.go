@@ -1,11 +1,15 @@
 package token
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
 	"encoding/hex"
 	stdjson "encoding/json"
 	"fmt"
@@ -160,6 +164,84 @@ func TestKeyFingerprintDependsOnTheMaterialOnly(t *testing.T) {
 	}
 	if fingerprint(Key{}) != ([32]byte{}) {
 		t.Error("the zero key has one")
+	}
+}
+
+// A store that took two spellings of a secret for two signers would honour a token
+// once with each. That they are one key, the signatures show.
+func TestKeyFingerprintIsOfTheSecretAsHMACUsesIt(t *testing.T) {
+	for _, hash := range []struct {
+		alg string
+		sum func(string) string
+	}{
+		{"HS256", func(s string) string { sum := sha256.Sum256([]byte(s)); return string(sum[:]) }},
+		{"HS384", func(s string) string { sum := sha512.Sum384([]byte(s)); return string(sum[:]) }},
+		{"HS512", func(s string) string { sum := sha512.Sum512([]byte(s)); return string(sum[:]) }},
+	} {
+		block := map[string]int{"HS256": 64, "HS384": 128, "HS512": 128}[hash.alg]
+		short, whole, long := repeat("s", 40), repeat("w", block), repeat("l", block+1)
+		for name, test := range map[string]struct {
+			one, two string
+			same     bool
+		}{
+			"a zero byte":                  {short, short + "\x00", true},
+			"zero bytes up to the block":   {short, short + repeat("\x00", block-40), true},
+			"zero bytes beyond the block":  {short, short + repeat("\x00", block-39), false},
+			"zero bytes in front":          {short, "\x00" + short, false},
+			"zero bytes within":            {short + "\x00s", short + "s", false},
+			"a full block and its hash":    {whole, hash.sum(whole), false},
+			"a long one and its hash":      {long, hash.sum(long), true},
+			"its hash with a zero byte":    {long, hash.sum(long) + "\x00", true},
+			"a long one with a zero byte":  {long, long + "\x00", false},
+			"the hash of a hash":           {long, hash.sum(hash.sum(long)), false},
+			"a full block and a zero byte": {whole, whole + "\x00", false},
+		} {
+			t.Run(hash.alg+" "+name, func(t *testing.T) {
+				one, two := makeSecret(t, hash.alg, test.one), makeSecret(t, hash.alg, test.two)
+				verifier := Verifier{Keys: makeTable(t, two)}
+				_, err := verifier.Verify(mintWith(t, hash.alg, []byte(test.one), `{"alg":"`+hash.alg+`"}`, `{`+soon+`}`), now)
+				if verifies := err == nil; verifies != test.same {
+					t.Errorf("one verifies what the other signs: %v", verifies)
+				}
+				if same := one.Fingerprint() == two.Fingerprint(); same != test.same {
+					t.Errorf("the same fingerprint: %v", same)
+				}
+			})
+		}
+	}
+}
+
+func TestKeyFingerprintIsOfThePublicKeyItself(t *testing.T) {
+	set := func(jwks ...string) []*Key {
+		table, complaints, err := fromFile.read([]byte(setOf(jwks...)))
+		if err != nil || len(complaints) > 0 {
+			t.Fatal(err, complaints)
+		}
+		return table.Keys()
+	}
+	rsaKey := rsaSigner().Public().(*rsa.PublicKey)
+	padded := base64url.EncodeToString(append([]byte{0}, rsaKey.N.Bytes()...))
+	for alg, spellings := range map[string][]string{
+		"RS256": {publicPEM(t, rsaKey), pemOf("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(rsaKey)), certificatePEM(t, rsaSigner(), now)},
+		"ES256": {publicPEM(t, ecdsaSigner().Public()), certificatePEM(t, ecdsaSigner(), now)},
+		"ES384": {publicPEM(t, public(signers()["ES384"])), certificatePEM(t, signers()["ES384"].(crypto.Signer), now)},
+		"ES512": {publicPEM(t, public(signers()["ES512"])), certificatePEM(t, signers()["ES512"].(crypto.Signer), now)},
+		"EdDSA": {publicPEM(t, public(signers()["EdDSA"])), certificatePEM(t, signers()["EdDSA"].(crypto.Signer), now)},
+	} {
+		want := makeKey(t, alg)
+		keys := set(jwkFor(t, alg, "a"))
+		if alg == "RS256" {
+			keys = append(keys, set(jwkOf(t, rsaKey, "a", members{"alg": "RS256", "n": padded, "e": "AAEAAQ"}))...)
+		}
+		for _, spelling := range spellings {
+			key := makeSecret(t, alg, spelling)
+			keys = append(keys, &key)
+		}
+		for i, key := range keys {
+			if key.Fingerprint() != want.Fingerprint() {
+				t.Errorf("%s: spelling %d is another key", alg, i)
+			}
+		}
 	}
 }
 

@@ -69,9 +69,9 @@ func (r *Rules) check(c *Claims, typ string, foreignIssuer bool, now time.Time) 
 	case errors.Is(validity, jwt.ErrTokenExpired):
 		return ErrExpired
 	case errors.Is(validity, jwt.ErrTokenNotValidYet):
-		return errNbf
+		return &early{errNbf, r.validFrom(c)}
 	case r.OneTime && c.IssuedAt.After(now):
-		return errIat
+		return &early{errIat, r.validFrom(c)}
 	case foreignIssuer:
 		return errForeign
 	case len(r.Issuers) > 0 && (c.Issuer == "" || !slices.Contains(r.Issuers, c.Issuer)):
@@ -94,6 +94,33 @@ func (r *Rules) check(c *Claims, typ string, foreignIssuer bool, now time.Time) 
 		}
 	}
 	return nil
+}
+
+// early is [ErrNotYetValid] with the time from which it is not returned any more.
+type early struct {
+	*refusal
+	until time.Time
+}
+
+// ValidFrom tells from when on a token that was refused with [ErrNotYetValid] is not
+// refused for that reason. Not ok: err is another error.
+func ValidFrom(err error) (at time.Time, ok bool) {
+	e, ok := errors.AsType[*early](err)
+	if !ok {
+		return time.Time{}, false
+	}
+	return e.until, true
+}
+
+func (r *Rules) validFrom(c *Claims) time.Time {
+	from := c.NotBefore
+	if !from.IsZero() {
+		from = from.Add(-r.Leeway)
+	}
+	if r.OneTime && c.IssuedAt.After(from) {
+		from = c.IssuedAt
+	}
+	return from
 }
 
 // validate lets golang-jwt compare the times and the audience.

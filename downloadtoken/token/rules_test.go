@@ -1,6 +1,7 @@
 package token
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -185,5 +186,39 @@ func TestDetail(t *testing.T) {
 		if _, err := verifier.Verify(mint(t, "HS256", test.header, test.payload), now); err == nil || !strings.HasSuffix(err.Error(), ": "+test.want) {
 			t.Errorf("%s.%s: error is %v, want %q", test.header, test.payload, err, test.want)
 		}
+	}
+}
+
+// TestValidFrom: an error says from when on it is not returned any more.
+func TestValidFrom(t *testing.T) {
+	at := func(seconds float64) time.Time { return now.Add(time.Duration(seconds * float64(time.Second))) }
+	for _, tt := range []struct {
+		name, claims string
+		rules        Rules
+		want         time.Time
+	}{
+		{"nbf", `,"nbf":1800000010`, Rules{}, at(10)},
+		{"nbf with leeway", `,"nbf":1800000010`, Rules{Leeway: 2 * time.Second}, at(8)},
+		{"iat", `,"iat":1800000000.5`, Rules{OneTime: true}, at(0.5)},
+		{"iat has no leeway", `,"iat":1800000003,"nbf":1800000004`, Rules{OneTime: true, Leeway: 2 * time.Second}, at(3)},
+		{"the later one", `,"iat":1800000003,"nbf":1800000004`, Rules{OneTime: true}, at(4)},
+	} {
+		v := verifierOf(t, "HS256")
+		v.Rules = tt.rules
+		signed := base64url.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64url.EncodeToString([]byte("{"+soon+tt.claims+"}"))
+		text := signed + "." + hmacOf(t, signed)
+		_, err := v.Verify(text, now)
+		if got, ok := ValidFrom(err); !ok || !got.Equal(tt.want) {
+			t.Errorf("%s: %v (%v), want %v", tt.name, got, ok, tt.want)
+		}
+		if _, err := v.Verify(text, tt.want.Add(-time.Microsecond)); !errors.Is(err, ErrNotYetValid) {
+			t.Errorf("%s, just before: %v", tt.name, err)
+		}
+		if _, err := v.Verify(text, tt.want); err != nil {
+			t.Errorf("%s, then: %v", tt.name, err)
+		}
+	}
+	if _, ok := ValidFrom(ErrExpired); ok {
+		t.Error("an expired token will be valid")
 	}
 }

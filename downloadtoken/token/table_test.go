@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ func TestNewTable(t *testing.T) {
 	key := makeSecret(t, "HS256", secret)
 	other := makeSecret(t, "HS256", otherSecret)
 	longer := makeSecret(t, "HS512", secret)
+	hashed := sha256.Sum256([]byte(repeat("long", 20)))
+	long, respelled := makeSecret(t, "HS256", repeat("long", 20)), makeSecret(t, "HS256", string(hashed[:]))
 	changed := makeKey(t, "RS256")
 	changed.Alg = "HS256"
 	tests := []struct {
@@ -26,6 +29,8 @@ func TestNewTable(t *testing.T) {
 		{"same kid-less key, two issuers", []Key{named(key, "", "a"), named(key, "", "b")}, "two issuers"},
 		{"same kid-less key, bound and not", []Key{named(key, "", "a"), key}, "two issuers"},
 		{"same kid-less key, one issuer", []Key{named(key, "", "a"), named(key, "", "a")}, ""},
+		{"same kid-less key, spelled otherwise, two issuers", []Key{named(long, "", "a"), named(respelled, "", "b")}, "two issuers"},
+		{"same key, spelled otherwise, same kid", []Key{named(long, "a", ""), named(respelled, "a", "")}, `two keys have the kid "a"`},
 		{"zero key", []Key{{}}, "not made for its algorithm"},
 		{"key put together by hand", []Key{{ID: "a", Alg: "HS256"}}, "not made for its algorithm"},
 		{"key whose algorithm was changed", []Key{changed}, "not made for its algorithm"},

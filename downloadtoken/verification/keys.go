@@ -22,11 +22,12 @@ type Keys struct {
 }
 
 // Sources name the sets, for whoever has to know which keys there may be
-// before they are loaded.
+// before they are loaded. A set may have several names, and has one in common
+// with whatever else is known to be the same.
 func (k *Keys) Sources() []string {
 	var names []string
 	for _, s := range k.sets {
-		names = append(names, s.location)
+		names = append(names, identities(s.location)...)
 	}
 	return names
 }

@@ -32,36 +32,52 @@ func begin(d Disk, capacity int) nonce.Store {
 	return d.Open(Life{Capacity: capacity, Start: epoch})
 }
 
-func reserve(t testing.TB, s nonce.Store, p nonce.Presentation) nonce.Reservation {
-	t.Helper()
-	r, err := s.Reserve(background, p, epoch)
-	if err != nil {
-		t.Fatalf("reserve: %v", err)
-	}
-	return r
+// admit asks for a use of a token that has no grant.
+func admit(s nonce.Store, p nonce.Presentation, now time.Time) (nonce.Use, error) {
+	return s.Admit(background, nonce.Query{Presentation: p}, stopped(now))
 }
 
-func commit(t testing.TB, s nonce.Store, r nonce.Reservation) {
+// stopped is a clock that stands still.
+func stopped(now time.Time) func() time.Time { return func() time.Time { return now } }
+
+func reserve(t testing.TB, s nonce.Store, p nonce.Presentation) nonce.Use {
 	t.Helper()
-	if err := s.Commit(background, r); err != nil {
+	u, err := admit(s, p, epoch)
+	if err != nil {
+		t.Fatalf("admit: %v", err)
+	}
+	if u.Grant() != nil {
+		t.Fatal("admit: joined a grant that nobody opened")
+	}
+	return u
+}
+
+func commitUse(u nonce.Use) error {
+	_, err := u.Commit(background, nil)
+	return err
+}
+
+func commit(t testing.TB, u nonce.Use) {
+	t.Helper()
+	if err := commitUse(u); err != nil {
 		t.Fatalf("commit: %v", err)
 	}
 }
 
 func spend(t testing.TB, s nonce.Store, p nonce.Presentation) {
 	t.Helper()
-	commit(t, s, reserve(t, s, p))
+	commit(t, reserve(t, s, p))
 }
 
 func refuse(t testing.TB, s nonce.Store, p nonce.Presentation, now time.Time, want ...error) {
 	t.Helper()
-	_, err := s.Reserve(background, p, now)
+	_, err := admit(s, p, now)
 	for _, w := range want {
 		if errors.Is(err, w) {
 			return
 		}
 	}
-	t.Fatalf("reserve: got %v, want one of %v", err, want)
+	t.Fatalf("admit: got %v, want one of %v", err, want)
 }
 
 func spendOnce(t *testing.T, d Disk) {
@@ -72,7 +88,7 @@ func spendOnce(t *testing.T, d Disk) {
 	if got := s.Stats(epoch); got.Entries != 1 || got.Reserved != 1 {
 		t.Fatalf("stats with one reservation: %+v", got)
 	}
-	s.Release(r)
+	r.Release()
 	if got := s.Stats(epoch); got.Entries != 0 || got.Reserved != 0 || !got.Floor.IsZero() {
 		t.Fatalf("stats after release: %+v", got)
 	}
@@ -87,17 +103,13 @@ func spendOnce(t *testing.T, d Disk) {
 func settleOnce(t *testing.T, d Disk) {
 	s := begin(d, 10)
 	r := reserve(t, s, fresh(1))
-	commit(t, s, r)
-	if err := s.Commit(background, r); err == nil {
+	commit(t, r)
+	if err := commitUse(r); err == nil {
 		t.Fatal("a reservation was committed twice")
 	}
-	s.Release(r)
-	s.Release(r)
+	r.Release()
+	r.Release()
 	refuse(t, s, fresh(1), epoch, nonce.ErrReplayed)
-	s.Release(nonce.Reservation{})
-	if err := s.Commit(background, nonce.Reservation{}); err == nil {
-		t.Fatal("the zero reservation was committed")
-	}
 }
 
 func uses(t *testing.T, d Disk) {
@@ -105,22 +117,22 @@ func uses(t *testing.T, d Disk) {
 	p := fresh(1)
 	p.Uses = 3
 	x, y := reserve(t, s, p), reserve(t, s, p)
-	s.Release(x) // must not give back y
+	x.Release() // must not give back y
 	reserved := s.Stats(epoch)
 	if reserved.Entries != 1 || reserved.Reserved != 1 {
 		t.Fatalf("stats with one reservation left: %+v", reserved)
 	}
-	s.Release(y)
+	y.Release()
 	spend(t, s, p)
-	s.Release(reserve(t, s, p)) // must not give back what was spent
+	reserve(t, s, p).Release() // must not give back what was spent
 	a, b := reserve(t, s, p), reserve(t, s, p)
 	refuse(t, s, p, epoch, nonce.ErrInUse)
-	s.Release(a)
-	s.Release(a) // must not give back b
+	a.Release()
+	a.Release() // must not give back b
 	c := reserve(t, s, p)
 	refuse(t, s, p, epoch, nonce.ErrInUse)
-	commit(t, s, b)
-	commit(t, s, c)
+	commit(t, b)
+	commit(t, c)
 	refuse(t, s, p, epoch, nonce.ErrReplayed)
 	p.Uses = 4 // the config allows more now
 	spend(t, s, p)
@@ -136,7 +148,7 @@ func lookChangesNothing(t *testing.T, d Disk) {
 	look := func(p nonce.Presentation, want error) {
 		t.Helper()
 		before := s.Stats(epoch)
-		if err := s.Look(background, p, epoch); !errors.Is(err, want) {
+		if _, err := s.Look(background, nonce.Query{Presentation: p}, stopped(epoch)); !errors.Is(err, want) {
 			t.Fatalf("look: got %v, want %v", err, want)
 		}
 		if after := s.Stats(epoch); after != before {
@@ -146,7 +158,7 @@ func lookChangesNothing(t *testing.T, d Disk) {
 	look(p, nil)
 	r := reserve(t, s, p)
 	look(p, nonce.ErrInUse)
-	commit(t, s, r)
+	commit(t, r)
 	look(p, nonce.ErrReplayed)
 	other.Key = nonce.NewKey(p.Signer, "issuer", "1", "/a")
 	look(other, nonce.ErrUnproven) // a look under another policy does not adopt it
@@ -157,15 +169,15 @@ func lateSettlement(t *testing.T, d Disk) {
 	s := begin(d, 10)
 	p := fresh(1)
 	old := reserve(t, s, p)
-	s.Release(old)
+	old.Release()
 	r := reserve(t, s, p)
-	s.Release(old)
+	old.Release()
 	refuse(t, s, p, epoch, nonce.ErrInUse)
-	if err := s.Commit(background, old); err == nil {
+	if err := commitUse(old); err == nil {
 		t.Fatal("a released reservation was committed")
 	}
 	refuse(t, s, p, epoch, nonce.ErrInUse)
-	commit(t, s, r)
+	commit(t, r)
 	refuse(t, s, p, epoch, nonce.ErrReplayed)
 }
 
@@ -177,11 +189,11 @@ func expiryReusesSpace(t *testing.T, d Disk) {
 		p := fresh(i)
 		now := epoch.Add(time.Duration(i) * time.Hour)
 		p.Issued, p.Expires, p.Leeway = now.Add(time.Second), now.Add(time.Minute), time.Minute
-		r, err := s.Reserve(background, p, now)
+		r, err := admit(s, p, now)
 		if err != nil {
 			t.Fatalf("token %d: %v", i, err)
 		}
-		commit(t, s, r)
+		commit(t, r)
 		refuse(t, s, p, now.Add(2*time.Minute), nonce.ErrReplayed)
 		if got := s.Stats(now); got.Entries != 1 || got.EvictedLive != 0 {
 			t.Fatalf("after %d: %+v", i+1, got)
@@ -222,7 +234,7 @@ func policy(t *testing.T, d Disk) {
 	held := reserve(t, s, fresh(2))
 	refuse(t, s, perPath(1, "/a", time.Minute), epoch, nonce.ErrUnproven, nonce.ErrReplayed)
 	refuse(t, s, perPath(2, "/a", time.Minute), epoch, nonce.ErrUnproven, nonce.ErrInUse)
-	commit(t, s, held)
+	commit(t, held)
 	spend(t, s, perPath(3, "/a", time.Hour))
 	spend(t, s, perPath(3, "/b", time.Hour))
 	back := fresh(3)
@@ -293,14 +305,14 @@ func broken(t *testing.T, d Disk) {
 	s := begin(d, 64)
 	d.Break(true)
 	p := fresh(1)
-	r, err := s.Reserve(background, p, epoch)
+	r, err := admit(s, p, epoch)
 	if err == nil {
-		err = s.Commit(background, r)
+		err = commitUse(r)
+		r.Release()
 	}
 	if !errors.Is(err, nonce.ErrUnavailable) {
 		t.Fatalf("spent on a broken disk: %v", err)
 	}
-	s.Release(r)
 	d.Break(false)
 	spend(t, s, p)
 }

@@ -31,9 +31,9 @@ func uniqueThenReplayed(t *testing.T, d Disk) {
 	s := begin(d, crowd*each)
 	together(crowd, func(c int) {
 		for i := range each {
-			r, err := s.Reserve(background, fresh(c*each+i), epoch)
+			r, err := admit(s, fresh(c*each+i), epoch)
 			if err == nil {
-				err = s.Commit(background, r)
+				err = commitUse(r)
 			}
 			if err != nil {
 				t.Errorf("unique token: %v", err)
@@ -53,11 +53,14 @@ func race(t *testing.T, d Disk) {
 		p.Uses = 1 + round%3
 		var honoured atomic.Int32
 		together(50, func(int) {
-			r, err := s.Reserve(background, p, epoch)
-			if err == nil && s.Commit(background, r) == nil {
+			r, err := admit(s, p, epoch)
+			if err != nil {
+				return
+			}
+			if commitUse(r) == nil {
 				honoured.Add(1)
 			}
-			s.Release(r)
+			r.Release()
 		})
 		if got := int(honoured.Load()); got != p.Uses {
 			t.Fatalf("round %d: honoured %d times, want %d", round, got, p.Uses)
@@ -93,13 +96,13 @@ func brokenAtRandom(t *testing.T, d Disk) {
 	together(8, func(c int) {
 		for i := range 300 {
 			n := (i*7 + c*3) % tokens
-			r, err := s.Reserve(background, show(n), epoch)
+			r, err := admit(s, show(n), epoch)
 			if err != nil {
 				continue
 			}
 			if (i+c)%3 == 0 {
-				s.Release(r)
-			} else if err := s.Commit(background, r); err == nil {
+				r.Release()
+			} else if err := commitUse(r); err == nil {
 				honoured[n].Add(1)
 			} else if !errors.Is(err, nonce.ErrUnavailable) {
 				t.Errorf("commit: %v", err)
@@ -137,12 +140,9 @@ func hostile(t *testing.T, d Disk) {
 	late := fresh(2)
 	late.Issued = epoch.Add(time.Minute)
 	rb := reserve(t, b, late)
-	if err := b.Commit(background, ra); err == nil {
-		t.Error("a reservation of an earlier life was committed")
-	}
-	b.Release(ra)
+	ra.Release() // of an earlier life
 	refuse(t, b, late, epoch, nonce.ErrInUse)
-	commit(t, b, rb)
+	commit(t, rb)
 	for _, p := range []nonce.Presentation{
 		{},
 		{Key: nonce.Key{1}, Signer: signer(0), Issued: epoch.Add(time.Hour)},

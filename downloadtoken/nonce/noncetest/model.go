@@ -2,6 +2,7 @@ package noncetest
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
@@ -26,8 +27,26 @@ type booking struct {
 	use
 	policy  string
 	life    int
-	r       nonce.Reservation
-	settled bool
+	r       nonce.Use
+	grants  []nonce.GrantKey // that it may open
+	settled bool             // committed or released
+	pending bool             // committed, and may still open a grant
+}
+
+// grant is an open grant.
+type grant struct {
+	at    *nonce.Grant // as the store hands it out, in this life
+	ends  time.Time
+	left  int64
+	users int
+}
+
+// joining is a use of a grant.
+type joining struct {
+	*grant
+	life  int
+	use   nonce.Use
+	drawn int64
 }
 
 // model knows everything that ever happened, and so what may happen next.
@@ -39,6 +58,8 @@ type model struct {
 
 	life     int
 	stranded map[nonce.Key]int // reservations that a crash left unsettled
+	grants   map[nonce.GrantKey]*grant
+	joinings []*joining
 
 	// Of the present life, for explaining refusals.
 	begun    time.Time
@@ -73,6 +94,7 @@ func newModel() *model {
 		honoured: map[nonce.Key]int{},
 		under:    map[int]string{},
 		stranded: map[nonce.Key]int{},
+		grants:   map[nonce.GrantKey]*grant{},
 		iat:      map[int]time.Time{},
 		exp:      map[int]time.Time{},
 	}
@@ -81,6 +103,7 @@ func newModel() *model {
 // begin is a new life. Everything reserved is stranded.
 func (m *model) begin(start time.Time, capacity int) {
 	m.strand()
+	clear(m.grants)
 	m.begun, m.latest = start, start
 	m.held, m.changed, m.crowded, m.room = nil, map[int]bool{}, false, capacity
 	m.policies = map[int]string{}
@@ -91,18 +114,23 @@ func (m *model) begin(start time.Time, capacity int) {
 	m.before.iat, m.before.exp = maps.Clone(m.iat), maps.Clone(m.exp)
 }
 
-// resume is a new life that knows all of the one before.
+// resume is a new life that knows all of the one before, but for grants that
+// somebody draws on.
 func (m *model) resume(start time.Time, capacity int) {
 	m.strand()
+	for k, g := range m.grants {
+		if g.at = nil; g.users > 0 {
+			delete(m.grants, k)
+		}
+	}
 	m.latest, m.room = later(m.latest, start), capacity
 	m.measure()
 	if !m.kept {
-		m.since = start
+		m.since = later(m.since, start)
 	}
 }
 
-// strand ends a life: what is reserved can be neither committed nor released
-// any more.
+// strand ends a life: what is reserved counts as spent.
 func (m *model) strand() {
 	for _, b := range m.bookings {
 		if b.life == m.life && !b.settled {
@@ -162,6 +190,36 @@ func (m *model) open(k nonce.Key) (n int) {
 		}
 	}
 	return n
+}
+
+// opening reports whether a grant under one of the keys may be about to be opened.
+func (m *model) opening(keys []nonce.GrantKey) bool {
+	for _, b := range m.bookings {
+		for _, k := range keys {
+			if b.life == m.life && (!b.settled || b.pending) && slices.Contains(b.grants, k) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// granted finds the grant of which a request at now would be served. exhausted:
+// there is one, with nothing left. lapsed: the clock has already been past its
+// end, so it may be gone.
+func (m *model) granted(keys []nonce.GrantKey, now time.Time) (open *grant, exhausted, lapsed bool) {
+	for _, k := range keys {
+		g := m.grants[k]
+		if g == nil || !now.Before(g.ends) {
+			continue
+		}
+		lapsed = lapsed || !m.latest.Before(g.ends)
+		if g.left > 0 {
+			return g, false, lapsed
+		}
+		exhausted = true
+	}
+	return nil, exhausted, lapsed
 }
 
 // spent counts the uses that are gone for good. What a crash stranded counts

@@ -28,7 +28,7 @@ type Disk interface {
 // knows all that they knew.
 type Stopper interface {
 	// Stop ends the store that was opened last. Reservations that are open then
-	// count as spent; it honours nothing any more.
+	// count as spent and may still be committed; it admits nothing any more.
 	Stop(now time.Time)
 }
 
@@ -67,6 +67,11 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"storage broken", broken},
 		{"broken at random", brokenAtRandom},
 		{"cannot be confused", hostile},
+		{"grant", grantOnce},
+		{"no grant without a spend", noGrantWithoutASpend},
+		{"grants opened together", openTogether},
+		{"grants and a crash", grantsAndACrash},
+		{"waiting for a reservation", waiters},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newDisk(t)) })
 	}

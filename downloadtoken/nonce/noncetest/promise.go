@@ -1,9 +1,9 @@
 package noncetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,12 +63,14 @@ func (w *world) seconds(label string, from, to int) time.Duration {
 
 func (w *world) step() {
 	switch n := w.chance("step"); {
-	case n < 45:
+	case n < 42:
 		w.show()
-	case n < 60:
+	case n < 56:
 		w.commit()
-	case n < 70:
+	case n < 66:
 		w.release()
+	case n < 76:
+		w.download()
 	case n < 85:
 		w.setClock(w.clock.Add(w.seconds("passes", 0, 8)))
 	case n < 86:
@@ -139,7 +141,7 @@ func (w *world) restart() {
 	w.latest = later(w.latest, w.clock)
 	d.Stop(w.clock)
 	p := nonce.Presentation{Key: nonce.Key{1}, Signer: signer(0), Expires: w.clock.Add(time.Hour), Issued: w.clock}
-	if _, err := old.Reserve(context.Background(), p, w.clock); !errors.Is(err, nonce.ErrUnavailable) {
+	if _, err := admit(old, p, w.clock); !errors.Is(err, nonce.ErrUnavailable) {
 		w.Fatalf("a stopped store answered %v", err)
 	}
 	w.setClock(w.clock.Add(w.seconds("jump between stop and start", -60, 60)))
@@ -200,36 +202,57 @@ func (w *world) show() {
 		Uses:    t.uses,
 		Policy:  layout,
 	}
-	looked := w.store.Look(context.Background(), p, w.clock)
-	w.present(t.signer, layout, w.clock)
-	r, err := w.store.Reserve(context.Background(), p, w.clock)
-	if !errors.Is(err, nonce.ErrUnavailable) && !errors.Is(err, looked) {
-		w.Fatalf("Look said %v, Reserve %v", looked, err)
+	q := nonce.Query{Presentation: p}
+	for client := range 2 {
+		if w.chance("resumes") < 40 {
+			q.Grants = append(q.Grants, grantName(p.Key, client))
+		}
 	}
-	w.explain(p, t, maxTTL, err)
-	if err == nil {
-		w.reserved(&booking{use: use{i, p.Key}, policy: layout, life: w.life, r: r}, t, leeway)
+	joins, looked := w.store.Look(background, q, stopped(w.clock))
+	w.present(t.signer, layout, w.clock)
+	u, err := w.store.Admit(background, q, stopped(w.clock))
+	if !errors.Is(err, nonce.ErrUnavailable) && !errors.Is(err, looked) || err == nil && joins != (u.Grant() != nil) {
+		w.Fatalf("Look said %v, %v, Admit %v, %v", joins, looked, u, err)
+	}
+	w.explain(q, t, maxTTL, u, err)
+	switch {
+	case err != nil:
+	case u.Grant() != nil:
+		g, _, _ := w.granted(q.Grants, w.clock)
+		w.join(g, u)
+	default:
+		w.reserved(&booking{use: use{i, p.Key}, policy: layout, life: w.life, r: u, grants: q.Grants}, t, leeway)
 	}
 }
 
-// explain checks that whoever is refused is refused by a rule.
-func (w *world) explain(p nonce.Presentation, t token, maxTTL time.Duration, err error) {
-	uses, open := max(t.uses, 1), w.model.open(p.Key)
-	ok := false
+// explain checks that whoever is refused is refused by a rule, and that whoever
+// joins joins what was opened.
+func (w *world) explain(q nonce.Query, t token, maxTTL time.Duration, u nonce.Use, err error) {
+	uses, held := max(t.uses, 1), w.model.open(q.Key)
+	grant, exhausted, lapsed := w.granted(q.Grants, w.clock)
+	if err == nil && u.Grant() != nil {
+		if grant == nil || grant.at != nil && grant.at != u.Grant() || u.Grant().Left() != grant.left {
+			w.Fatalf("token %d joined a grant that nobody opened", t.number)
+		}
+		return
+	}
+	ok := grant == nil || lapsed
 	switch {
 	case err == nil:
-		ok = true
+		ok = ok && !w.opening(q.Grants)
 	case errors.Is(err, nonce.ErrReplayed):
-		ok = w.spent(p.Key) >= uses
+		ok = ok && w.spent(q.Key) >= uses && (!exhausted || lapsed)
+	case errors.Is(err, nonce.ErrBudget):
+		ok = ok && w.spent(q.Key) >= uses && exhausted
 	case errors.Is(err, nonce.ErrInUse):
-		ok = open > 0 && w.spent(p.Key)+open >= uses
+		ok = ok && (w.opening(q.Grants) || held > 0 && w.spent(q.Key)+held >= uses)
 	case errors.Is(err, nonce.ErrUnproven):
-		ok = w.floored(t) || w.older(t, maxTTL)
+		ok = ok && (w.floored(t) || w.older(t, maxTTL))
 	case errors.Is(err, nonce.ErrUnavailable):
 		ok = w.broken
 	}
 	if !ok {
-		w.Fatalf("token %d (issued %v, expires %v) refused without a reason: %v",
+		w.Fatalf("token %d (issued %v, expires %v) answered without a reason: %v",
 			t.number, t.issued, t.expires, err)
 	}
 }
@@ -257,20 +280,84 @@ func (w *world) commit() {
 	if b == nil {
 		return
 	}
-	late := b.settled || b.life != w.life
-	err := w.store.Commit(context.Background(), b.r)
+	var terms *nonce.Terms
+	if b.life == w.life && len(b.grants) > 0 && w.chance("with a grant") < 70 {
+		terms = &nonce.Terms{
+			Key: rapid.SampledFrom(b.grants).Draw(w.T, "grant"), ETag: `"e"`, Size: 8, Copies: rapid.IntRange(1, 2).Draw(w.T, "copies"),
+			Begins: w.clock, Ends: w.clock.Add(w.seconds("window", 1, 20)),
+		}
+	}
+	opened, err := b.r.Commit(background, terms)
 	switch {
-	case late && err == nil:
-		w.Fatalf("token %d: a reservation of the past was committed", b.token)
-	case late:
+	case err != nil && w.broken && errors.Is(err, nonce.ErrUnavailable):
 		return
-	case err != nil && !(w.broken && errors.Is(err, nonce.ErrUnavailable)):
-		w.Fatalf("token %d: commit failed: %v", b.token, err)
+	case b.settled && !(b.pending && terms != nil):
+		if err == nil {
+			w.Fatalf("token %d: a reservation was committed twice, or after it was released", b.token)
+		}
+		return
+	case err != nil && b.life != w.life: // a store may not know it any more
+		return
 	case err != nil:
+		w.Fatalf("token %d: commit failed: %v", b.token, err)
+	}
+	if !b.settled {
+		b.settled = true
+		if b.life != w.life {
+			w.stranded[b.key]--
+		}
+		w.honour(b)
+	}
+	b.pending = terms == nil && len(b.grants) > 0
+	if terms == nil {
 		return
 	}
-	b.settled = true
-	w.honour(b)
+	if opened == nil {
+		w.Fatalf("token %d: no grant was opened", b.token)
+	}
+	w.latest = later(w.latest, w.clock)
+	w.grants[terms.Key] = &grant{ends: terms.Ends, left: terms.Budget()}
+	w.join(w.grants[terms.Key], b.r)
+}
+
+// join notes that somebody draws on a grant.
+func (w *world) join(g *grant, u nonce.Use) {
+	g.at = u.Grant()
+	g.users++
+	w.joinings = append(w.joinings, &joining{grant: g, life: w.life, use: u})
+}
+
+// download draws on a grant, gives back what was not handed over, or ends.
+func (w *world) download() {
+	var open []*joining
+	for _, j := range w.joinings {
+		if j.life == w.life {
+			open = append(open, j)
+		}
+	}
+	w.joinings = open
+	if len(open) == 0 {
+		return
+	}
+	j := open[rapid.IntRange(0, len(open)-1).Draw(w.T, "joining")]
+	switch n := rapid.Int64Range(0, 9).Draw(w.T, "bytes"); {
+	case n == 0:
+		j.use.Release()
+		j.users--
+		w.joinings = slices.DeleteFunc(open, func(o *joining) bool { return o == j })
+	case n < 4:
+		n = min(n, j.drawn)
+		j.at.Return(n)
+		j.drawn -= n
+		j.left += n
+	default:
+		got := j.at.Draw(n)
+		if got != min(n, j.left) {
+			w.Fatalf("drew %d of %d, and %d were left", got, n, j.left)
+		}
+		j.left -= got
+		j.drawn += got
+	}
 }
 
 // honour is the promise.
@@ -290,8 +377,11 @@ func (w *world) release() {
 	if b == nil {
 		return
 	}
-	w.store.Release(b.r)
-	if b.life == w.life {
-		b.settled = true
+	for _, j := range w.joinings {
+		if j.use == b.r && j.life == w.life {
+			return // it draws on the grant that it has opened; see download
+		}
 	}
+	b.r.Release()
+	b.settled, b.pending = true, false
 }

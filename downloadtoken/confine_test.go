@@ -1,0 +1,36 @@
+package downloadtoken
+
+import (
+	"net/http"
+	"reflect"
+	"testing"
+)
+
+func TestConfine(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		have, want http.Header
+	}{
+		{"nothing", http.Header{"Accept": {"*/*"}, "Connection": {"keep-alive, X-Hop"}}, http.Header{"Accept": {"*/*"}, "Connection": {"keep-alive, X-Hop"}}},
+		{"WebSocket", http.Header{
+			"Connection": {"keep-alive, Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Key": {"x"}, "Sec-WebSocket-Version": {"13"},
+			"Upgrade-Insecure-Requests": {"1"}, "Sec-Fetch-Mode": {"websocket"},
+		}, http.Header{"Connection": {"keep-alive"}, "Upgrade-Insecure-Requests": {"1"}, "Sec-Fetch-Mode": {"websocket"}}},
+		{"h2c", http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"}, "Http2-Settings": {"AAMA"}}, http.Header{}},
+		{"several lines and letter cases", http.Header{"Connection": {"close,uPgRaDe", "X-Hop\t,\tUPGRADE"}, "Upgrade": {"a", "b"}}, http.Header{"Connection": {"close, X-Hop"}}},
+		{"Upgrade alone", http.Header{"Upgrade": {"test"}}, http.Header{}},
+		{"Connection alone", http.Header{"Connection": {"upgrade"}}, http.Header{}},
+		{"extended CONNECT", http.Header{":protocol": {"websocket"}}, http.Header{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &http.Request{Header: tt.have, Proto: "websocket", ProtoMajor: 3}
+			confine(r)
+			if !reflect.DeepEqual(r.Header, tt.want) {
+				t.Errorf("%v, want %v", r.Header, tt.want)
+			}
+			if r.Proto != "HTTP/3.0" {
+				t.Errorf("Proto %q", r.Proto)
+			}
+		})
+	}
+}

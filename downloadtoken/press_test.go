@@ -1,0 +1,105 @@
+package downloadtoken
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+func TestPressIsForItsPage(t *testing.T) {
+	page := nonce.NewGrantKey(nonce.Key{1}, "/a", "192.0.2.1", "")
+	now := time.Unix(1_800_000_000, 0)
+	value := newPress(page, now)
+	if newPress(page, now) == value {
+		t.Error("two pages have one value")
+	}
+	for name, tt := range map[string]struct {
+		value string
+		page  nonce.GrantKey
+		now   time.Time
+		want  bool
+	}{
+		"now":                {value, page, now, true},
+		"an hour later":      {value, page, now.Add(time.Hour), false},
+		"just before that":   {value, page, now.Add(time.Hour - time.Second), true},
+		"the clock went":     {value, page, now.Add(-2 * time.Hour), false},
+		"another token":      {value, nonce.NewGrantKey(nonce.Key{2}, "/a", "192.0.2.1", ""), now, false},
+		"another path":       {value, nonce.NewGrantKey(nonce.Key{1}, "/b", "192.0.2.1", ""), now, false},
+		"another address":    {value, nonce.NewGrantKey(nonce.Key{1}, "/a", "192.0.2.2", ""), now, false},
+		"nothing":            {"", page, now, false},
+		"damaged":            {"A" + value[1:], page, now, value[0] == 'A'},
+		"damaged at its end": {value[:len(value)-1] + "_", page, now, value[len(value)-1] == '_'},
+		"cut":                {value[:len(value)-4], page, now, false},
+		"longer":             {value + "AAAA", page, now, false},
+		"another spelling":   {value + "=", page, now, false},
+	} {
+		if got := isPress(tt.value, tt.page, tt.now); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestTerms: which grant an answer opens.
+func TestTerms(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	key, press := nonce.GrantKey{1}, nonce.GrantKey{2}
+	for name, tt := range map[string]struct {
+		resume *Resume
+		press  nonce.GrantKey
+		status int
+		header http.Header
+		want   *nonce.Terms
+	}{
+		"nothing to resume": {status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}}},
+		"resume": {
+			resume: &Resume{Window: 60e9, Copies: 3}, status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}},
+			want: &nonce.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 3, Begins: now, Ends: now.Add(time.Minute)},
+		},
+		"no longer than the token lives": {
+			resume: &Resume{Window: 3600e9, Copies: 2}, status: 206, header: http.Header{"Etag": {`"e"`}, "Content-Range": {"bytes 2-4/10"}},
+			want: &nonce.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(10 * time.Minute)},
+		},
+		"resume without an entity tag":  {resume: &Resume{Window: 60e9, Copies: 2}, status: 200, header: http.Header{"Content-Length": {"10"}}},
+		"resume with a weak entity tag": {resume: &Resume{Window: 60e9, Copies: 2}, status: 200, header: http.Header{"Etag": {`W/"e"`}, "Content-Length": {"10"}}},
+		"resume, unlike part":           {resume: &Resume{Window: 60e9, Copies: 2}, status: 206, header: http.Header{"Etag": {`"e"`}, "Content-Range": {"bytes 2-10/10"}}},
+		"a press": {
+			press: press, status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}},
+			want: &nonce.Terms{Key: press, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
+		},
+		"a press for what has no size": {
+			press: press, status: 200, header: http.Header{"Etag": {`"e"`}},
+			want: &nonce.Terms{Key: press, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
+		},
+		"a press with resume": {
+			resume: &Resume{Window: 60e9, Copies: 2}, press: press, status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}},
+			want: &nonce.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(time.Minute)},
+		},
+		"a press with resume, for what cannot be resumed": {
+			resume: &Resume{Window: 60e9, Copies: 2}, press: press, status: 200,
+			want: &nonce.Terms{Key: press, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &Handler{oneTime: &oneTime{resume: tt.resume}, now: func() time.Time { return now }}
+			w := httptest.NewRecorder()
+			for name, values := range tt.header {
+				w.Header()[name] = values
+			}
+			v := &visit{
+				w: w, r: httptest.NewRequest(http.MethodGet, "/a", nil),
+				token:  &token.Token{Claims: token.Claims{ExpiresAt: now.Add(10 * time.Minute)}},
+				grants: grantKeys{resume: key, press: tt.press},
+			}
+			d := h.newDelivery(v)
+			d.status = tt.status
+			got := d.terms()
+			if (got == nil) != (tt.want == nil) || got != nil && *got != *tt.want {
+				t.Errorf("%+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}

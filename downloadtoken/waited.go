@@ -1,0 +1,81 @@
+package downloadtoken
+
+import (
+	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// settle judges once more what has waited, and asks whether the token was
+// revoked.
+func (h *Handler) settle(v *visit, store HeldStore) error {
+	if h.hasWaited(v) {
+		if h.app.superseded() {
+			return errReloaded
+		}
+		if err := h.judge(v); err != nil {
+			return err
+		}
+	}
+	if store.Revoked(h.revocable(v), v.now) {
+		return errRevoked
+	}
+	return nil
+}
+
+// again is settle for what has been settled before: it does nothing unless the
+// request has waited since.
+func (h *Handler) again(v *visit, store HeldStore) error {
+	if !h.hasWaited(v) {
+		return nil
+	}
+	return h.settle(v, store)
+}
+
+// aMoment is what a request may take on its way through the checks without
+// having waited for anything.
+const aMoment = 20 * time.Millisecond
+
+// hasWaited reports whether so much time has gone by since the token was judged
+// that it has to be judged again: it may have expired or been revoked, its key
+// may be gone, another configuration may be running. Whatever the request waited
+// for (keys, the store, a reservation, a connection of a grant), it shows here.
+func (h *Handler) hasWaited(v *visit) bool {
+	return h.now().Sub(v.now).Abs() > aMoment
+}
+
+// earliness is how far ahead the begin of a token may lie for its request to be
+// held until then, instead of being refused: two clocks are never quite equal.
+const earliness = 2 * time.Second
+
+// early bounds how many requests are held for that reason at a time.
+var early = make(chan struct{}, 1000)
+
+// untilValid holds a request whose token is refused until at, and judges it then.
+func (h *Handler) untilValid(v *visit, at time.Time, refused error) error {
+	left := at.Sub(v.now)
+	if left > earliness {
+		return refused
+	}
+	select {
+	case early <- struct{}{}:
+		defer func() { <-early }()
+	default:
+		return errSoon
+	}
+	timer := time.NewTimer(left + time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-v.r.Context().Done():
+		return errSoon
+	}
+	if h.app.superseded() {
+		return errReloaded
+	}
+	err := h.judge(v)
+	if _, still := token.ValidFrom(err); still {
+		return errSoon // the clock was set back meanwhile
+	}
+	return err
+}

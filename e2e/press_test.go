@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var pressField = regexp.MustCompile(`name="press" value="([^"]*)"`)
+
+// pressed is what the button of a page sends, with the value of that page.
+func (s *server) pressed(page answer, target string, header ...string) answer {
+	s.t.Helper()
+	value := pressField.FindStringSubmatch(page.body)
+	if value == nil {
+		s.t.Fatalf("no value in %s", page.body)
+	}
+	return s.submit("press="+url.QueryEscape(value[1]), target, header...)
+}
+
+// submit sends a form.
+func (s *server) submit(form, target string, header ...string) answer {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, s.url+target, strings.NewReader(form))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Accept", accepted)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{resp, string(body)}
+}
+
+// trusting lets the test say which address it has.
+const trusting = "servers {\n\t\ttrusted_proxies static 127.0.0.1\n\t}"
+
+func TestTheButtonMayBePressedTwice(t *testing.T) {
+	const content = "content of a"
+	for name, config := range map[string]string{
+		"once":            oneTime,
+		"spend request":   strings.Replace(oneTime, "one_time", "one_time {\n\t\t\tspend request\n\t\t}", 1),
+		"an unknown size": strings.Replace(oneTime, "file_server", "header -Etag\n\ttemplates {\n\t\tmime text/plain\n\t}\n\tfile_server", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startWith(t, map[string]string{"a.txt": content, "b.txt": content}, trusting, asking(config, ""))
+			link := "/a.txt?download_token=" + once(t)
+			page, other := s.open(link).wantPage(t, http.StatusOK, ready), s.open(link).wantPage(t, http.StatusOK, ready)
+			s.pressed(page, link).wantBody(t, content)
+			s.pressed(other, link).wantPage(t, http.StatusUnauthorized, "Already used") // a page of its own
+			s.press(link).wantPage(t, http.StatusUnauthorized, "Already used")
+			s.open(link).wantPage(t, http.StatusUnauthorized, "Already used")
+			s.get(link).want(t, http.StatusUnauthorized)
+			s.pressed(page, strings.Replace(link, "a.txt", "b.txt", 1)).want(t, http.StatusUnauthorized)
+			s.pressed(page, link, "X-Forwarded-For", "192.0.2.1").want(t, http.StatusUnauthorized)
+			s.pressed(page, link).wantBody(t, content)
+			s.pressed(page, link).wantPage(t, http.StatusUnauthorized, "Already used") // two copies have been sent
+			if n := strings.Count(s.logs(), "token spent"); n != 1 {
+				t.Errorf("spent %d times", n)
+			}
+		})
+	}
+	t.Run("not with a value that was made up", func(t *testing.T) {
+		s := start(t, map[string]string{"a.txt": content}, asking(oneTime, ""))
+		token := once(t)
+		link := "/a.txt?download_token=" + token
+		value := pressField.FindStringSubmatch(s.open("/a.txt?download_token=" + once(t)).body)[1] // of another token
+		for _, form := range []string{"press=", "press=x", "press=" + strings.Repeat("A", 54), "press=" + value, "press=%zz", "a=b&press", strings.Repeat("x", 60<<10)} {
+			s.submit(form, link, "Sec-Fetch-Site", "cross-site").want(t, http.StatusForbidden)
+		}
+		s.submit("press="+value, link).wantBody(t, content) // pressed, whatever the value says
+		s.submit("press="+value, link).want(t, http.StatusUnauthorized)
+	})
+	t.Run("and must be pressed to begin with", func(t *testing.T) {
+		s := start(t, map[string]string{"a.txt": content}, asking(oneTime, ""))
+		link := "/a.txt?download_token=" + once(t)
+		page := s.open(link)
+		for range 3 {
+			s.pressed(page, link, "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate").wantPage(t, http.StatusForbidden, "Not started yet")
+		}
+		s.pressed(page, link).wantBody(t, content)
+		s.press(link, "Sec-Fetch-Site", "cross-site").wantPage(t, http.StatusUnauthorized, "Already used") // the store was asked
+	})
+	t.Run("not for more bytes than two copies", func(t *testing.T) {
+		large := random(t, 8<<20)
+		s := start(t, map[string]string{"a.bin": large}, asking(oneTime, ""))
+		link := "/a.bin?download_token=" + once(t)
+		page := s.open(link)
+		var mu sync.Mutex
+		sent := 0
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() {
+				value := pressField.FindStringSubmatch(page.body)[1]
+				resp, err := client.Post(s.url+link, "application/x-www-form-urlencoded", bytes.NewReader([]byte("press="+value)))
+				if err != nil {
+					return
+				}
+				defer resp.Body.Close()
+				n, _ := io.Copy(io.Discard, resp.Body)
+				if resp.StatusCode == http.StatusOK {
+					mu.Lock()
+					sent += int(n)
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if most := 2*len(large) + 1<<20; sent > most || sent < len(large) {
+			t.Errorf("%d bytes of %d", sent, most)
+		}
+	})
+}
+
+// TestPressesThatOvertakeEachOther: a second press while the first is on its way
+// waits for it; where the first comes to nothing, the second has the token.
+func TestPressesThatOvertakeEachOther(t *testing.T) {
+	s := start(t, map[string]string{"a.txt": "content of a"}, asking(withFault, ""))
+	for i := range 10 {
+		link := "/a.txt?download_token=" + once(t)
+		page := s.open(link)
+		fault, want := "slow", http.StatusOK
+		if i%2 == 0 {
+			fault, want = "slow, then error", http.StatusBadGateway
+		}
+		first := make(chan answer, 1)
+		go func() { first <- s.pressed(page, link, "Fault", fault) }()
+		s.eventually(func() bool { return strings.Contains(s.stores(), `"reserved":1`) })
+		s.pressed(page, link).wantBody(t, "content of a")
+		(<-first).want(t, want)
+	}
+}
+
+// TestASlowFormIsJudgedByTheClockOfItsEnd: what was valid when the request began
+// must be valid when it is served.
+func TestASlowFormIsJudgedByTheClockOfItsEnd(t *testing.T) {
+	s := start(t, map[string]string{"a.txt": "content of a"}, asking(oneTime, ""))
+	slow := func(token string, meanwhile func()) answer {
+		r, w := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(w, "press=")
+			meanwhile()
+			_, _ = io.WriteString(w, "x")
+			w.Close()
+		}()
+		req, err := http.NewRequest(http.MethodPost, s.url+"/a.txt?download_token="+token, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = 7
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return answer{resp, string(body)}
+	}
+	soon := time.Now().Add(time.Second)
+	expiring := mint(t, claims{"jti": strconv.Itoa(1), "exp": float64(soon.UnixMilli()) / 1e3})
+	wantProblem(t, slow(expiring, func() { time.Sleep(1500 * time.Millisecond) }).want(t, http.StatusUnauthorized), "expired")
+	slow(once(t), func() { time.Sleep(100 * time.Millisecond) }).wantBody(t, "content of a")
+}
