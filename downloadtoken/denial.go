@@ -82,12 +82,12 @@ func (d *denial) detailOf(err error) string {
 }
 
 // departed reports whether the reason is only that the client has gone, so that
-// nobody waited for the answer of a store or for a key: that is nobody's failure.
+// nobody waited for a store, a key or a moment to come: that is nobody's failure.
 func (d *denial) departed(r *http.Request) bool {
 	if !errors.Is(r.Context().Err(), context.Canceled) {
 		return false
 	}
-	return d == unavailable || d.err == nonce.ErrInUse || d.err == token.ErrUnknownKey
+	return d == unavailable || d.err == nonce.ErrInUse || d.err == errSoon || d.err == token.ErrUnknownKey
 }
 
 // denialOf finds the row for err.

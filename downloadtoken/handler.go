@@ -140,7 +140,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		err = h.judge(v)
 	}
 	if at, early := token.ValidFrom(err); early {
-		err = h.untilValid(v, at)
+		err = h.untilValid(v, at, err)
 	}
 	if err != nil {
 		return h.deny(v, err)

@@ -38,8 +38,8 @@ func (d *delivery) conclude(err error) error {
 		return nil
 	case gone:
 		return err // whatever the next handlers say, the client did not wait for it
-	case d.sent && err != nil:
-		countOutcome("failed") // broken off
+	case d.sent && err != nil, !d.sent && err == nil:
+		countOutcome("failed") // broken off, or nobody has answered
 		return err
 	}
 	return d.h.notServed(d.v, d.status, err)

@@ -51,11 +51,11 @@ const earliness = 2 * time.Second
 // early bounds how many requests are held for that reason at a time.
 var early = make(chan struct{}, 1000)
 
-// untilValid holds a request whose token is valid from at, and judges it then.
-func (h *Handler) untilValid(v *visit, at time.Time) error {
+// untilValid holds a request whose token is refused until at, and judges it then.
+func (h *Handler) untilValid(v *visit, at time.Time, refused error) error {
 	left := at.Sub(v.now)
 	if left > earliness {
-		return token.ErrNotYetValid
+		return refused
 	}
 	select {
 	case early <- struct{}{}:

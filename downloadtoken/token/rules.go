@@ -102,8 +102,6 @@ type early struct {
 	until time.Time
 }
 
-func (e *early) Unwrap() error { return e.refusal }
-
 // ValidFrom tells from when on a token that was refused with [ErrNotYetValid] is not
 // refused for that reason. Not ok: err is another error.
 func ValidFrom(err error) (at time.Time, ok bool) {
