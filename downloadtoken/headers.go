@@ -93,14 +93,9 @@ func (d *delivery) cacheControl(status int, site []string) string {
 // vary names every field that could have carried the token, unless Vary does.
 func (h *Handler) vary(header http.Header) {
 	for _, source := range h.sources {
-		name := source.Name
-		switch source.Kind {
-		case token.Query:
+		name := source.Field()
+		if name == "" { // the URL, by which answers are told apart anyhow
 			continue
-		case token.Cookie:
-			name = "Cookie"
-		case token.Basic:
-			name = "Authorization"
 		}
 		if !httpguts.HeaderValuesContainsToken(header["Vary"], name) && !httpguts.HeaderValuesContainsToken(header["Vary"], "*") {
 			header.Add("Vary", name)

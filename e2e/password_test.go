@@ -189,6 +189,9 @@ func TestPasswordClients(t *testing.T) {
 	})
 	t.Run("pip download", func(t *testing.T) {
 		to := t.TempDir()
+		if err := exec.Command(tool(t, "python3"), "-m", "pip", "--version").Run(); err != nil {
+			missing(t, "pip is not installed")
+		}
 		run(t, "", tool(t, "python3"), "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-cache-dir", "--no-deps",
 			"--index-url", signedIn+"/team/simple/", "-d", to, "guarded")
 		if _, err := os.Stat(filepath.Join(to, "guarded-1.0-py3-none-any.whl")); err != nil {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -59,14 +58,20 @@ func (n *newcomer) shell(script string) *exec.Cmd {
 func (n *newcomer) serve(script string) (stop func()) {
 	n.t.Helper()
 	cmd := n.shell(strings.Replace(script, caddyBinary(n.t)+" run", "exec "+caddyBinary(n.t)+" run", 1))
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
+	said := filepath.Join(n.t.TempDir(), "stderr")
+	stderr, err := os.Create(said)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer stderr.Close()
+	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
+	// Its port is open before its store has started, and a link that is made in
+	// between would be one from before the start.
 	for range 500 {
-		if conn, err := net.Dial("tcp", n.address); err == nil {
-			conn.Close()
+		if strings.Contains(readText(n.t, said), "serving initial configuration") {
 			return func() {
 				_ = cmd.Process.Signal(syscall.SIGTERM)
 				_ = cmd.Wait()
@@ -76,7 +81,7 @@ func (n *newcomer) serve(script string) (stop func()) {
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	n.t.Fatalf("nothing serves:\n%s", stderr.String())
+	n.t.Fatalf("nothing serves:\n%s", readText(n.t, said))
 	return nil
 }
 

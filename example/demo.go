@@ -22,10 +22,11 @@ var files embed.FS
 
 // demonstrate runs the demonstration until the process is stopped.
 func demonstrate(out io.Writer) error {
-	port, err := takePort()
+	port, held, err := takePort()
 	if err != nil {
 		return err
 	}
+	defer held.Close()
 	dir, err := os.MkdirTemp("", "download-token-example-")
 	if err != nil {
 		return err
