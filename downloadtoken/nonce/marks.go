@@ -105,3 +105,12 @@ func (k Marks) raised(wanted map[Signer]mark) Marks {
 	}
 	return next
 }
+
+// join returns marks that also reach as far as the signers' own ones in others.
+func (k Marks) join(others []Marks) Marks {
+	for _, o := range others {
+		k = k.raised(o.of)
+		k.rest = k.rest.max(o.rest)
+	}
+	return k
+}

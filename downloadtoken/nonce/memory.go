@@ -26,13 +26,14 @@ const (
 // An entry takes about 170 bytes. Memory grows with the entries, in small
 // steps, and is reused but not given back.
 type Memory struct {
-	mu       sync.Mutex
-	ledger   ledger
-	capacity int
-	reserved int
-	found    Marks // as at the start; rule 3 never moves during a run
-	sealed   bool  // see Seal
-	grants   grants
+	mu        sync.Mutex
+	ledger    ledger
+	capacity  int
+	reserved  int
+	found     Marks   // as at the start; rule 3 never moves during a run
+	elsewhere []Marks // see MemoryOptions
+	sealed    bool    // see Seal
+	grants    grants
 	crowd
 	marker
 }
@@ -48,6 +49,9 @@ type MemoryOptions struct {
 	Start time.Time
 	// Marks were found in storage. The zero value means that none were.
 	Marks Marks
+	// Elsewhere are marks of other stores. A key may have been used with one of
+	// them before, so its tokens are held to the marks there as well.
+	Elsewhere []Marks
 	// Persist puts marks into storage, durably, replacing those there, before
 	// any token beyond the previous ones is honoured. It is called from a
 	// goroutine of its own, once at a time, with no lock held, about once in
@@ -66,12 +70,15 @@ func NewMemory(o MemoryOptions) *Memory {
 	if found.IsZero() {
 		found = Marks{since: stampOf(o.Start)}
 	}
+	kept := found
+	found = found.join(o.Elsewhere)
 	return &Memory{
-		ledger:   newLedger(),
-		capacity: capacityOf(o.Capacity),
-		grants:   newGrants(),
-		found:    found,
-		marker:   marker{persist: o.Persist, kept: found},
+		ledger:    newLedger(),
+		capacity:  capacityOf(o.Capacity),
+		grants:    newGrants(),
+		found:     found,
+		elsewhere: o.Elsewhere,
+		marker:    marker{persist: o.Persist, kept: kept},
 	}
 }
 

@@ -46,7 +46,7 @@ func (m *Memory) Restore(snapshot []byte, now time.Time) error {
 		return err
 	}
 	m.mu.Lock()
-	m.found, m.ledger = found, l
+	m.found, m.ledger = found.join(m.elsewhere), l
 	// Marks written from here on must not claim to begin earlier than what they
 	// go on from: the clock may have been set back between stop and start.
 	m.kept.since = max(m.kept.since, found.since)

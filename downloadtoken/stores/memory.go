@@ -55,7 +55,11 @@ func startMemory(k kept, capacity int, now time.Time, logger *zap.Logger) (*memo
 		logger.Warn("storage cannot be written, so used tokens are not remembered across restarts: "+
 			"after each, tokens issued before are refused", zap.Error(err))
 	}
-	options := nonce.MemoryOptions{Capacity: capacity, Marks: marks}
+	elsewhere, err := k.elsewhere()
+	if err != nil {
+		return nil, err
+	}
+	options := nonce.MemoryOptions{Capacity: capacity, Marks: marks, Elsewhere: elsewhere}
 	if !m.volatile {
 		options.Persist = m.persist
 	}

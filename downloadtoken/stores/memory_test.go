@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -423,5 +424,44 @@ func anyOrder(t *rapid.T) {
 				_ = shelves[here].kept().store(keptSnapshot, aside)
 			}
 		},
+	})
+}
+
+// TestAKeyThatMovesByARestart: a token that was used with one store is not honoured
+// by another, to which a later configuration has moved its key.
+func TestAKeyThatMovesByARestart(t *testing.T) {
+	for name, end := range map[string]func(m *memory) error{"stopped": (*memory).stop, "crashed": func(*memory) error { return nil }} {
+		t.Run(name, func(t *testing.T) {
+			s := new(shelf)
+			in := func(store string, now int) *memory {
+				m, err := startMemory(kept{storage: s, prefix: "download_token/instance/" + store}, 100, at(now), zap.NewNop())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return m
+			}
+			wantError(t, end(in("b", 0)), nil) // b has been there before
+			a := in("a", 0)
+			wantError(t, a.spend(shown("x", 10), 10), nil)
+			wantError(t, end(a), nil)
+			b := in("b", 20)
+			wantError(t, b.spend(shown("x", 10), 20), nonce.ErrUnproven)
+			wantError(t, b.spend(shown("y", 20), 20), nil)
+			wantError(t, end(b), nil)
+			a = in("a", 30) // and back
+			wantError(t, a.spend(shown("y", 20), 30), nonce.ErrUnproven)
+			wantError(t, a.spend(shown("z", 30), 30), nil)
+			other := shown("x", 10)
+			other.Signer, other.Key = nonce.Signer{2}, nonce.NewKey(nonce.Signer{2}, "", "x", "")
+			wantError(t, a.spend(other, 30), nil) // nobody else's tokens are held to it
+		})
+	}
+	t.Run("marks that cannot be read", func(t *testing.T) {
+		s := new(shelf)
+		wantError(t, open(t, s, 0).stop(), nil)
+		s.values["download_token/instance/a/marks"] = bytes.Repeat([]byte{1}, 100)
+		if _, err := startMemory(s.kept(), 100, at(1), zap.NewNop()); err == nil {
+			t.Error("it started")
+		}
 	})
 }

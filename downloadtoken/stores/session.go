@@ -2,7 +2,12 @@ package stores
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 )
@@ -56,4 +61,34 @@ func (k kept) find() (f found, err error) {
 		f.snapshot = snapshot
 	}
 	return f, nil
+}
+
+// elsewhere reads the marks of this instance's other stores. A restart can move a
+// key from one store to another, which has never heard of its tokens.
+func (k kept) elsewhere() (all []nonce.Marks, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), keptTimeout)
+	defer cancel()
+	instance := path.Dir(k.prefix)
+	folders, err := k.storage.List(ctx, instance, false)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing %s: %w", instance, err)
+	}
+	for _, folder := range folders {
+		if folder == k.prefix {
+			continue
+		}
+		other := kept{storage: k.storage, prefix: folder}
+		value, err := other.load(keptMarks)
+		if err != nil {
+			return nil, err
+		}
+		var marks nonce.Marks
+		if _, encoded, ok := unsign(value); !ok {
+			continue // none
+		} else if err := marks.UnmarshalBinary(encoded); err != nil {
+			return nil, fmt.Errorf("%s: %w; if no token of its keys can still be valid, remove it", other.key(keptMarks), err)
+		}
+		all = append(all, marks)
+	}
+	return all, nil
 }

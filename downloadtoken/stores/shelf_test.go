@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/caddyserver/certmagic"
@@ -89,7 +91,21 @@ func (s *shelf) Exists(ctx context.Context, key string) bool {
 func (*shelf) Lock(context.Context, string) error   { return nil }
 func (*shelf) Unlock(context.Context, string) error { return nil }
 
-func (*shelf) List(context.Context, string, bool) ([]string, error) { return nil, nil }
+func (s *shelf) List(_ context.Context, prefix string, _ bool) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return nil, errShelf
+	}
+	folders := map[string]bool{}
+	for key := range s.values {
+		if rest, below := strings.CutPrefix(key, prefix+"/"); below {
+			name, _, _ := strings.Cut(rest, "/")
+			folders[prefix+"/"+name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(folders)), nil
+}
 
 func (*shelf) Stat(context.Context, string) (certmagic.KeyInfo, error) {
 	return certmagic.KeyInfo{}, fs.ErrNotExist
