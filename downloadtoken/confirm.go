@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +60,10 @@ func (v *visit) readForm() error {
 	_ = control.SetReadDeadline(time.Now().Add(formTimeout)) // where there is a connection
 	// To the end, or the server would not notice that the client goes away.
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
-	if err != nil || len(body) > maxForm {
+	switch {
+	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+		panic(http.ErrAbortHandler) // the client broke off, which is no refusal
+	case err != nil, len(body) > maxForm:
 		return errUnconfirmed
 	}
 	_ = control.SetReadDeadline(time.Time{})

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -177,4 +179,24 @@ func TestASlowFormIsJudgedByTheClockOfItsEnd(t *testing.T) {
 	expiring := mint(t, claims{"jti": strconv.Itoa(1), "exp": float64(soon.UnixMilli()) / 1e3})
 	wantProblem(t, slow(expiring, func() { time.Sleep(1500 * time.Millisecond) }).want(t, http.StatusUnauthorized), "expired")
 	slow(once(t), func() { time.Sleep(100 * time.Millisecond) }).wantBody(t, "content of a")
+}
+
+// TestAFormThatBreaksOff is no refusal: the client went away.
+func TestAFormThatBreaksOff(t *testing.T) {
+	s := start(t, map[string]string{"a.txt": "content of a"}, asking(oneTime, ""))
+	link := "/a.txt?download_token=" + once(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 100\r\n\r\npress=", link, strings.TrimPrefix(s.url, "http://"))
+	_ = conn.(*net.TCPConn).CloseWrite()
+	if all, _ := io.ReadAll(conn); len(all) > 0 {
+		t.Errorf("answered with %q", all)
+	}
+	conn.Close()
+	if strings.Contains(s.logs(), "unconfirmed") {
+		t.Error("told as a refusal")
+	}
+	s.press(link).wantBody(t, "content of a")
 }
