@@ -123,7 +123,7 @@ var programs = map[string]program{
 		return u.run(debianPython, "-c", readHDF5, u.link)
 	}},
 	"Firefox, `<video>` with 20 jumps":  {[]string{"firefox-esr"}, "v.mp4", plays("Firefox", jumps...)},
-	"Chromium, `<video>`":                    {[]string{"chromium"}, "v.mp4", plays("Chromium")},
+	"Chromium, `<video>`":               {[]string{"chromium"}, "v.mp4", plays("Chromium")},
 	"Chromium, `<video>` with 20 jumps": {[]string{"chromium"}, "v.mp4", plays("Chromium", jumps...)},
 }
 
