@@ -25,7 +25,7 @@ with open("out", "wb") as out:
 }
 
 // TestRetries: a link that another request is trying to use is not lost for
-// programs that try again. The other fails after longer than anybody waits.
+// programs that try again. The other fails after longer than the server has others wait.
 func TestRetries(t *testing.T) {
 	content := random(t, 10_000)
 	s := start(t, map[string]string{"f.bin": content}, withFault)
@@ -42,7 +42,7 @@ func TestRetries(t *testing.T) {
 			if err != nil {
 				panic(err)
 			}
-			req.Header.Set("Fault", "3500ms")
+			req.Header.Set("Fault", "2800ms")
 			resp, err := client.Do(req)
 			if err != nil {
 				other <- 0
