@@ -54,7 +54,7 @@ func (u *usage) run(name string, args ...string) error {
 func (u *usage) wants(name string, args ...string) error {
 	failed := u.run(name, args...)
 	if got, err := os.ReadFile(filepath.Join(u.dir, "out")); err != nil || string(got) != u.content {
-		return fmt.Errorf("%d bytes instead of %d, %w", len(got), len(u.content), errors.Join(err, failed))
+		return fmt.Errorf("%d bytes instead of %d, %v", len(got), len(u.content), errors.Join(err, failed))
 	}
 	return failed
 }
