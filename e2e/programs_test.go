@@ -181,7 +181,7 @@ func sampleFiles(t testing.TB) map[string]string {
 var policies = []struct{ name, config string }{
 	{"`one_time`", oneTime},
 	{"`resume 1h`", resumable("1h")},
-	{"`resume 1h 20`", resumable("1h 20")},
+	{"`resume 1h random`", resumable("1h random")},
 }
 
 // need is a row of the table.
