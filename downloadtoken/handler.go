@@ -107,6 +107,7 @@ type Handler struct {
 	sources    []token.Source
 	queryNames []string
 	verifier   *token.Verifier
+	rules      token.Rules
 	keys       *verification.Keys
 	scopes     []scopeRule
 	app        *App
@@ -184,7 +185,10 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*visit, error
 func (h *Handler) judge(v *visit) error {
 	var err error
 	v.now = h.now()
-	if v.token, err = h.verifier.VerifyContext(v.r.Context(), v.text, v.now); err != nil {
+	if v.token, err = h.verifier.Verify(v.r.Context(), v.text); err != nil {
+		return err
+	}
+	if err = h.rules.Accept(v.token, v.now); err != nil {
 		return err
 	}
 	if err = h.admitMethod(v); err != nil {

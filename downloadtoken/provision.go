@@ -36,8 +36,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	verifier.Rules.OneTime = h.OneTime != nil
 	h.verifier, h.keys = verifier, keys
+	h.rules = h.Rules()
+	h.rules.OneTime = h.OneTime != nil
 	if err := h.provisionScopes(); err != nil {
 		return err
 	}

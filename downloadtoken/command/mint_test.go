@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -45,8 +46,11 @@ func TestMintVerifies(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				v := token.Verifier{Keys: table, Rules: token.Rules{OneTime: true, MaxTTL: 10 * time.Minute}}
-				verified, err := v.Verify(made, time.Now())
+				v, rules := token.Verifier{Keys: table}, token.Rules{OneTime: true, MaxTTL: 10 * time.Minute}
+				verified, err := v.Verify(context.Background(), made)
+				if err == nil {
+					err = rules.Accept(verified, time.Now())
+				}
 				if err != nil {
 					t.Fatalf("the plugin: %v", err)
 				}
@@ -283,8 +287,11 @@ func TestMintTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := token.Verifier{Keys: table, Rules: token.Rules{OneTime: true, MaxTTL: ttl}}
-		verified, err := v.Verify(made.Token, now)
+		v, rules := token.Verifier{Keys: table}, token.Rules{OneTime: true, MaxTTL: ttl}
+		verified, err := v.Verify(context.Background(), made.Token)
+		if err == nil {
+			err = rules.Accept(verified, now)
+		}
 		if err != nil {
 			t.Fatalf("refused at once: %v", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 func init() {
@@ -86,7 +87,7 @@ type Issuer struct {
 	minter  *minter
 	sealer  *sealer
 	link    *link
-	own     *verifier
+	own     *token.Verifier // of what our own key has signed
 	revoker Revoker
 }
 

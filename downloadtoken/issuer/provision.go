@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 const (
@@ -79,7 +81,8 @@ func (i *Issuer) provisionMinter() error {
 	}
 	i.minter = &minter{signer: signer, claims: claims, nonce: i.OneTime, ttl: ttl}
 	i.sealer = newSealer(signer)
-	i.own, err = newVerifier(signer)
+	keys, err := token.NewTable(signer.public)
+	i.own = &token.Verifier{Keys: keys}
 	return err
 }
 

@@ -55,6 +55,7 @@ type Session struct {
 	logger   *zap.Logger
 	now      func() time.Time
 	verifier *token.Verifier
+	rules    token.Rules
 	keys     *verification.Keys
 }
 
@@ -78,6 +79,7 @@ func (s *Session) Provision(ctx caddy.Context) error {
 		}
 	}
 	var err error
+	s.rules = s.Rules()
 	s.verifier, s.keys, err = s.Verifier(ctx, s.logger, s.now())
 	return err
 }
@@ -132,7 +134,10 @@ func (s *Session) begin(w http.ResponseWriter, r *http.Request, account string) 
 		return s.deny(w, r, refused, err)
 	}
 	now := s.now()
-	verified, err := s.verifier.VerifyContext(r.Context(), text, now)
+	verified, err := s.verifier.Verify(r.Context(), text)
+	if err == nil {
+		err = s.rules.Accept(verified, now)
+	}
 	switch {
 	case errors.Is(err, token.ErrExpired):
 		return s.deny(w, r, refusedExpired, err)

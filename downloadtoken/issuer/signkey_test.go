@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 const testSecret = "planted-secret-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-x"
@@ -111,11 +114,8 @@ func TestSigningKeys(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				o, err := newVerifier(s)
-				if err != nil {
-					t.Fatal(err)
-				}
-				verified, err := o.Verify(got.text, testNow)
+				own := token.Verifier{Keys: mustTable(t, s)}
+				verified, err := own.Verify(context.Background(), got.text)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -187,9 +187,7 @@ func TestSignerShowsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.minter, i.sealer = &minter{signer: s}, newSealer(s)
-	if i.own, err = newVerifier(s); err != nil {
-		t.Fatal(err)
-	}
+	i.own = &token.Verifier{Keys: mustTable(t, s)}
 	asJSON, err := json.Marshal(i)
 	if err != nil {
 		t.Fatal(err)

@@ -10,17 +10,20 @@
 //
 //	key, warnings, err := token.ParseKey("HS256", secret)
 //	table, err := token.NewTable(key)
-//	verifier := token.Verifier{Keys: table, Rules: token.Rules{MaxTTL: 2 * time.Minute}}
+//	verifier := token.Verifier{Keys: table}
+//	rules := token.Rules{MaxTTL: 2 * time.Minute}
 //
-// Then, for each request, three calls:
+// Then, for each request, four calls:
 //
 //	text, from, err := token.Find(r, sources) // which bytes are the token
-//	tok, err := verifier.Verify(text, now)    // are they genuine, and good now
-//	token.Strip(r, sources)                   // nobody after us needs them
+//	token.Strip(r, sources)                   // the next handlers do not need them
+//	tok, err := verifier.Verify(ctx, text)    // is it genuine
+//	err = rules.Accept(tok, now)              // is it acceptable, and now
 //
 // The order inside [Verifier.Verify] is a security property. What is cheap comes
 // before what is dear, and nothing of the payload is decoded before a signature
-// over it has verified: length and alphabet, header, key, signature, claims.
+// over it has verified: length and alphabet, header, key, signature, claims. What
+// time it is does not matter there; [Rules.Accept] asks the claims about it.
 //
 // # Keys
 //
@@ -43,7 +46,7 @@
 //	set, err := token.NewJWKS(token.JWKSOptions{Location: "https://id.example/jwks", Issuer: "https://id.example"})
 //	set.Start(ctx) // reads it now and then every 15 minutes, until ctx ends
 //	verifier := token.Verifier{Keys: token.NewRing(table, set)}
-//	tok, err := verifier.VerifyContext(r.Context(), text, now)
+//	tok, err := verifier.Verify(r.Context(), text)
 //
 // A key that the issuer has just begun to sign with is fetched when the first token
 // names it; one that he took out of the set is refused after the next refresh. If his

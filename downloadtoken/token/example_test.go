@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -34,7 +35,8 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	verifier := token.Verifier{Keys: table, Rules: token.Rules{MaxTTL: 2 * time.Minute, OneTime: true}}
+	verifier := token.Verifier{Keys: table}
+	rules := token.Rules{MaxTTL: 2 * time.Minute, OneTime: true}
 	sources := []token.Source{{Kind: token.Query, Name: "token"}}
 
 	// For each request:
@@ -42,7 +44,10 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	verified, err := verifier.Verify(found, now)
+	verified, err := verifier.Verify(request.Context(), found) // genuine,
+	if err == nil {
+		err = rules.Accept(verified, now) // and good now
+	}
 	if err != nil {
 		panic(err)
 	}
@@ -54,8 +59,7 @@ func Example() {
 	fmt.Println(scope, nonce, verified.Claims.ExpiresAt.Format(time.TimeOnly))
 	fmt.Println(request.URL)
 
-	_, err = verifier.Verify(found, now.Add(2*time.Minute))
-	fmt.Println(err)
+	fmt.Println(rules.Accept(verified, now.Add(2*time.Minute)))
 	// Output:
 	// 0 warnings
 	// dataset:42 7c1f 08:02:00
@@ -95,7 +99,7 @@ func ExampleStripQuery() {
 
 func ExampleVerifier_Verify() {
 	verifier := token.Verifier{Keys: &token.Table{}}
-	_, err := verifier.Verify("eyJhbGciOiJub25lIn0.e30.x", time.Now())
+	_, err := verifier.Verify(context.Background(), "eyJhbGciOiJub25lIn0.e30.x")
 	fmt.Println(errors.Is(err, token.ErrAlgorithm), err)
 	// Output: true token algorithm is not accepted: no key can have the alg of the header
 }

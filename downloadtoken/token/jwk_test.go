@@ -193,7 +193,7 @@ func TestJWKVerifies(t *testing.T) {
 		t.Run(alg, func(t *testing.T) {
 			table, _, err := fromFile.read([]byte(setOf(jwkFor(t, alg, "k"))))
 			wantErr(t, err, nil)
-			verified, err := (&Verifier{Keys: table}).Verify(mint(t, alg, `{"alg":"`+alg+`","kid":"k"}`, `{`+soon+`}`), now)
+			verified, err := judgeBy(table).judge(mint(t, alg, `{"alg":"`+alg+`","kid":"k"}`, `{`+soon+`}`), now)
 			wantErr(t, err, nil)
 			static, err := NewKey(alg, public(signer))
 			wantErr(t, err, nil)
@@ -319,7 +319,7 @@ func TestJWKSetOfRFC9246(t *testing.T) {
 					t.Errorf("complaint shows the key: %s", c.message)
 				}
 			}
-			verified, err := (&Verifier{Keys: table}).Verify(simple, time.Unix(1646800000, 0))
+			verified, err := judgeBy(table).judge(simple, time.Unix(1646800000, 0))
 			wantErr(t, err, nil)
 			if verified.Claims.Issuer != "uCDN Inc" {
 				t.Errorf("issuer is %q", verified.Claims.Issuer)

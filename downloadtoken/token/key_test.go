@@ -140,8 +140,8 @@ func TestNewKeyKeepsItsOwnSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(text)
-	verifier := Verifier{Keys: makeTable(t, key)}
-	_, err = verifier.Verify(mintClaims(t, `{`+soon+`}`), now)
+	verifier := judgeBy(makeTable(t, key))
+	_, err = verifier.judge(mintClaims(t, `{`+soon+`}`), now)
 	wantErr(t, err, nil)
 }
 
@@ -198,8 +198,8 @@ func TestKeyFingerprintIsOfTheSecretAsHMACUsesIt(t *testing.T) {
 		} {
 			t.Run(hash.alg+" "+name, func(t *testing.T) {
 				one, two := makeSecret(t, hash.alg, test.one), makeSecret(t, hash.alg, test.two)
-				verifier := Verifier{Keys: makeTable(t, two)}
-				_, err := verifier.Verify(mintWith(t, hash.alg, []byte(test.one), `{"alg":"`+hash.alg+`"}`, `{`+soon+`}`), now)
+				verifier := judgeBy(makeTable(t, two))
+				_, err := verifier.judge(mintWith(t, hash.alg, []byte(test.one), `{"alg":"`+hash.alg+`"}`, `{`+soon+`}`), now)
 				if verifies := err == nil; verifies != test.same {
 					t.Errorf("one verifies what the other signs: %v", verifies)
 				}

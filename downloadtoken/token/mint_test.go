@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -116,10 +117,29 @@ func makeTable(t testing.TB, keys ...Key) *Table {
 }
 
 // verifierOf has one key, of the algorithm's test signer and without an ID.
-func verifierOf(t testing.TB, alg string) *Verifier {
-	t.Helper()
-	return &Verifier{Keys: makeTable(t, makeKey(t, alg))}
+// judge verifies tokens and accepts them by its rules.
+type judge struct {
+	Verifier
+	Rules Rules
 }
+
+func (j *judge) judge(text string, now time.Time) (*Token, error) {
+	t, err := j.Verify(context.Background(), text)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.Rules.Accept(t, now); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func verifierOf(t testing.TB, alg string) *judge {
+	t.Helper()
+	return judgeBy(makeTable(t, makeKey(t, alg)))
+}
+
+func judgeBy(keys KeySource) *judge { return &judge{Verifier: Verifier{Keys: keys}} }
 
 // wantErr compares err with a sentinel, nil for acceptance. Wrapping more than one
 // sentinel would make the reason in the log a matter of luck.

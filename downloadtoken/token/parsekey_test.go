@@ -143,8 +143,8 @@ func TestParsedKeysVerify(t *testing.T) {
 			if _, ok := signer.([]byte); !ok {
 				material = publicPEM(t, public(signer))
 			}
-			verifier := Verifier{Keys: makeTable(t, makeSecret(t, alg, material))}
-			_, err := verifier.Verify(mint(t, alg, `{"alg":"`+alg+`"}`, `{`+soon+`}`), now)
+			verifier := judgeBy(makeTable(t, makeSecret(t, alg, material)))
+			_, err := verifier.judge(mint(t, alg, `{"alg":"`+alg+`"}`, `{`+soon+`}`), now)
 			wantErr(t, err, nil)
 		})
 	}

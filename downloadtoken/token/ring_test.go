@@ -171,33 +171,33 @@ func TestVerifyContext(t *testing.T) {
 		return setOf(jwkFor(t, "ES256", "a")), nil
 	})
 	static := named(makeKey(t, "HS256"), "static", "")
-	verifier := &Verifier{Keys: NewRing(makeTable(t, static), j)}
+	verifier := judgeBy(NewRing(makeTable(t, static), j))
 	of := func(alg, kid, iss string) string {
 		return mint(t, alg, `{"alg":"`+alg+`","kid":"`+kid+`"}`, `{`+soon+`,"iss":"`+iss+`"}`)
 	}
 	// The iss is bound before there are keys of it.
-	_, err := verifier.VerifyContext(t.Context(), of("HS256", "static", "https://a.example"), now)
+	_, err := verifier.judge(of("HS256", "static", "https://a.example"), now)
 	wantErr(t, err, ErrIssuer)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = verifier.VerifyContext(cancelled, of("ES256", "a", "https://a.example"), now)
+	_, err = verifier.Verify(cancelled, of("ES256", "a", "https://a.example"))
 	wantErr(t, err, ErrUnknownKey)
 	if n := fetches.Load(); n != 0 {
 		t.Fatalf("%d fetches", n)
 	}
-	verified, err := verifier.Verify(of("ES256", "a", "https://a.example"), now)
+	verified, err := verifier.judge(of("ES256", "a", "https://a.example"), now)
 	wantErr(t, err, nil)
 	if verified.Key.Issuer != "https://a.example" || fetches.Load() != 1 {
 		t.Errorf("verified by a key of %q after %d fetches", verified.Key.Issuer, fetches.Load())
 	}
-	_, err = verifier.VerifyContext(t.Context(), of("ES256", "a", "https://b.example"), now)
+	_, err = verifier.judge(of("ES256", "a", "https://b.example"), now)
 	wantErr(t, err, ErrIssuer)
-	_, err = verifier.VerifyContext(t.Context(), of("HS256", "static", "https://b.example"), now)
+	_, err = verifier.judge(of("HS256", "static", "https://b.example"), now)
 	wantErr(t, err, nil)
 
 	// What is malformed, or says no algorithm of ours, never gets as far as a fetch.
 	for _, text := range []string{"a.b", encode(`{"alg":"none","kid":"new"}`) + ".e30.AA", encode(`{"alg":"ES256","kid":"new","crit":[]}`) + ".e30.AA"} {
-		if _, err := verifier.VerifyContext(t.Context(), text, now); err == nil {
+		if _, err := verifier.judge(text, now); err == nil {
 			t.Error("accepted")
 		}
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // Rules are what a genuine token must fulfil. The zero value asks for exp in the
@@ -60,27 +59,27 @@ type Requirement struct {
 	Values []string
 }
 
-// check compares verified claims with the rules, in the order of the sentinels. The
-// claims must have been through parseClaims. The issuer is foreign if the key that
-// verified may not speak for it.
-func (r *Rules) check(c *Claims, typ string, foreignIssuer bool, now time.Time) error {
-	validity := r.validate(c, now)
+// Accept decides whether a genuine token is acceptable at now. The error is one of
+// the sentinels from [ErrExpired] on, or [ErrClaim] for what [Rules.Require] asks
+// for, in the order below.
+func (r *Rules) Accept(t *Token, now time.Time) error {
+	c := &t.Claims
 	switch {
-	case errors.Is(validity, jwt.ErrTokenExpired):
+	case !now.Before(c.ExpiresAt.Add(r.Leeway)):
 		return ErrExpired
-	case errors.Is(validity, jwt.ErrTokenNotValidYet):
+	case now.Before(c.NotBefore.Add(-r.Leeway)):
 		return &early{errNbf, r.validFrom(c)}
 	case r.OneTime && c.IssuedAt.After(now):
 		return &early{errIat, r.validFrom(c)}
-	case foreignIssuer:
+	case t.foreign:
 		return errForeign
 	case len(r.Issuers) > 0 && (c.Issuer == "" || !slices.Contains(r.Issuers, c.Issuer)):
 		return ErrIssuer
-	case validity != nil:
-		return ErrAudience // the only thing left that the validator checks
 	case len(r.Audiences) == 0 && c.Has("aud"):
 		return errAud
-	case len(r.HeaderTyps) > 0 && !slices.ContainsFunc(r.HeaderTyps, func(t string) bool { return sameTyp(t, typ) }):
+	case len(r.Audiences) > 0 && !slices.ContainsFunc(c.Audience, func(aud string) bool { return slices.Contains(r.Audiences, aud) }):
+		return ErrAudience
+	case len(r.HeaderTyps) > 0 && !slices.ContainsFunc(r.HeaderTyps, func(typ string) bool { return sameTyp(typ, t.Typ) }):
 		return ErrHeaderTyp
 	}
 	if err := r.checkLife(c, now); err != nil {
@@ -121,18 +120,6 @@ func (r *Rules) validFrom(c *Claims) time.Time {
 		from = c.IssuedAt
 	}
 	return from
-}
-
-// validate lets golang-jwt compare the times and the audience.
-func (r *Rules) validate(c *Claims, now time.Time) error {
-	options := append(make([]jwt.ParserOption, 0, 4),
-		jwt.WithTimeFunc(func() time.Time { return now }),
-		jwt.WithLeeway(r.Leeway),
-		jwt.WithExpirationRequired())
-	if len(r.Audiences) > 0 {
-		options = append(options, jwt.WithAudience(r.Audiences...))
-	}
-	return jwt.NewValidator(options...).Validate((*validated)(c))
 }
 
 // checkLife compares how long the token lives with MaxTTL.
@@ -186,23 +173,4 @@ func (q *Requirement) equals(value jsontext.Value) bool {
 		return slices.Contains(q.Values, string(value))
 	}
 	return false
-}
-
-// validated shows Claims to golang-jwt's validator. They have their types already,
-// so that no method fails.
-type validated Claims
-
-func (v *validated) GetExpirationTime() (*jwt.NumericDate, error) { return numericDate(v.ExpiresAt) }
-func (v *validated) GetNotBefore() (*jwt.NumericDate, error)      { return numericDate(v.NotBefore) }
-func (v *validated) GetIssuedAt() (*jwt.NumericDate, error)       { return numericDate(v.IssuedAt) }
-func (v *validated) GetAudience() (jwt.ClaimStrings, error)       { return v.Audience, nil }
-func (v *validated) GetIssuer() (string, error)                   { return v.Issuer, nil }
-func (v *validated) GetSubject() (string, error)                  { return v.Subject, nil }
-
-// numericDate keeps the microseconds, which jwt.NewNumericDate would cut off.
-func numericDate(t time.Time) (*jwt.NumericDate, error) {
-	if t.IsZero() {
-		return nil, nil
-	}
-	return &jwt.NumericDate{Time: t}, nil
 }

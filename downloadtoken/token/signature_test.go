@@ -41,7 +41,7 @@ func TestSpellingsOfOneToken(t *testing.T) {
 		"four parts":               text + ".",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := verifier.Verify(spelling, now)
+			_, err := verifier.judge(spelling, now)
 			wantErr(t, err, ErrMalformed)
 		})
 	}
@@ -91,7 +91,7 @@ func TestECDSASignatures(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			text := signed + "." + base64url.EncodeToString(test.signature)
-			got, err := verifier.Verify(text, now)
+			got, err := verifier.judge(text, now)
 			wantErr(t, err, test.err)
 			if err != nil {
 				return
@@ -113,10 +113,10 @@ func TestEverySignatureByteCounts(t *testing.T) {
 		for _, i := range []int{0, len(signature) / 2, len(signature) - 1} {
 			forged := append([]byte(nil), signature...)
 			forged[i] ^= 1
-			_, err := verifier.Verify(text[:cut]+base64url.EncodeToString(forged), now)
+			_, err := verifier.judge(text[:cut]+base64url.EncodeToString(forged), now)
 			wantErr(t, err, ErrSignature)
 		}
-		_, err := verifier.Verify(text[:cut]+base64url.EncodeToString(signature[:len(signature)-1]), now)
+		_, err := verifier.judge(text[:cut]+base64url.EncodeToString(signature[:len(signature)-1]), now)
 		wantErr(t, err, ErrSignature)
 	}
 }
@@ -137,7 +137,7 @@ func TestPSSSaltLength(t *testing.T) {
 			if length != hash.Size() {
 				want = ErrSignature
 			}
-			_, err := verifier.Verify(signed+"."+base64url.EncodeToString(signature), now)
+			_, err := verifier.judge(signed+"."+base64url.EncodeToString(signature), now)
 			wantErr(t, err, want)
 		}
 	}

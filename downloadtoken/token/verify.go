@@ -1,9 +1,6 @@
 package token
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // A KeySource finds the keys that may have signed a token. [*Table] is one.
 //
@@ -19,14 +16,14 @@ type KeySource interface {
 	Lookup(kid, alg string) ([]*Key, error)
 }
 
-// Verifier verifies tokens with the keys of a source and by a set of rules. It is
-// not changed by use and may be shared. Without Keys it refuses every token.
+// Verifier tells which tokens are genuine. It is not changed by use and may be
+// shared. Without Keys it refuses every token.
 type Verifier struct {
-	Keys  KeySource
-	Rules Rules
+	Keys KeySource
 }
 
-// Token is what a token says, after it was verified.
+// Token is what a genuine token says. Whether it is acceptable, and now, is for
+// [Rules.Accept] to say.
 type Token struct {
 	// Alg, KeyID and Typ are the header's alg, kid and typ; the last two may be empty.
 	Alg, KeyID, Typ string
@@ -38,21 +35,19 @@ type Token struct {
 
 	// Fingerprint names the token in logs.
 	Fingerprint Fingerprint
+
+	foreign bool // Key may not speak for the issuer
 }
 
-// Verify decides whether text is a genuine token that the rules accept at now. The
-// error is one of the sentinels from [ErrTooLarge] on, in the order of the steps
-// below, so that a text with several faults always gets the same one.
+// Verify decides whether text is a genuine token: one of the keys has signed it,
+// and its claims can be read. What time it is does not matter. The error is one of
+// the sentinels from [ErrTooLarge] to [ErrClaim], in the order of the steps below, so
+// that a text with several faults always gets the same one.
 //
-// It is [Verifier.VerifyContext] without a context.
-func (v *Verifier) Verify(text string, now time.Time) (*Token, error) {
-	return v.VerifyContext(context.Background(), text, now)
-}
-
-// VerifyContext is [Verifier.Verify] for sources that may fetch keys, such as
-// [*Ring]: it waits for them no longer than until ctx ends. The key comes before the
-// signature, so a forged token can cause a fetch; the source bounds how often.
-func (v *Verifier) VerifyContext(ctx context.Context, text string, now time.Time) (*Token, error) {
+// Where keys may be fetched, as by [*Ring], it waits for them no longer than until
+// ctx ends. The key comes before the signature, so a forged token can cause a
+// fetch; the source bounds how often.
+func (v *Verifier) Verify(ctx context.Context, text string) (*Token, error) {
 	parts, err := screen(text)
 	if err != nil {
 		return nil, err
@@ -73,9 +68,6 @@ func (v *Verifier) VerifyContext(ctx context.Context, text string, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	if err := v.Rules.check(&claims, header.typ, v.isForeign(claims.Issuer, key), now); err != nil {
-		return nil, err
-	}
 	return &Token{
 		Alg:         header.alg,
 		KeyID:       header.kid,
@@ -83,6 +75,7 @@ func (v *Verifier) VerifyContext(ctx context.Context, text string, now time.Time
 		Key:         key,
 		Claims:      claims,
 		Fingerprint: FingerprintOf(text),
+		foreign:     v.isForeign(claims.Issuer, key),
 	}, nil
 }
 

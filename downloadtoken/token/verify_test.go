@@ -12,9 +12,9 @@ func TestVerify(t *testing.T) {
 	for _, a := range algorithms {
 		t.Run(a.name, func(t *testing.T) {
 			key := named(makeKey(t, a.name), "k", "")
-			verifier := &Verifier{Keys: makeTable(t, key)}
+			verifier := judgeBy(makeTable(t, key))
 			text := mint(t, a.name, `{"typ":"dl+jwt","alg":"`+a.name+`","kid":"k"}`, `{`+soon+`,"iss":"i","sub":"s","jti":"n"}`)
-			got, err := verifier.Verify(text, now)
+			got, err := verifier.judge(text, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -30,7 +30,7 @@ func TestVerify(t *testing.T) {
 // a security property.
 func TestVerifyKeepsTheOrderOfItsSteps(t *testing.T) {
 	table := makeTable(t, named(makeSecret(t, "HS256", secret), "k", ""))
-	verifier := &Verifier{Keys: table}
+	verifier := judgeBy(table)
 	forged := func(header, payload string) string {
 		return mintWith(t, "HS256", []byte(otherSecret), header, payload)
 	}
@@ -59,7 +59,7 @@ func TestVerifyKeepsTheOrderOfItsSteps(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := verifier.Verify(test.text, now)
+			got, err := verifier.judge(test.text, now)
 			wantErr(t, err, test.err)
 			if (got == nil) != (err != nil) {
 				t.Errorf("token %v with error %v", got, err)
@@ -69,7 +69,7 @@ func TestVerifyKeepsTheOrderOfItsSteps(t *testing.T) {
 }
 
 func TestVerifyWithoutKeysRefuses(t *testing.T) {
-	_, err := new(Verifier).Verify(mintClaims(t, `{`+soon+`}`), now)
+	_, err := new(judge).judge(mintClaims(t, `{`+soon+`}`), now)
 	wantErr(t, err, ErrUnknownKey)
 }
 
@@ -81,13 +81,13 @@ func TestVerifyRFC7515(t *testing.T) {
 			".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 		key = "base64:AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
 	)
-	verifier := &Verifier{Keys: makeTable(t, makeSecret(t, "HS256", key)), Rules: Rules{Issuers: []string{"joe"}}}
-	got, err := verifier.Verify(text, time.Unix(1300819379, 0))
+	verifier := &judge{Verifier{makeTable(t, makeSecret(t, "HS256", key))}, Rules{Issuers: []string{"joe"}}}
+	got, err := verifier.judge(text, time.Unix(1300819379, 0))
 	wantErr(t, err, nil)
 	if got.Typ != "JWT" || got.Claims.Issuer != "joe" {
 		t.Errorf("got %+v", got)
 	}
-	_, err = verifier.Verify(text, time.Unix(1300819380, 0))
+	_, err = verifier.judge(text, time.Unix(1300819380, 0))
 	wantErr(t, err, ErrExpired)
 }
 
@@ -115,10 +115,10 @@ func TestAlgorithmConfusion(t *testing.T) {
 		{"own key in the header", "RS256", rsaSigner(), `{"alg":"RS256","jwk":{"kty":"RSA"}}`, ErrUnknownKey},
 		{"the right way", "RS256", rsaSigner(), `{"alg":"RS256","kid":"k"}`, nil},
 	}
-	verifier := &Verifier{Keys: makeTable(t, rsaKey, ecKey)}
+	verifier := judgeBy(makeTable(t, rsaKey, ecKey))
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := verifier.Verify(mintWith(t, test.alg, test.signer, test.header, `{`+soon+`}`), now)
+			_, err := verifier.judge(mintWith(t, test.alg, test.signer, test.header, `{`+soon+`}`), now)
 			wantErr(t, err, test.err)
 		})
 	}
@@ -152,8 +152,8 @@ func TestVerifyDoesNotBelieveItsKeySource(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			verifier := &Verifier{Keys: sourceFunc(func(string, string) ([]*Key, error) { return test.keys, nil })}
-			_, err := verifier.Verify(text, now)
+			verifier := judgeBy(sourceFunc(func(string, string) ([]*Key, error) { return test.keys, nil }))
+			_, err := verifier.judge(text, now)
 			wantErr(t, err, test.err)
 		})
 	}
@@ -187,8 +187,8 @@ func TestIssuerBinding(t *testing.T) {
 			if test.iss != "" {
 				payload = `{` + soon + `,"iss":` + test.iss + `}`
 			}
-			verifier := &Verifier{Keys: table}
-			_, err := verifier.Verify(mintWith(t, "HS256", signer, `{"alg":"HS256","kid":"`+test.kid+`"}`, payload), now)
+			verifier := judgeBy(table)
+			_, err := verifier.judge(mintWith(t, "HS256", signer, `{"alg":"HS256","kid":"`+test.kid+`"}`, payload), now)
 			wantErr(t, err, test.err)
 		})
 	}
@@ -197,9 +197,9 @@ func TestIssuerBinding(t *testing.T) {
 func TestVerifyNeverMovesTheTable(t *testing.T) {
 	table := makeTable(t, makeSecret(t, "HS256", secret), makeSecret(t, "HS256", otherSecret))
 	before := table.Keys()
-	verifier := &Verifier{Keys: table}
+	verifier := judgeBy(table)
 	for range 3 {
-		if _, err := verifier.Verify(mintClaims(t, `{`+soon+`}`), now); err != nil {
+		if _, err := verifier.judge(mintClaims(t, `{`+soon+`}`), now); err != nil {
 			t.Fatal(err)
 		}
 	}

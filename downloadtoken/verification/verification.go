@@ -42,7 +42,7 @@ func (c *Config) Verifier(ctx caddy.Context, logger *zap.Logger, now time.Time) 
 	if err := keys.startWith(ctx); err != nil {
 		return nil, nil, errors.Join(err, keys.Close())
 	}
-	return &token.Verifier{Keys: keys.source(), Rules: c.rules()}, keys, nil
+	return &token.Verifier{Keys: keys.source()}, keys, nil
 }
 
 // Requires reports whether a token must have the claim.
@@ -171,8 +171,8 @@ func knownPlaceholder(text string) bool {
 	return strings.HasPrefix(text, "{env.") || strings.HasPrefix(text, "{file.") || strings.HasPrefix(text, "{system.")
 }
 
-// rules are the checks on the claims.
-func (c *Config) rules() token.Rules {
+// Rules are the checks on the claims.
+func (c *Config) Rules() token.Rules {
 	rules := token.Rules{
 		Issuers:    c.Issuer,
 		Audiences:  c.Audience,
