@@ -13,5 +13,5 @@ import (
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/command"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/issuer"
-	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/stores"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
 )

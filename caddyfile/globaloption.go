@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 )
 
 // storeNamespace is where the types of stores are.
@@ -33,7 +33,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if d.NextArg() {
 		return nil, d.Errf("download_token: unexpected argument '%s'; stores go into a block", d.Val())
 	}
-	app := &downloadtoken.App{StoresRaw: make(map[string]json.RawMessage)}
+	app := &store.App{StoresRaw: make(map[string]json.RawMessage)}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "store" {
 			return nil, d.Errf("download_token: unrecognized global subdirective '%s'; it has only store", d.Val())
@@ -52,7 +52,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 
 // parseStore reads one store; its type is a module that reads the rest.
 func parseStore(d *caddyfile.Dispenser) (string, json.RawMessage, error) {
-	name := downloadtoken.DefaultStore
+	name := store.DefaultName
 	if !d.NextArg() {
 		return "", nil, usage(d, "store", "store memory")
 	}

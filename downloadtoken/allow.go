@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
 // allow decides, once, whether the answer may go out: it must be for the file
@@ -46,7 +46,7 @@ func (d *delivery) spend() error {
 		d.spending.use.Release() // there will be no grant to wait for
 	}
 	if grant != nil && terms.Size > 0 {
-		d.meter = &meter{grant: grant}
+		d.meter = &meter{ctx: d.v.r.Context(), grant: grant}
 	}
 	return nil
 }
@@ -64,11 +64,14 @@ func (d *delivery) continues() error {
 	}
 	body, ok := bodyOf(d.status, d.Header())
 	if !ok || body.etag != terms.ETag || body.size != terms.Size {
-		return nonce.ErrReplayed
+		return rules.ErrReplayed
 	}
-	m := &meter{grant: d.grant}
-	if body.part > d.grant.Left() && !isOpenEnded(d.v.r.Header) || !m.prepay(body.part) {
-		return nonce.ErrBudget
+	m := &meter{ctx: d.v.r.Context(), grant: d.grant}
+	if body.part > d.grant.Left() && !isOpenEnded(d.v.r.Header) {
+		return rules.ErrBudget
+	}
+	if err := m.prepay(body.part); err != nil {
+		return err
 	}
 	d.meter = m
 	return nil

@@ -14,7 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -79,10 +80,10 @@ type delivery struct {
 	out        *caddyhttp.ResponseWriterWrapper
 	h          *Handler
 	v          *visit
-	authorised string       // r.URL.Path when it was judged
-	spending   *spending    // nil if nothing has to be spent
-	grant      *nonce.Grant // that was joined; nil if none
-	meter      *meter       // nil if bytes are not counted
+	authorised string      // r.URL.Path when it was judged
+	spending   *spending   // nil if nothing has to be spent
+	grant      store.Grant // that was joined; nil if none
+	meter      *meter      // nil if bytes are not counted
 
 	status  int   // final status of the next handler, 0 if it has none yet
 	sent    bool  // the header has gone out
@@ -250,8 +251,8 @@ func (d *delivery) SetWriteDeadline(deadline time.Time) error {
 func (d *delivery) finish(err error) error {
 	if d.meter != nil {
 		d.meter.end()
-		if d.meter.exhausted {
-			d.h.exhausted(d.v, d.meter.grant)
+		if d.meter.broke != nil {
+			d.h.brokeOff(d.v, d.meter)
 			panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
 		}
 	}
@@ -297,7 +298,7 @@ func (d *delivery) finish(err error) error {
 			zap.String("path", token.Redact(d.v.r.URL.Path)))
 		return caddyhttp.Error(status, d.stopped)
 	}
-	if errors.Is(d.stopped, nonce.ErrBudget) {
+	if errors.Is(d.stopped, rules.ErrBudget) {
 		d.grant.Exhausted() // which is logged as a refusal
 		d.v.fields = budgetFields(d.grant)
 	}

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -18,7 +18,6 @@ var (
 	errMethod   = errors.New("method is not GET or HEAD")
 	errScope    = errors.New("no scope of the token opens this path")
 	errClientIP = errors.New("token is bound to another client address")
-	errRevoked  = errors.New("token was revoked")
 	errPrefetch = errors.New("a browser asks ahead of its user")
 	errEarly    = errors.New("request is early data and could be a replay")
 	errReloaded = errors.New("the configuration was replaced while the request waited")
@@ -58,20 +57,20 @@ var denials = []*denial{
 	{scope.ErrPath, "bad_path", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
-	{errRevoked, "revoked", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{rules.ErrRevoked, "revoked", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{errPrefetch, "prefetch", http.StatusServiceUnavailable, toldPrefetch, ""},
 	{errEarly, "early_data", http.StatusTooEarly, toldEarly, ""},
-	{nonce.ErrReplayed, "replayed", http.StatusUnauthorized, toldUsed, "invalid_token"},
-	{nonce.ErrUnproven, "unproven", http.StatusUnauthorized, toldUnproven, "invalid_token"},
-	{nonce.ErrBudget, "budget", http.StatusUnauthorized, toldBudget, "invalid_token"},
-	{nonce.ErrInUse, "in_use", http.StatusServiceUnavailable, toldInUse, ""},
+	{rules.ErrReplayed, "replayed", http.StatusUnauthorized, toldUsed, "invalid_token"},
+	{rules.ErrUnproven, "unproven", http.StatusUnauthorized, toldUnproven, "invalid_token"},
+	{rules.ErrBudget, "budget", http.StatusUnauthorized, toldBudget, "invalid_token"},
+	{rules.ErrInUse, "in_use", http.StatusServiceUnavailable, toldInUse, ""},
 	{errReloaded, "reloaded", http.StatusServiceUnavailable, toldReloaded, ""},
 	unavailable,
 }
 
 // unavailable is also the answer to an error that the table does not know:
 // whatever went wrong, the request is refused.
-var unavailable = &denial{nonce.ErrUnavailable, "store_unavailable", http.StatusServiceUnavailable, toldUnavailable, ""}
+var unavailable = &denial{rules.ErrUnavailable, "store_unavailable", http.StatusServiceUnavailable, toldUnavailable, ""}
 
 // detailOf is what err says beyond its reason, such as which claim is missing, or
 // which rule a path breaks. It is for the log, and holds no token, key or value of a
@@ -87,7 +86,7 @@ func (d *denial) departed(r *http.Request) bool {
 	if !errors.Is(r.Context().Err(), context.Canceled) {
 		return false
 	}
-	return d == unavailable || d.err == nonce.ErrInUse || d.err == errSoon || d.err == token.ErrUnknownKey
+	return d == unavailable || d.err == rules.ErrInUse || d.err == errSoon || d.err == token.ErrUnknownKey
 }
 
 // denialOf finds the row for err.

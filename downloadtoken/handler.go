@@ -9,8 +9,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
@@ -110,8 +111,8 @@ type Handler struct {
 	rules      token.Rules
 	keys       *verification.Keys
 	scopes     []scopeRule
-	app        *App
-	store      Store
+	app        *store.App
+	store      store.Handle
 	oneTime    *oneTime
 	statuses   map[*denial]int
 	pages      *pages
@@ -147,16 +148,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.deny(v, err)
 	}
 
-	store, err := h.store.Hold(r.Context())
-	if err != nil {
+	if err := h.store.Hold(r.Context()); err != nil {
 		return h.deny(v, err)
 	}
-	defer store.LetGo()
-	if err := h.settle(v, store); err != nil {
+	defer h.store.LetGo()
+	if err := h.again(v); err != nil {
 		return h.deny(v, err)
 	}
 	if h.oneTime != nil {
-		return h.once(v, store, next)
+		return h.once(v, next)
+	}
+	if err := h.store.Revoked(r.Context(), h.revocable(v), v.now); err != nil {
+		return h.deny(v, err)
 	}
 	if v.unpressed {
 		return h.deny(v, errUnconfirmed)
@@ -224,7 +227,7 @@ type visit struct {
 	confirmed   bool           // it was the button's POST
 	unpressed   bool           // but nobody seems to have pressed the button
 	grants      grantKeys      // that the token's use may open
-	page        nonce.GrantKey // what the page with the button is for
+	page        rules.GrantKey // what the page with the button is for
 	fields      []zap.Field    // more of the line that says why it was refused
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
-	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/stores"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
 

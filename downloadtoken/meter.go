@@ -1,12 +1,14 @@
 package downloadtoken
 
 import (
+	"context"
 	"errors"
 	"io"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
 // errBudget ends a connection when its grant has no bytes left.
@@ -17,27 +19,32 @@ var errBudget = errors.New("download_token: the byte budget of the grant is used
 // stream of HTTP/2 is reset, its writer says that nothing went out, although
 // frames did.
 type meter struct {
-	grant     *nonce.Grant
-	prepaid   int64 // drawn, and not handed to anybody yet
-	exhausted bool
+	ctx     context.Context // of the request
+	grant   store.Grant
+	prepaid int64 // drawn, and not handed to anybody yet
+	broke   error // why nothing more can be sent: errBudget, or the store failed
 }
 
-// draw takes at most n bytes out of the budget. 0: it is used up.
+// draw takes at most n bytes out of the budget. 0: nothing more can be sent.
 func (m *meter) draw(n int64) int64 {
-	if m.prepaid == 0 {
-		m.prepaid = m.grant.Draw(n)
+	if m.prepaid == 0 && m.broke == nil {
+		m.prepaid, m.broke = m.grant.Draw(m.ctx, n)
+		if m.prepaid == 0 && m.broke == nil {
+			m.broke = errBudget
+		}
 	}
 	n = min(n, m.prepaid)
 	m.prepaid -= n
-	m.exhausted = m.exhausted || n == 0
 	return n
 }
 
-// prepay makes sure that at least one byte of an answer of n can be sent. false:
-// the budget is used up.
-func (m *meter) prepay(n int64) bool {
-	m.prepaid = m.grant.Draw(min(n, nonce.MaxChunk))
-	return m.prepaid > 0
+// prepay makes sure that at least one byte of an answer of n can be sent.
+func (m *meter) prepay(n int64) (err error) {
+	m.prepaid, err = m.grant.Draw(m.ctx, n)
+	if err == nil && m.prepaid == 0 {
+		err = rules.ErrBudget
+	}
+	return err
 }
 
 // end gives back what was drawn and not handed to anybody.
@@ -52,7 +59,7 @@ func (m *meter) write(w io.Writer, p []byte) (int, error) {
 	for written < len(p) {
 		drawn := m.draw(int64(len(p) - written))
 		if drawn == 0 {
-			return written, errBudget
+			return written, m.broke
 		}
 		n, err := w.Write(p[written : written+int(drawn)])
 		written += n
@@ -74,7 +81,7 @@ func (m *meter) readFrom(w *caddyhttp.ResponseWriterWrapper, src io.Reader) (int
 	for whole.N > 0 {
 		drawn := m.draw(whole.N)
 		if drawn == 0 {
-			return written, errBudget
+			return written, m.broke
 		}
 		n, err := w.ReadFrom(&io.LimitedReader{R: whole.R, N: drawn})
 		written += n

@@ -9,7 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -31,33 +32,33 @@ type oneTime struct {
 const patience = 2 * time.Second
 
 // query turns a verified token into what the store is asked about.
-func (o *oneTime) query(v *visit, judged string) (nonce.Query, error) {
+func (o *oneTime) query(v *visit, judged string) (store.Query, error) {
 	p, err := o.present(v, judged)
 	if err != nil {
-		return nonce.Query{}, err
+		return store.Query{}, err
 	}
 	v.grants = o.grantKeys(p.Key, v)
-	return nonce.Query{Presentation: p, Grants: v.grants.list(), Patience: patience}, nil
+	return store.Query{Presentation: p, Grants: v.grants.list(), Patience: patience}, nil
 }
 
 // present says what the store has to know of the token.
-func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
+func (o *oneTime) present(v *visit, judged string) (rules.Presentation, error) {
 	value, err := v.token.Claims.Nonce(o.claims...)
 	if err != nil {
-		return nonce.Presentation{}, err
+		return rules.Presentation{}, err
 	}
 	v.nonce = value
 	uses, err := o.usesOf(&v.token.Claims)
 	if err != nil {
-		return nonce.Presentation{}, err
+		return rules.Presentation{}, err
 	}
 	path := ""
 	if o.perPath {
 		path = o.counted(judged)
 	}
-	signer := nonce.Signer(v.token.Key.Fingerprint())
-	return nonce.Presentation{
-		Key:     nonce.NewKey(signer, v.token.Claims.Issuer, value, path),
+	signer := rules.Signer(v.token.Key.Fingerprint())
+	return rules.Presentation{
+		Key:     rules.NewKey(signer, v.token.Claims.Issuer, value, path),
 		Signer:  signer,
 		Expires: v.token.Claims.ExpiresAt,
 		Issued:  v.token.Claims.IssuedAt,
@@ -70,18 +71,19 @@ func (o *oneTime) present(v *visit, judged string) (nonce.Presentation, error) {
 
 // once serves a request with a one-time token: admit it, serve, and commit when
 // the first byte is about to go out, or release.
-func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error {
+func (h *Handler) once(v *visit, next caddyhttp.Handler) error {
 	q, err := h.oneTime.query(v, h.PathPrefix+v.path)
 	if err != nil {
 		return h.deny(v, err)
 	}
+	q.Revocable = h.revocable(v)
 	asks := h.asks(v)
 	dropUnresumable(v.r.Header, h.oneTime.resume != nil)
 	ctx := v.r.Context()
 
 	if v.r.Method == http.MethodHead {
-		if _, err = store.Look(ctx, q, h.now); err == nil {
-			err = h.again(v, store)
+		if _, err = h.store.Look(ctx, q, h.now); err == nil {
+			err = h.again(v)
 		}
 		if err != nil {
 			return h.deny(v, err)
@@ -93,9 +95,9 @@ func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error 
 		return h.deny(v, err)
 	}
 	if asks || v.unpressed {
-		joins, err := store.Look(ctx, q, h.now)
+		joins, err := h.store.Look(ctx, q, h.now)
 		if err == nil {
-			err = h.again(v, store)
+			err = h.again(v)
 		}
 		if err == nil && v.unpressed && !joins {
 			err = errUnconfirmed
@@ -109,16 +111,16 @@ func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error 
 		}
 	}
 
-	use, err := store.Admit(ctx, q, h.now)
+	use, err := h.store.Admit(ctx, q, h.now)
 	if err != nil {
 		return h.deny(v, err)
 	}
 	defer use.Release() // in a defer: a panic must not leave the nonce reserved
-	err = h.again(v, store)
+	err = h.again(v)
 	switch grant := use.Grant(); {
 	case err != nil:
-	case grant != nil && !grant.IsOpen(v.now):
-		err = nonce.ErrReplayed // its window has ended meanwhile
+	case grant != nil && !grant.Terms().IsOpen(v.now):
+		err = rules.ErrReplayed // its window has ended meanwhile
 	case grant != nil:
 		h.publish(v)
 		return h.resume(v, grant, next)
@@ -132,7 +134,7 @@ func (h *Handler) once(v *visit, store HeldStore, next caddyhttp.Handler) error 
 }
 
 // spend serves a request that uses the token.
-func (h *Handler) spend(v *visit, use nonce.Use, next caddyhttp.Handler) error {
+func (h *Handler) spend(v *visit, use store.Use, next caddyhttp.Handler) error {
 	s := &spending{use: use, spent: func() { h.logSpent(v) }}
 	if h.oneTime.onRequest {
 		if _, err := s.commit(v.r.Context(), nil); err != nil {
@@ -165,14 +167,14 @@ func (h *Handler) logSpent(v *visit) {
 
 // spending is a reserved nonce on its way to being spent or released.
 type spending struct {
-	use       nonce.Use
+	use       store.Use
 	spent     func() // told once, after a successful commit
 	committed bool
 }
 
 // commit spends the nonce, durably where the store is durable, and opens a grant
 // if there are terms for one.
-func (s *spending) commit(ctx context.Context, terms *nonce.Terms) (*nonce.Grant, error) {
+func (s *spending) commit(ctx context.Context, terms *rules.Terms) (store.Grant, error) {
 	if s.committed && terms == nil {
 		return nil, nil
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
@@ -37,7 +37,7 @@ func TestStorageLostRightAfterATokenWithoutIat(t *testing.T) {
 		t.Fatal(err)
 	}
 	verifier := token.Verifier{Keys: table}
-	rules := token.Rules{MaxTTL: time.Duration(config.MaxTTL), OneTime: true}
+	accepts := token.Rules{MaxTTL: time.Duration(config.MaxTTL), OneTime: true}
 
 	now := time.Unix(1_800_000_000, 0)
 	const step = 0.25
@@ -50,7 +50,7 @@ func TestStorageLostRightAfterATokenWithoutIat(t *testing.T) {
 		}
 		verified, err := verifier.Verify(context.Background(), text)
 		if err == nil {
-			err = rules.Accept(verified, now)
+			err = accepts.Accept(verified, now)
 		}
 		if errors.Is(err, token.ErrTooLongLived) {
 			break
@@ -68,14 +68,11 @@ func TestStorageLostRightAfterATokenWithoutIat(t *testing.T) {
 	}
 	honoured := 0
 	for _, start := range []time.Time{now.Add(-time.Hour), now.Add(time.Millisecond)} {
-		store := nonce.NewMemory(nonce.MemoryOptions{Capacity: 10, Marks: nonce.NewMarks(start)})
-		use, err := store.Admit(context.Background(), nonce.Query{Presentation: shown}, func() time.Time { return now.Add(2 * time.Millisecond) })
-		if err == nil {
-			_, err = use.Commit(context.Background(), nil)
-		}
+		showing := shown.Showing()
+		err := rules.Judge(&showing, false, 0, 0, 0, rules.NewMarks(start))
 		if err == nil {
 			honoured++
-		} else if !errors.Is(err, nonce.ErrUnproven) {
+		} else if !errors.Is(err, rules.ErrUnproven) {
 			t.Error(err)
 		}
 	}

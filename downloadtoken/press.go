@@ -8,7 +8,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
 // People double-click, and a browser that is sent to the same place twice cancels
@@ -42,7 +42,7 @@ const (
 
 // newPress makes the value of a page. The page is for a token, a path and a
 // client.
-func newPress(page nonce.GrantKey, now time.Time) string {
+func newPress(page rules.GrantKey, now time.Time) string {
 	b := make([]byte, pressRandom, pressRandom+pressTime+pressMAC)
 	_, _ = rand.Read(b)
 	b = binary.BigEndian.AppendUint64(b, uint64(now.UnixMicro()))
@@ -51,7 +51,7 @@ func newPress(page nonce.GrantKey, now time.Time) string {
 
 // isPress reports whether the value was made by this process, for this token,
 // path and client, and not long ago.
-func isPress(value string, page nonce.GrantKey, now time.Time) bool {
+func isPress(value string, page rules.GrantKey, now time.Time) bool {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil || len(b) != pressRandom+pressTime+pressMAC {
 		return false
@@ -64,7 +64,7 @@ func isPress(value string, page nonce.GrantKey, now time.Time) bool {
 	return age.Abs() < pressLifetime
 }
 
-func macOfPress(made []byte, page nonce.GrantKey) []byte {
+func macOfPress(made []byte, page rules.GrantKey) []byte {
 	mac := hmac.New(sha256.New, pressSecret[:])
 	mac.Write(made)
 	mac.Write(page[:])

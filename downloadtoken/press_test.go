@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 func TestPressIsForItsPage(t *testing.T) {
-	page := nonce.NewGrantKey(nonce.Key{1}, "/a", "192.0.2.1", "")
+	page := rules.NewGrantKey(rules.Key{1}, "/a", "192.0.2.1", "")
 	now := time.Unix(1_800_000_000, 0)
 	value := newPress(page, now)
 	if newPress(page, now) == value {
@@ -19,7 +19,7 @@ func TestPressIsForItsPage(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		value string
-		page  nonce.GrantKey
+		page  rules.GrantKey
 		now   time.Time
 		want  bool
 	}{
@@ -27,9 +27,9 @@ func TestPressIsForItsPage(t *testing.T) {
 		"an hour later":      {value, page, now.Add(time.Hour), false},
 		"just before that":   {value, page, now.Add(time.Hour - time.Second), true},
 		"the clock went":     {value, page, now.Add(-2 * time.Hour), false},
-		"another token":      {value, nonce.NewGrantKey(nonce.Key{2}, "/a", "192.0.2.1", ""), now, false},
-		"another path":       {value, nonce.NewGrantKey(nonce.Key{1}, "/b", "192.0.2.1", ""), now, false},
-		"another address":    {value, nonce.NewGrantKey(nonce.Key{1}, "/a", "192.0.2.2", ""), now, false},
+		"another token":      {value, rules.NewGrantKey(rules.Key{2}, "/a", "192.0.2.1", ""), now, false},
+		"another path":       {value, rules.NewGrantKey(rules.Key{1}, "/b", "192.0.2.1", ""), now, false},
+		"another address":    {value, rules.NewGrantKey(rules.Key{1}, "/a", "192.0.2.2", ""), now, false},
 		"nothing":            {"", page, now, false},
 		"damaged":            {"A" + value[1:], page, now, value[0] == 'A'},
 		"damaged at its end": {value[:len(value)-1] + "_", page, now, value[len(value)-1] == '_'},
@@ -46,41 +46,41 @@ func TestPressIsForItsPage(t *testing.T) {
 // TestTerms: which grant an answer opens.
 func TestTerms(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	key, press := nonce.GrantKey{1}, nonce.GrantKey{2}
+	key, press := rules.GrantKey{1}, rules.GrantKey{2}
 	for name, tt := range map[string]struct {
 		resume *Resume
-		press  nonce.GrantKey
+		press  rules.GrantKey
 		status int
 		header http.Header
-		want   *nonce.Terms
+		want   *rules.Terms
 	}{
 		"nothing to resume": {status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}}},
 		"resume": {
 			resume: &Resume{Window: 60e9, Copies: 3}, status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}},
-			want: &nonce.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 3, Begins: now, Ends: now.Add(time.Minute)},
+			want: &rules.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 3, Begins: now, Ends: now.Add(time.Minute)},
 		},
 		"no longer than the token lives": {
 			resume: &Resume{Window: 3600e9, Copies: 2}, status: 206, header: http.Header{"Etag": {`"e"`}, "Content-Range": {"bytes 2-4/10"}},
-			want: &nonce.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(10 * time.Minute)},
+			want: &rules.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(10 * time.Minute)},
 		},
 		"resume without an entity tag":  {resume: &Resume{Window: 60e9, Copies: 2}, status: 200, header: http.Header{"Content-Length": {"10"}}},
 		"resume with a weak entity tag": {resume: &Resume{Window: 60e9, Copies: 2}, status: 200, header: http.Header{"Etag": {`W/"e"`}, "Content-Length": {"10"}}},
 		"resume, unlike part":           {resume: &Resume{Window: 60e9, Copies: 2}, status: 206, header: http.Header{"Etag": {`"e"`}, "Content-Range": {"bytes 2-10/10"}}},
 		"a press": {
 			press: press, status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}},
-			want: &nonce.Terms{Key: press, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
+			want: &rules.Terms{Key: press, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
 		},
 		"a press for what has no size": {
 			press: press, status: 200, header: http.Header{"Etag": {`"e"`}},
-			want: &nonce.Terms{Key: press, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
+			want: &rules.Terms{Key: press, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
 		},
 		"a press with resume": {
 			resume: &Resume{Window: 60e9, Copies: 2}, press: press, status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}},
-			want: &nonce.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(time.Minute)},
+			want: &rules.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(time.Minute)},
 		},
 		"a press with resume, for what cannot be resumed": {
 			resume: &Resume{Window: 60e9, Copies: 2}, press: press, status: 200,
-			want: &nonce.Terms{Key: press, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
+			want: &rules.Terms{Key: press, Copies: 2, Begins: now, Ends: now.Add(10 * time.Second)},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

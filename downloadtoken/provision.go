@@ -13,8 +13,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
@@ -131,13 +132,14 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 	if err != nil {
 		return err
 	}
-	app := appModule.(*App)
+	app := appModule.(*store.App)
 	h.app = app
+	app.OnStartOnce("error routes", func() { warnOfErrorRoutes(ctx, h.logger) })
 	name := h.Store
 	if name == "" {
-		name = DefaultStore
+		name = store.DefaultName
 	}
-	if h.store, err = app.store(name); err != nil {
+	if h.store, err = app.Open(name); err != nil {
 		return err
 	}
 	if h.OneTime == nil {
@@ -147,17 +149,17 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 	if err != nil {
 		return err
 	}
-	use := policyUse{policy: o.policy, uses: o.uses, usesClaim: o.usesClaim, maxTTL: o.maxTTL}
+	use := store.Policy{Keys: o.policy, Uses: o.uses, UsesClaim: o.usesClaim, MaxTTL: o.maxTTL}
 	if h.Requires("iat") {
-		use.maxTTL = 0
+		use.MaxTTL = 0
 	}
 	for _, key := range keys.Static.Keys() {
-		if err := app.agree(name, nonce.Signer(key.Fingerprint()), use); err != nil {
+		if err := app.Agree(name, rules.Signer(key.Fingerprint()), use); err != nil {
 			return err
 		}
 	}
 	for _, source := range keys.Sources() { // whose keys nobody knows yet
-		if err := app.agree(name, sha256.Sum256([]byte(source)), use); err != nil {
+		if err := app.Agree(name, sha256.Sum256([]byte(source)), use); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -22,31 +23,31 @@ var errPartial = errors.New("download_token: a part of a file that cannot be res
 // grantKeys are what the grants of a use of a token are found by. The zero value
 // of each is none.
 type grantKeys struct {
-	resume nonce.GrantKey // of the whole window of resume
-	press  nonce.GrantKey // of the seconds after the button was pressed
+	resume rules.GrantKey // of the whole window of resume
+	press  rules.GrantKey // of the seconds after the button was pressed
 }
 
-func (k grantKeys) list() (keys []nonce.GrantKey) {
-	for _, key := range [...]nonce.GrantKey{k.resume, k.press} {
-		if key != (nonce.GrantKey{}) {
+func (k grantKeys) list() (keys []rules.GrantKey) {
+	for _, key := range [...]rules.GrantKey{k.resume, k.press} {
+		if key != (rules.GrantKey{}) {
 			keys = append(keys, key)
 		}
 	}
 	return keys
 }
 
-func (o *oneTime) grantKeys(spent nonce.Key, v *visit) (k grantKeys) {
+func (o *oneTime) grantKeys(spent rules.Key, v *visit) (k grantKeys) {
 	network := networkOf(clientIP(v.r))
 	if o.resume != nil {
 		client := network
 		if o.resume.Roam {
 			client = ""
 		}
-		k.resume = nonce.NewGrantKey(spent, v.path, client, "")
+		k.resume = rules.NewGrantKey(spent, v.path, client, "")
 	}
-	v.page = nonce.NewGrantKey(spent, v.path, network, "")
+	v.page = rules.NewGrantKey(spent, v.path, network, "")
 	if v.press != "" && isPress(v.press, v.page, v.now) {
-		k.press = nonce.NewGrantKey(spent, v.path, network, v.press)
+		k.press = rules.NewGrantKey(spent, v.path, network, v.press)
 	}
 	return k
 }
@@ -67,15 +68,23 @@ func networkOf(ip string) string {
 }
 
 // resume serves a request from a grant that an earlier one has opened.
-func (h *Handler) resume(v *visit, grant *nonce.Grant, next caddyhttp.Handler) error {
+func (h *Handler) resume(v *visit, grant store.Grant, next caddyhttp.Handler) error {
 	d := h.newDelivery(v)
 	d.grant = grant
 	return d.serve(next)
 }
 
-// exhausted tells, once for each grant, that a download broke off because its
-// budget was used up.
-func (h *Handler) exhausted(v *visit, grant *nonce.Grant) {
+// brokeOff tells why a download broke off; of a budget that is used up, once for
+// each grant.
+func (h *Handler) brokeOff(v *visit, m *meter) {
+	if !errors.Is(m.broke, errBudget) {
+		countOutcome("failed")
+		h.logger.Error("download broken off: the store failed",
+			zap.String("fingerprint", v.fingerprint.String()),
+			zap.Error(m.broke))
+		return
+	}
+	grant := m.grant
 	if !grant.Exhausted() {
 		return
 	}
@@ -90,7 +99,7 @@ func (h *Handler) exhausted(v *visit, grant *nonce.Grant) {
 }
 
 // budgetFields say how much of a grant was used.
-func budgetFields(grant *nonce.Grant) []zap.Field {
+func budgetFields(grant store.Grant) []zap.Field {
 	terms := grant.Terms()
 	sent := terms.Budget() - grant.Left()
 	return []zap.Field{
@@ -103,17 +112,17 @@ func budgetFields(grant *nonce.Grant) []zap.Field {
 
 // terms are those of the grant that this answer opens when it spends the token;
 // nil if it opens none.
-func (d *delivery) terms() *nonce.Terms {
+func (d *delivery) terms() *rules.Terms {
 	keys, resume, now := d.v.grants, d.h.oneTime.resume, d.h.now()
 	body, known := bodyOf(d.status, d.Header())
-	t := nonce.Terms{ETag: body.etag, Size: body.size, Begins: now}
+	t := rules.Terms{ETag: body.etag, Size: body.size, Begins: now}
 	switch {
 	case resume != nil && known:
 		t.Key, t.Copies, t.Ends = keys.resume, resume.Copies, now.Add(time.Duration(resume.Window))
 		if exp := d.v.token.Claims.ExpiresAt; exp.Before(t.Ends) {
 			t.Ends = exp
 		}
-	case keys.press != nonce.GrantKey{}:
+	case keys.press != rules.GrantKey{}:
 		if !known { // then whole answers are counted, not bytes
 			t.ETag, t.Size = "", 0
 		}

@@ -3,7 +3,7 @@ package downloadtoken
 import (
 	"slices"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
 // nonceClaims are the claims by whose value a token can be revoked, besides
@@ -11,9 +11,9 @@ import (
 var nonceClaims = []string{"jti", "nonce"}
 
 // revocable is what the store is asked about, for every token.
-func (h *Handler) revocable(v *visit) nonce.Revocable {
+func (h *Handler) revocable(v *visit) rules.Revocable {
 	claims := &v.token.Claims
-	t := nonce.Revocable{
+	t := rules.Revocable{
 		Fingerprint: v.fingerprint.String(),
 		KeyID:       v.token.KeyID,
 		Issuer:      claims.Issuer,

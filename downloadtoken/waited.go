@@ -6,30 +6,16 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// settle judges once more what has waited, and asks whether the token was
-// revoked.
-func (h *Handler) settle(v *visit, store HeldStore) error {
-	if h.hasWaited(v) {
-		if h.app.superseded() {
-			return errReloaded
-		}
-		if err := h.judge(v); err != nil {
-			return err
-		}
-	}
-	if store.Revoked(h.revocable(v), v.now) {
-		return errRevoked
-	}
-	return nil
-}
-
-// again is settle for what has been settled before: it does nothing unless the
-// request has waited since.
-func (h *Handler) again(v *visit, store HeldStore) error {
-	if !h.hasWaited(v) {
+// again judges once more what has waited. Revocations are asked about by whoever
+// asks the store.
+func (h *Handler) again(v *visit) error {
+	switch {
+	case !h.hasWaited(v):
 		return nil
+	case h.app.Superseded():
+		return errReloaded
 	}
-	return h.settle(v, store)
+	return h.judge(v)
 }
 
 // aMoment is what a request may take on its way through the checks without
@@ -70,7 +56,7 @@ func (h *Handler) untilValid(v *visit, at time.Time, refused error) error {
 	case <-v.r.Context().Done():
 		return errSoon
 	}
-	if h.app.superseded() {
+	if h.app.Superseded() {
 		return errReloaded
 	}
 	err := h.judge(v)

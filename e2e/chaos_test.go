@@ -20,7 +20,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -226,7 +226,7 @@ func (c *chaos) crashed() {
 // unproven at that time.
 func (c *chaos) explained(k *ticket, at time.Time) bool {
 	for _, crash := range c.crashes {
-		mark := crash.marked[k.kid].Add(nonce.MarkStep + time.Millisecond)
+		mark := crash.marked[k.kid].Add(rules.MarkStep + time.Millisecond)
 		if !at.Before(crash.at) && !mark.Before(k.issued) && (!k.issued.IsZero() || !mark.Before(k.expires)) {
 			return true
 		}
@@ -475,7 +475,7 @@ func TestChaosResume(t *testing.T) {
 	c := newChaos(t, run, "one_time {\nresume 1h 1\n}")
 	c.run(run)
 	c.kill()
-	budget := nonce.Terms{Size: int64(len(chaosFiles["b.bin"])), Copies: 1}.Budget()
+	budget := rules.Terms{Size: int64(len(chaosFiles["b.bin"])), Copies: 1}.Budget()
 	var resumed, most int64
 	for _, k := range c.tickets {
 		most = max(most, k.received.Load())

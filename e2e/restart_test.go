@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
 // restartable is oneTime for clocks and tokens that the tests choose.
@@ -149,7 +149,7 @@ func TestResumeAcrossShutdown(t *testing.T) {
 					read += n
 				}
 			}
-			budget := nonce.Terms{Size: size, Copies: 1}.Budget()
+			budget := rules.Terms{Size: size, Copies: 1}.Budget()
 			t.Logf("%d bytes of %d", read, budget)
 			if read > budget {
 				t.Errorf("%d bytes were sent, the budget is %d", read, budget)
@@ -175,13 +175,13 @@ func TestCrash(t *testing.T) {
 		}
 		p.wantRefused(issuedAt(t, last.Add(-10*time.Second)), "unproven")
 		p.wantRefused(issuedAt(t, last), "unproven")
-		after := issuedAt(t, last.Add(nonce.MarkStep+time.Millisecond))
+		after := issuedAt(t, last.Add(rules.MarkStep+time.Millisecond))
 		p.get(after).wantBody(t, "content of a")
 		p.wantRefused(after, "replayed")
 		p.kill()
 		p.start()
 		p.wantRefused(after, "unproven")
-		p.get(issuedAt(t, last.Add(3*nonce.MarkStep))).wantBody(t, "content of a")
+		p.get(issuedAt(t, last.Add(3*rules.MarkStep))).wantBody(t, "content of a")
 	})
 	t.Run("tokens without iat", func(t *testing.T) {
 		p := newSkewedProcess(t, fileA, restartable)
@@ -194,7 +194,7 @@ func TestCrash(t *testing.T) {
 		p.start()
 		p.wantRefused(spent, "unproven")
 		p.wantRefused(lasting(t, 3*time.Hour), "unproven")
-		p.get(lasting(t, 3*time.Hour+30*time.Minute+2*nonce.MarkStep)).wantBody(t, "content of a")
+		p.get(lasting(t, 3*time.Hour+30*time.Minute+2*rules.MarkStep)).wantBody(t, "content of a")
 	})
 }
 

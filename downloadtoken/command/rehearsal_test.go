@@ -12,7 +12,7 @@ import (
 
 	_ "github.com/caddy-download-token/caddy-download-token/caddyfile"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
-	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/stores"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
 )
 
 // writeConfig writes a Caddyfile.

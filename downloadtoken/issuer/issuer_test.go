@@ -16,18 +16,18 @@ import (
 	"github.com/go-json-experiment/json"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // keeper remembers what it is asked to revoke.
 type keeper struct {
 	stores []string
-	asked  []nonce.Revocation
+	asked  []rules.Revocation
 	err    error
 }
 
-func (k *keeper) Revoke(ctx context.Context, store string, r nonce.Revocation) error {
+func (k *keeper) Revoke(ctx context.Context, store string, r rules.Revocation) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -126,7 +126,7 @@ func TestRevocations(t *testing.T) {
 		}
 	}
 
-	for _, kept.err = range []error{errors.New("the disk is full"), nonce.ErrRevocationsFull} {
+	for _, kept.err = range []error{errors.New("the disk is full"), rules.ErrRevocationsFull} {
 		if w := ask(t, i, http.MethodDelete, location, "alice"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%v: %d", kept.err, w.Code)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -98,11 +99,7 @@ func (i *Issuer) provisionRevoker(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	revoker, ok := app.(Revoker)
-	if !ok {
-		return fmt.Errorf("the app download_token (%T) cannot revoke tokens", app)
-	}
-	i.revoker = revoker
+	i.revoker = app.(*store.App)
 	return nil
 }
 

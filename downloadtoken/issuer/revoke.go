@@ -9,14 +9,14 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/nonce"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // Revoker keeps revocations in a named store, durably when it returns. The app
 // download_token is one.
 type Revoker interface {
-	Revoke(ctx context.Context, store string, r nonce.Revocation) error
+	Revoke(ctx context.Context, store string, r rules.Revocation) error
 }
 
 // keptAfter is how long after its exp a token stays revoked, for servers that
@@ -54,7 +54,7 @@ func (i *Issuer) revoke(v *visit) error {
 	if v.now.Before(until) {
 		// A client that goes away must not leave it half done.
 		err := i.revoker.Revoke(context.WithoutCancel(v.r.Context()), i.Store,
-			nonce.Revocation{Fingerprint: named.fingerprint.String(), Until: until.UTC()})
+			rules.Revocation{Fingerprint: named.fingerprint.String(), Until: until.UTC()})
 		if err != nil {
 			return i.deny(v, refusedStore, err)
 		}

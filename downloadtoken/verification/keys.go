@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -68,12 +69,8 @@ func (k *Keys) startWith(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	starter, ok := app.(interface{ OnStart(func()) })
-	if !ok {
-		return fmt.Errorf("app download_token (%T) cannot start anything", app)
-	}
 	for _, s := range k.sets {
-		starter.OnStart(s.start)
+		app.(*store.App).OnStart(s.start)
 	}
 	return nil
 }

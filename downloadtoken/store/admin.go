@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/go-json-experiment/json"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+func init() {
+	caddy.RegisterModule(Admin{})
+}
+
+// Admin serves what operators need of the stores through Caddy's admin API:
+//
+// GET /download_token/stores answers with the stores that are in use, by name.
+//
+// POST /download_token/revoke takes tokens back. The body is JSON and names
+// exactly one thing: `nonce`, `token` (the token itself), `fingerprint` (of a
+// token, as log lines have it), `sub` (or `user`), `kid`, or `issued_before` (RFC
+// 3339). It may also name the `store` (default: default), the `issuer` that is
+// meant (default: any), and until when the revocation is needed, as a time
+// (`until`) or a duration (`for`, such as 24h; default: for ever). When it is answered with 200 the revocation is in force
+// for every following request, and survives reload, restart and crash. A store
+// that has [rules.MaxRevocations] of them in force takes no more (507).
+//
+// GET /download_token/revocations answers with the revocations in force of the
+// stores that are in use, by name, the newest first.
+//
+// Revoking does not end downloads that have begun.
+type Admin struct{}
+
+// CaddyModule returns the Caddy module information.
+func (Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.download_token",
+		New: func() caddy.Module { return new(Admin) },
+	}
+}
+
+// Routes implements caddy.AdminRouter.
+func (a Admin) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: "/download_token/stores", Handler: caddy.AdminHandlerFunc(a.stores)},
+		{Pattern: "/download_token/revocations", Handler: caddy.AdminHandlerFunc(a.revocations)},
+		{Pattern: "/download_token/revoke", Handler: caddy.AdminHandlerFunc(a.revoke)},
+	}
+}
+
+// storeInfo describes a store.
+type storeInfo struct {
+	Type           string    `json:"type"`
+	Entries        int       `json:"entries"`
+	Reserved       int       `json:"reserved"`
+	Capacity       int       `json:"capacity"`
+	EvictedLive    uint64    `json:"evicted_live"`
+	EvictedExpired uint64    `json:"evicted_expired"`
+	Floor          time.Time `json:"floor,omitzero"`
+	Revocations    int       `json:"revocations"`
+}
+
+func (Admin) stores(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use GET"))
+	}
+	infos := make(map[string]storeInfo)
+	err := eachStore(r.Context(), func(name string, module Module, store Store) error {
+		now := time.Now()
+		stats, err := store.Stats(r.Context(), now)
+		if err != nil {
+			return err
+		}
+		revocations, err := store.Revocations(r.Context(), now)
+		infos[name] = storeInfo{
+			Type:           strings.TrimPrefix(string(module.CaddyModule().ID), "download_token.stores."),
+			Entries:        stats.Entries,
+			Reserved:       stats.Reserved,
+			Capacity:       stats.Capacity,
+			EvictedLive:    stats.EvictedLive,
+			EvictedExpired: stats.EvictedExpired,
+			Floor:          stats.Floor,
+			Revocations:    len(revocations),
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.MarshalWrite(w, infos, json.Deterministic(true))
+}
+
+func (Admin) revocations(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use GET"))
+	}
+	inForce := make(map[string][]rules.Revocation)
+	err := eachStore(r.Context(), func(name string, _ Module, store Store) (err error) {
+		inForce[name], err = store.Revocations(r.Context(), time.Now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.MarshalWrite(w, inForce, json.Deterministic(true))
+}
+
+// eachStore hands over every store that is in use, by name.
+func eachStore(ctx context.Context, do func(name string, module Module, store Store) error) error {
+	all := apps.all()
+	if len(all) == 0 {
+		return errNotInUse()
+	}
+	seen := make(map[string]bool)
+	for _, app := range all {
+		for name, store := range app.open {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			err := store.Hold(ctx)
+			if err == nil {
+				err = do(name, app.modules[name], store)
+				store.LetGo()
+			}
+			if err != nil {
+				return adminError(http.StatusServiceUnavailable, fmt.Errorf("store %s: %w", name, err))
+			}
+		}
+	}
+	return nil
+}
+
+func adminError(status int, err error) error {
+	return caddy.APIError{HTTPStatus: status, Err: err}
+}
+
+func errNotInUse() error {
+	return adminError(http.StatusNotFound, errors.New("the running configuration has no download_token directive"))
+}
+
+// Interface guard
+var _ caddy.AdminRouter = (*Admin)(nil)

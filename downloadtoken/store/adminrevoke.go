@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/go-json-experiment/json"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// revokeRequest is the body of a revocation.
+type revokeRequest struct {
+	Store        string    `json:"store"`
+	Nonce        string    `json:"nonce"`
+	Token        string    `json:"token"`
+	Fingerprint  string    `json:"fingerprint"`
+	Subject      string    `json:"sub"`
+	KeyID        string    `json:"kid"`
+	IssuedBefore time.Time `json:"issued_before"`
+	Issuer       string    `json:"issuer"`
+	Until        time.Time `json:"until"`
+	For          string    `json:"for"`
+}
+
+func (Admin) revoke(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodPost {
+		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use POST"))
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	if err != nil {
+		return adminError(http.StatusRequestEntityTooLarge, err)
+	}
+	var request revokeRequest
+	if err := json.Unmarshal(body, &request, json.RejectUnknownMembers(true)); err != nil {
+		// the error may quote the body, which may have a token
+		return adminError(http.StatusBadRequest, errors.New("the body is not JSON with store, nonce, token, fingerprint, sub, kid, issued_before, "+
+			"issuer, until and for; times are in RFC 3339, such as 2026-01-31T12:00:00Z"))
+	}
+	revocation, err := request.revocation(time.Now())
+	if err != nil {
+		return adminError(http.StatusBadRequest, err)
+	}
+	if request.Store == "" {
+		request.Store = DefaultName
+	}
+	if err := revokeIn(r.Context(), request.Store, revocation); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err = io.WriteString(w, "{\"revoked\":true}\n")
+	return err
+}
+
+// revocation turns the request into what stores understand.
+func (q revokeRequest) revocation(now time.Time) (rules.Revocation, error) {
+	r := rules.Revocation{
+		Nonce: q.Nonce, Subject: q.Subject, KeyID: q.KeyID,
+		IssuedBefore: q.IssuedBefore, Issuer: q.Issuer, Until: q.Until,
+	}
+	switch {
+	case q.Token != "" && q.Fingerprint != "":
+		return r, errNameOne
+	case q.Token != "":
+		if strings.Count(q.Token, ".") != 2 {
+			return r, errors.New("token: not a JSON Web Token; give the token itself, without the link around it")
+		}
+		r.Fingerprint = token.FingerprintOf(q.Token).String()
+	case q.Fingerprint != "":
+		decoded, err := hex.DecodeString(q.Fingerprint)
+		if err != nil || len(decoded) != len(token.Fingerprint{}) {
+			return r, errors.New("fingerprint: not 16 hex digits; give it as the log lines have it, or give the token")
+		}
+		r.Fingerprint = hex.EncodeToString(decoded) // in lower case
+	}
+	if q.For != "" {
+		length, err := caddy.ParseDuration(q.For)
+		if err != nil || length <= 0 {
+			return r, errors.New("for: not a duration; write it like this: 24h")
+		}
+		if !q.Until.IsZero() {
+			return r, errors.New("give either until or for")
+		}
+		r.Until = now.Add(length)
+	}
+	if !r.Until.IsZero() && !r.Until.After(now) {
+		return r, errors.New("until: lies in the past, so nothing would be revoked")
+	}
+	if r.Check() != nil {
+		return r, errNameOne
+	}
+	return r, nil
+}
+
+var errNameOne = errors.New("name exactly one of nonce, token, fingerprint, sub, kid and issued_before")
+
+// revokeIn takes tokens back in the store of that name. For a moment in a reload
+// two configurations have one, which is the same unless its type has changed.
+func revokeIn(ctx context.Context, name string, revocation rules.Revocation) error {
+	all := apps.all()
+	if len(all) == 0 {
+		return errNotInUse()
+	}
+	found := false
+	for _, app := range all {
+		if _, ok := app.open[name]; !ok {
+			continue
+		}
+		found = true
+		if err := app.Revoke(ctx, name, revocation); errors.Is(err, rules.ErrRevocationsFull) {
+			return adminError(http.StatusInsufficientStorage, fmt.Errorf("store %s: there is no room for this revocation, and nothing was revoked: "+
+				"%d are in force at most, and the last places are for sub, kid and issued_before; use one of those, or wait until others are over", name, rules.MaxRevocations))
+		} else if err != nil {
+			return adminError(http.StatusServiceUnavailable, err)
+		}
+	}
+	if !found {
+		return adminError(http.StatusNotFound, fmt.Errorf("no download_token directive uses a store named %q", name))
+	}
+	return nil
+}

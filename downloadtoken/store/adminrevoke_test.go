@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+// ledgerOf is a store that answers revocations with an error, or keeps the last.
+type ledgerOf struct {
+	Handle
+	err  error
+	last rules.Revocation
+}
+
+func (l *ledgerOf) Hold(context.Context) error { return nil }
+func (l *ledgerOf) LetGo()                     {}
+func (l *ledgerOf) Revoke(_ context.Context, r rules.Revocation, _ time.Time) error {
+	l.last = r
+	return l.err
+}
+
+func TestAdminRevoke(t *testing.T) {
+	store, other := new(ledgerOf), new(ledgerOf)
+	running, starting := &App{open: map[string]Handle{"default": store}}, &App{open: map[string]Handle{"new": other}}
+	apps.start(running)
+	apps.complete(running)
+	apps.start(starting)
+	defer apps.stop(running)
+	defer apps.stop(starting)
+
+	const fingerprint = "0123456789abcdef"
+	tests := map[string]struct {
+		body   string
+		err    error
+		status int
+		answer string // part of it
+		want   rules.Revocation
+		in     *ledgerOf
+	}{
+		"fingerprint":               {body: `{"fingerprint":"` + fingerprint + `"}`, want: rules.Revocation{Fingerprint: fingerprint}},
+		"fingerprint in upper case": {body: `{"fingerprint":"0123456789ABCDEF"}`, want: rules.Revocation{Fingerprint: fingerprint}},
+		"fingerprint too short":     {body: `{"fingerprint":"0123"}`, status: 400, answer: "16 hex digits"},
+		"fingerprint too long":      {body: `{"fingerprint":"` + fingerprint + `00"}`, status: 400, answer: "16 hex digits"},
+		"fingerprint of other text": {body: `{"fingerprint":"0123456789abcdeg"}`, status: 400, answer: "16 hex digits"},
+		"fingerprint and token":     {body: `{"fingerprint":"` + fingerprint + `","token":"a.b.c"}`, status: 400, answer: "exactly one"},
+		"fingerprint and sub":       {body: `{"fingerprint":"` + fingerprint + `","sub":"s"}`, status: 400, answer: "exactly one"},
+		"full":                      {body: `{"nonce":"n"}`, err: rules.ErrRevocationsFull, status: 507, answer: "no room"},
+		"storage fails":             {body: `{"nonce":"n"}`, err: rules.ErrUnavailable, status: 503},
+		"a store of the next":       {body: `{"sub":"s","store":"new"}`, in: other, want: rules.Revocation{Subject: "s"}},
+		"no such store":             {body: `{"sub":"s","store":"old"}`, status: 404},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			store.err, store.last, other.last = tt.err, rules.Revocation{}, rules.Revocation{}
+			w := httptest.NewRecorder()
+			err := Admin{}.revoke(w, httptest.NewRequest(http.MethodPost, "/download_token/revoke", strings.NewReader(tt.body)))
+			var refused caddy.APIError
+			if errors.As(err, &refused) != (tt.status != 0) || refused.HTTPStatus != tt.status || tt.answer != "" && !strings.Contains(refused.Err.Error(), tt.answer) {
+				t.Fatalf("%v", err)
+			}
+			in := tt.in
+			if in == nil {
+				in = store
+			}
+			if tt.status == 0 && in.last != tt.want {
+				t.Errorf("revoked %+v, want %+v", in.last, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,259 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+const (
+	defaultCapacity = 1_000_000
+	// maxCapacity keeps entry numbers and queue places within 31 bits.
+	maxCapacity = 1 << 30
+	// sweep is how many expired entries a Reserve that adds one forgets. More
+	// than one, so that a crowd that expired together shrinks; few, so that no
+	// single request pays for it.
+	sweep = 8
+)
+
+// engine is a [store.Store] but for revoking. It that lives in the process. It is bounded: when it is full
+// it forgets entries that have expired, then, of the signer that holds most,
+// the one that expires soonest (the least recently used among equals), and from
+// then on refuses every token of that signer that expires no later. After a
+// restart it vouches only for tokens beyond its marks.
+//
+// An entry takes about 170 bytes. Memory grows with the entries, in small
+// steps, and is reused but not given back.
+type engine struct {
+	mu        sync.Mutex
+	ledger    ledger
+	capacity  int
+	reserved  int
+	found     rules.Marks   // as at the start; rule 3 never moves during a run
+	elsewhere []rules.Marks // see options
+	sealed    bool          // see Seal
+	grants    grants
+	revoked   *rules.Revocations
+	crowd
+	marker
+}
+
+// options configure a [Memory]. The zero value vouches for nothing: Start
+// or Marks is needed.
+type options struct {
+	// Capacity is how many tokens are remembered. 0 means 1,000,000; the
+	// least is 1.
+	Capacity int
+	// Start is when this store began to remember. Without Marks, only tokens
+	// issued after it are honoured.
+	Start time.Time
+	// Marks were found in storage. The zero value means that none were.
+	Marks rules.Marks
+	// Elsewhere are marks of other stores. A key may have been used with one of
+	// them before, so its tokens are held to the marks there as well.
+	Elsewhere []rules.Marks
+	// Revoked are the tokens that were taken back. Default: none.
+	Revoked *rules.Revocations
+	// Persist puts marks into storage, durably, replacing those there, before
+	// any token beyond the previous ones is honoured. It is called from a
+	// goroutine of its own, once at a time, with no lock held, about once in
+	// MarkStep for each busy signer. While it fails or panics, tokens beyond
+	// the marks are refused with [rules.ErrUnavailable]. It must return at some
+	// time: a call that never does keeps them refused.
+	//
+	// Nil means that marks are not kept. Marks must then not be left in
+	// storage either: the next start would believe them.
+	Persist func(rules.Marks) error
+}
+
+// newEngine returns an empty store.
+func newEngine(o options) *engine {
+	found := o.Marks
+	if found.IsZero() {
+		found = rules.NewMarks(o.Start)
+	}
+	if o.Revoked == nil {
+		o.Revoked = new(rules.Revocations)
+	}
+	kept := found
+	found = found.Join(o.Elsewhere)
+	return &engine{
+		ledger:    newLedger(),
+		capacity:  capacityOf(o.Capacity),
+		grants:    newGrants(),
+		found:     found,
+		elsewhere: o.Elsewhere,
+		revoked:   o.Revoked,
+		marker:    marker{persist: o.Persist, kept: kept},
+	}
+}
+
+func capacityOf(n int) int {
+	if n == 0 {
+		return defaultCapacity
+	}
+	return min(max(n, 1), maxCapacity)
+}
+
+// Admit implements [store.Store]. It takes O(log n), and waits only for storage, when
+// a mark has to be passed, and for others as long as the query allows; never
+// longer than ctx.
+func (m *engine) Admit(ctx context.Context, q store.Query, clock func() time.Time) (store.Use, error) {
+	s := q.Showing()
+	p := patience{left: q.Patience}
+	defer p.stop()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for {
+		now := clock()
+		if err := m.askableLocked(&q, now); err != nil {
+			return nil, err
+		}
+		slot := m.ledger.admit(s.Signer, s.Policy)
+		grant, err := m.judgeLocked(&s, q.Grants, m.ledger.owners[slot].floor, rules.StampOf(now))
+		switch {
+		case grant != nil:
+			return m.joinLocked(ctx, grant, &q, &p, clock)
+		case errors.Is(err, rules.ErrInUse):
+			err = m.waitLocked(ctx, s.Key, &p)
+		case err == nil && m.markedLocked(&s):
+			return m.takeLocked(slot, &s, q.Grants, rules.StampOf(now)), nil
+		case err == nil:
+			err = m.advanceLocked(ctx, &s)
+		}
+		if err != nil {
+			return nil, err
+		}
+		// The lock was let go meanwhile, so everything is judged anew.
+	}
+}
+
+// Look implements [store.Store].
+func (m *engine) Look(ctx context.Context, q store.Query, clock func() time.Time) (joins bool, err error) {
+	s := q.Showing()
+	p := patience{left: q.Patience}
+	defer p.stop()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for {
+		now := clock()
+		if err := m.askableLocked(&q, now); err != nil {
+			return false, err
+		}
+		grant, err := m.judgeLocked(&s, q.Grants, m.ledger.ownerOf(s.Signer).floorFor(s.Policy), rules.StampOf(now))
+		if !errors.Is(err, rules.ErrInUse) {
+			return grant != nil, err
+		}
+		if err := m.waitLocked(ctx, s.Key, &p); err != nil {
+			return false, err
+		}
+	}
+}
+
+// askableLocked: the store has not ended its work, and the token was not taken back.
+func (m *engine) askableLocked(q *store.Query, now time.Time) error {
+	if m.sealed {
+		return rules.ErrUnavailable
+	}
+	if m.revoked.Revoked(q.Revocable, now) {
+		return rules.ErrRevoked
+	}
+	return nil
+}
+
+// judgeLocked finds the grant to be joined, or decides whether the token may be
+// used.
+func (m *engine) judgeLocked(s *rules.Showing, keys []rules.GrantKey, floor, now rules.Stamp) (*grant, error) {
+	exhausted, opening := false, false
+	for _, k := range keys {
+		g, state := m.grants.find(k, now)
+		if state == grantOpen {
+			return g, nil
+		}
+		exhausted = exhausted || state == grantExhausted
+		opening = opening || m.grants.opening[k] > 0
+	}
+	if opening {
+		return nil, rules.ErrInUse
+	}
+	err := m.vouchLocked(s, floor)
+	if exhausted && errors.Is(err, rules.ErrReplayed) {
+		err = rules.ErrBudget
+	}
+	return nil, err
+}
+
+// vouchLocked asks the rules about the token.
+func (m *engine) vouchLocked(s *rules.Showing, floor rules.Stamp) error {
+	if e, ok := m.ledger.find(s.Key); ok {
+		return rules.Judge(s, true, e.committed, e.reserved, floor, m.found)
+	}
+	return rules.Judge(s, false, 0, 0, floor, m.found)
+}
+
+func (m *engine) takeLocked(slot uint32, s *rules.Showing, keys []rules.GrantKey, now rules.Stamp) *use {
+	id, ok := m.ledger.index[s.Key]
+	if ok {
+		m.ledger.touch(id, s)
+	} else {
+		m.makeRoomLocked(slot, now)
+		id = m.ledger.add(slot, s)
+	}
+	e := m.ledger.at(id)
+	e.reserved++
+	m.reserved++
+	for _, k := range keys {
+		m.grants.opening[k]++
+	}
+	return &use{m: m, key: s.Key, keys: keys, id: id, born: e.born, state: reserved}
+}
+
+func (m *engine) makeRoomLocked(slot uint32, now rules.Stamp) {
+	m.ledger.forgetExpired(now, sweep)
+	if len(m.ledger.index) >= m.capacity {
+		m.ledger.evict(slot)
+	}
+}
+
+// Stats implements [store.Store].
+func (m *engine) Stats(_ context.Context, now time.Time) (store.Stats, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return store.Stats{
+		Entries:        m.ledger.live(rules.StampOf(now)),
+		Reserved:       m.reserved,
+		Capacity:       m.capacity,
+		EvictedLive:    m.ledger.evictedLive,
+		EvictedExpired: m.ledger.evictedExpired,
+		Floor:          m.ledger.highestFloor().Time(),
+	}, nil
+}
+
+// SetCapacity changes how many tokens are remembered; 0 means the default, the
+// least is 1. What no longer fits is evicted by the usual rule, expired entries
+// first: floors rise, nothing is forgotten silently.
+func (m *engine) SetCapacity(n int, now time.Time) {
+	for m.shrink(capacityOf(n), rules.StampOf(now)) {
+	}
+}
+
+// shrink evicts one batch, so that requests get their turn between two, and
+// reports whether more is left.
+func (m *engine) shrink(capacity int, now rules.Stamp) bool {
+	const batch = 1024
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capacity = capacity
+	m.ledger.forgetExpired(now, min(batch, max(0, len(m.ledger.index)-capacity)))
+	for range batch {
+		if len(m.ledger.index) <= capacity {
+			return false
+		}
+		m.ledger.evict(commonOwner)
+	}
+	return true
+}

@@ -1,0 +1,106 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+// marker moves marks forward in storage, ahead of the tokens. Requests that
+// need a mark board the next write; one write at a time is under way, and takes
+// all who have gathered meanwhile. Everybody aboard shares its outcome, so that
+// storage that fails slowly fails a crowd once and not one after the other.
+type marker struct {
+	persist func(rules.Marks) error
+	kept    rules.Marks // in storage
+	current *write      // under way
+	next    *write      // gathering
+	writing bool        // a goroutine is there to take care of next
+}
+
+// write is one write of marks. err may be read once done is closed.
+type write struct {
+	wanted map[rules.Signer]rules.Mark
+	marks  rules.Marks // set when it gets under way
+	done   chan struct{}
+	err    error
+}
+
+// markedLocked reports whether a crash right now would leave the token covered.
+func (m *engine) markedLocked(s *rules.Showing) bool {
+	return m.persist == nil || m.kept.Cover(s)
+}
+
+// advanceLocked waits for a write that covers the token and returns, locked
+// again, for the caller to look once more. It fails with ErrUnavailable if the
+// write failed or the request ended first.
+func (m *engine) advanceLocked(ctx context.Context, s *rules.Showing) error {
+	w := m.current
+	if w == nil || !w.marks.Cover(s) {
+		w = m.boardLocked(s)
+	}
+	m.mu.Unlock()
+	defer m.mu.Lock()
+	select {
+	case <-w.done:
+		return w.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", rules.ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+func (m *engine) boardLocked(s *rules.Showing) *write {
+	if m.next == nil {
+		m.next = &write{wanted: make(map[rules.Signer]rules.Mark), done: make(chan struct{})}
+	}
+	m.next.wanted[s.Signer] = m.next.wanted[s.Signer].Max(s.Ahead())
+	if !m.writing {
+		m.writing = true
+		// Not in the request's own goroutine: the request may end before
+		// storage answers, and those who boarded with it must not.
+		go m.write()
+	}
+	return m.next
+}
+
+// write carries out writes until nobody is waiting for one.
+func (m *engine) write() {
+	for w := m.depart(); w != nil; w = m.depart() {
+		err := persist(m.persist, w.marks)
+		m.mu.Lock()
+		if err == nil {
+			m.kept = w.marks
+		}
+		m.current = nil
+		m.mu.Unlock()
+		w.err = err
+		close(w.done)
+	}
+}
+
+// depart makes the next write the current one; nil if there is none.
+func (m *engine) depart() *write {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.next
+	if m.writing = w != nil; m.writing {
+		w.marks = m.kept.Raised(w.wanted)
+		m.current, m.next = w, nil
+	}
+	return w
+}
+
+// persist turns whatever goes wrong in storage into ErrUnavailable. A panic
+// does, too: it would end the process from here, and with it every download.
+func persist(put func(rules.Marks) error, k rules.Marks) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: keeping marks panicked: %v", rules.ErrUnavailable, p)
+		}
+	}()
+	if err := put(k); err != nil {
+		return fmt.Errorf("%w: marks not kept: %w", rules.ErrUnavailable, err)
+	}
+	return nil
+}

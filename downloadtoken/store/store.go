@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+// Query is what a request asks about a one-time token.
+type Query struct {
+	rules.Presentation
+	// Revocable is what the token may have been taken back by.
+	Revocable rules.Revocable
+	// Grants are what an open grant of this token would be found by: the first
+	// one that is open is joined, and a grant that this use of the token opens
+	// has one of them. Default: none.
+	Grants []rules.GrantKey
+	// Patience is how long to wait for others: for a use that somebody has
+	// reserved, for a grant that somebody is about to open, for a connection of
+	// a grant. Default: not at all.
+	Patience time.Duration
+}
+
+// Stats is what a store holds at one moment, and what it gave up since it was
+// opened.
+type Stats struct {
+	Entries        int       // remembered tokens that have not expired
+	Reserved       int       // reservations neither committed nor released
+	Capacity       int       // how many entries fit
+	EvictedLive    uint64    // entries forgotten early, for want of room
+	EvictedExpired uint64    // entries forgotten after they had expired
+	Floor          time.Time // the largest floor of any signer; zero if none
+}
+
+// Store remembers which one-time tokens were honoured, and which tokens were taken
+// back. All methods may be called by any number of goroutines. Every answer can
+// be [rules.ErrUnavailable]: a store that cannot tell refuses. Package storetest is
+// the contract as a test, and every store must pass it.
+//
+// now, and what clock returns, is the caller's clock. It may jump in either
+// direction between two calls: it decides when an entry may be forgotten and when
+// a window has ended, never whether a token is unused.
+type Store interface {
+	// Admit joins an open grant, or else takes one use of the token; it is one
+	// decision, and a request that comes while a grant is being opened waits for
+	// it. Otherwise it says why not: [rules.ErrRevoked], [rules.ErrReplayed],
+	// [rules.ErrBudget], [rules.ErrInUse], [rules.ErrUnproven] or
+	// [rules.ErrUnavailable]. The caller must Release what it got, and must look
+	// at the time again: Admit may have waited.
+	Admit(ctx context.Context, q Query, clock func() time.Time) (Use, error)
+
+	// Look answers what Admit would, and changes nothing; that is for HEAD, and
+	// for asking a person first. joins: a grant is open. It does not write, so
+	// it cannot foresee a write that fails.
+	Look(ctx context.Context, q Query, clock func() time.Time) (joins bool, err error)
+
+	// Revoked is [rules.ErrRevoked] if the token was taken back. It is for tokens
+	// that may be used as often as one likes; Admit and Look ask by themselves.
+	Revoked(ctx context.Context, t rules.Revocable, now time.Time) error
+
+	// Revoke takes tokens back, durably when it returns.
+	Revoke(ctx context.Context, r rules.Revocation, now time.Time) error
+
+	// Revocations are those in force, the newest first.
+	Revocations(ctx context.Context, now time.Time) ([]rules.Revocation, error)
+
+	// Stats describes the store at now.
+	Stats(ctx context.Context, now time.Time) (Stats, error)
+}
+
+// Use is a use of a token that was admitted. It may be handed from one
+// goroutine to another, but not be used by two at once.
+type Use interface {
+	// Grant is the open grant that was joined, or that Commit has opened; nil if
+	// there is none.
+	Grant() Grant
+
+	// Commit spends what was reserved, durably where the store is durable, and
+	// with terms opens a grant in the same step. It must return before the first
+	// byte of the answer goes out; on any error no byte may. The grant is nil if
+	// there is no room for one. What was spent without terms can be committed
+	// once more with terms, which opens the grant. Everything else is
+	// [rules.ErrUnproven]: to commit twice, after Release, or what was joined.
+	Commit(ctx context.Context, t *rules.Terms) (Grant, error)
+
+	// Release gives back what was not committed, leaves the grant, and lets
+	// those go on who wait for a grant to be opened. It never fails, and does
+	// nothing the second time. What a store has lost meanwhile counts as spent.
+	Release()
+}
+
+// Grant is an opened one-time download that may still be resumed, as one of its
+// requests sees it. It is open until its window ends or its budget is used up.
+// That every byte was sent does not close it: sent is not received, and only the
+// client knows what has arrived.
+type Grant interface {
+	// Terms are what the grant was opened with.
+	Terms() rules.Terms
+
+	// Draw takes at most n bytes out of the budget before they are written. 0: it
+	// is used up.
+	Draw(ctx context.Context, n int64) (int64, error)
+
+	// Return gives back what was drawn and never handed to a writer. What was
+	// handed over counts as sent, whatever its writer says of it: frames of
+	// HTTP/2 may be out although the stream was reset.
+	Return(n int64)
+
+	// Left is the number of bytes that may still be sent, as far as is known here.
+	Left() int64
+
+	// Exhausted notes that a request ran out of bytes, and reports whether it is
+	// the first one.
+	Exhausted() (first bool)
+}

@@ -1,0 +1,329 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+var background = context.Background()
+
+// fresh is a presentation of a token issued after epoch, expiring a minute
+// later.
+func fresh(number int) rules.Presentation {
+	return from(0, number)
+}
+
+func from(by, number int) rules.Presentation {
+	return rules.Presentation{
+		Key:     rules.NewKey(signer(by), "issuer", fmt.Sprint(number), ""),
+		Signer:  signer(by),
+		Issued:  epoch.Add(time.Second),
+		Expires: epoch.Add(time.Minute),
+		Policy:  layouts[0],
+	}
+}
+
+func begin(d Disk, capacity int) store.Store {
+	return d.Open(Life{Capacity: capacity, Start: epoch})
+}
+
+// admit asks for a use of a token that has no grant.
+func admit(s store.Store, p rules.Presentation, now time.Time) (store.Use, error) {
+	return s.Admit(background, store.Query{Presentation: p}, stopped(now))
+}
+
+// statsOf asks a store how full it is.
+func statsOf(t testing.TB, s store.Store, now time.Time) store.Stats {
+	t.Helper()
+	stats, err := s.Stats(background, now)
+	if err != nil {
+		t.Fatalf("stats: %v", err)
+	}
+	return stats
+}
+
+// stopped is a clock that stands still.
+func stopped(now time.Time) func() time.Time { return func() time.Time { return now } }
+
+func reserve(t testing.TB, s store.Store, p rules.Presentation) store.Use {
+	t.Helper()
+	u, err := admit(s, p, epoch)
+	if err != nil {
+		t.Fatalf("admit: %v", err)
+	}
+	if u.Grant() != nil {
+		t.Fatal("admit: joined a grant that nobody opened")
+	}
+	return u
+}
+
+func commitUse(u store.Use) error {
+	_, err := u.Commit(background, nil)
+	return err
+}
+
+func commit(t testing.TB, u store.Use) {
+	t.Helper()
+	if err := commitUse(u); err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+}
+
+func spend(t testing.TB, s store.Store, p rules.Presentation) {
+	t.Helper()
+	commit(t, reserve(t, s, p))
+}
+
+func refuse(t testing.TB, s store.Store, p rules.Presentation, now time.Time, want ...error) {
+	t.Helper()
+	_, err := admit(s, p, now)
+	for _, w := range want {
+		if errors.Is(err, w) {
+			return
+		}
+	}
+	t.Fatalf("admit: got %v, want one of %v", err, want)
+}
+
+func spendOnce(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	p := fresh(1)
+	r := reserve(t, s, p)
+	refuse(t, s, p, epoch, rules.ErrInUse)
+	if got := statsOf(t, s, epoch); got.Entries != 1 || got.Reserved != 1 {
+		t.Fatalf("stats with one reservation: %+v", got)
+	}
+	r.Release()
+	if got := statsOf(t, s, epoch); got.Entries != 0 || got.Reserved != 0 || !got.Floor.IsZero() {
+		t.Fatalf("stats after release: %+v", got)
+	}
+	spend(t, s, p)
+	refuse(t, s, p, epoch, rules.ErrReplayed)
+	spend(t, s, from(1, 1)) // the same nonce, another key
+	if got := statsOf(t, s, epoch); got.Entries != 2 || got.Reserved != 0 {
+		t.Fatalf("stats with two spent: %+v", got)
+	}
+}
+
+func settleOnce(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	r := reserve(t, s, fresh(1))
+	commit(t, r)
+	if err := commitUse(r); err == nil {
+		t.Fatal("a reservation was committed twice")
+	}
+	r.Release()
+	r.Release()
+	refuse(t, s, fresh(1), epoch, rules.ErrReplayed)
+}
+
+func uses(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	p := fresh(1)
+	p.Uses = 3
+	x, y := reserve(t, s, p), reserve(t, s, p)
+	x.Release() // must not give back y
+	reserved := statsOf(t, s, epoch)
+	if reserved.Entries != 1 || reserved.Reserved != 1 {
+		t.Fatalf("stats with one reservation left: %+v", reserved)
+	}
+	y.Release()
+	spend(t, s, p)
+	reserve(t, s, p).Release() // must not give back what was spent
+	a, b := reserve(t, s, p), reserve(t, s, p)
+	refuse(t, s, p, epoch, rules.ErrInUse)
+	a.Release()
+	a.Release() // must not give back b
+	c := reserve(t, s, p)
+	refuse(t, s, p, epoch, rules.ErrInUse)
+	commit(t, b)
+	commit(t, c)
+	refuse(t, s, p, epoch, rules.ErrReplayed)
+	p.Uses = 4 // the config allows more now
+	spend(t, s, p)
+	p.Uses = -1
+	refuse(t, s, p, epoch, rules.ErrReplayed)
+}
+
+func lookChangesNothing(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	p := fresh(1)
+	other := p
+	other.Policy = layouts[1]
+	look := func(p rules.Presentation, want error) {
+		t.Helper()
+		before := statsOf(t, s, epoch)
+		if _, err := s.Look(background, store.Query{Presentation: p}, stopped(epoch)); !errors.Is(err, want) {
+			t.Fatalf("look: got %v, want %v", err, want)
+		}
+		if after := statsOf(t, s, epoch); after != before {
+			t.Fatalf("look changed %+v to %+v", before, after)
+		}
+	}
+	look(p, nil)
+	r := reserve(t, s, p)
+	look(p, rules.ErrInUse)
+	commit(t, r)
+	look(p, rules.ErrReplayed)
+	other.Key = rules.NewKey(p.Signer, "issuer", "1", "/a")
+	look(other, rules.ErrUnproven) // a look under another policy does not adopt it
+	spend(t, s, fresh(2))
+}
+
+func lateSettlement(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	p := fresh(1)
+	old := reserve(t, s, p)
+	old.Release()
+	r := reserve(t, s, p)
+	old.Release()
+	refuse(t, s, p, epoch, rules.ErrInUse)
+	if err := commitUse(old); err == nil {
+		t.Fatal("a released reservation was committed")
+	}
+	refuse(t, s, p, epoch, rules.ErrInUse)
+	commit(t, r)
+	refuse(t, s, p, epoch, rules.ErrReplayed)
+}
+
+// expiryReusesSpace spends tokens one after the other, each long after the one
+// before has expired: the store must not grow.
+func expiryReusesSpace(t *testing.T, d Disk) {
+	s := begin(d, 1000)
+	for i := range 500 {
+		p := fresh(i)
+		now := epoch.Add(time.Duration(i) * time.Hour)
+		p.Issued, p.Expires, p.Leeway = now.Add(time.Second), now.Add(time.Minute), time.Minute
+		r, err := admit(s, p, now)
+		if err != nil {
+			t.Fatalf("token %d: %v", i, err)
+		}
+		commit(t, r)
+		refuse(t, s, p, now.Add(2*time.Minute), rules.ErrReplayed)
+		if got := statsOf(t, s, now); got.Entries != 1 || got.EvictedLive != 0 {
+			t.Fatalf("after %d: %+v", i+1, got)
+		}
+	}
+	p := fresh(7)
+	p.Expires = epoch.Add(7*time.Hour + time.Minute)
+	p.Issued = epoch.Add(7*time.Hour + time.Second)
+	refuse(t, s, p, epoch, rules.ErrUnproven, rules.ErrReplayed) // the clock set back by weeks
+}
+
+func flood(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	victim := fresh(0)
+	spend(t, s, victim)
+	for i := range 200 {
+		p := fresh(i + 1)
+		p.Expires = p.Expires.Add(time.Duration(i) * time.Second)
+		spend(t, s, p)
+	}
+	refuse(t, s, victim, epoch, rules.ErrUnproven, rules.ErrReplayed)
+	for i := range 200 {
+		p := fresh(i + 1)
+		p.Expires = p.Expires.Add(time.Duration(i) * time.Second)
+		refuse(t, s, p, epoch, rules.ErrUnproven, rules.ErrReplayed)
+	}
+}
+
+func policy(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	perPath := func(n int, path string, lives time.Duration) rules.Presentation {
+		p := fresh(n)
+		p.Key = rules.NewKey(p.Signer, "issuer", fmt.Sprint(n), path)
+		p.Expires, p.Policy = epoch.Add(lives), layouts[1]
+		return p
+	}
+	spend(t, s, fresh(1))
+	held := reserve(t, s, fresh(2))
+	refuse(t, s, perPath(1, "/a", time.Minute), epoch, rules.ErrUnproven, rules.ErrReplayed)
+	refuse(t, s, perPath(2, "/a", time.Minute), epoch, rules.ErrUnproven, rules.ErrInUse)
+	commit(t, held)
+	spend(t, s, perPath(3, "/a", time.Hour))
+	spend(t, s, perPath(3, "/b", time.Hour))
+	back := fresh(3)
+	back.Expires = epoch.Add(time.Hour)
+	refuse(t, s, back, epoch, rules.ErrUnproven, rules.ErrReplayed)
+	spend(t, s, from(1, 3)) // another signer's policy did not change
+}
+
+func crash(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	p, noIat := fresh(1), fresh(2)
+	noIat.Issued, noIat.MaxTTL = time.Time{}, 30*time.Second
+	spend(t, s, p)
+	spend(t, s, noIat)
+	reserve(t, s, fresh(3))
+	for _, start := range []time.Time{epoch, epoch.Add(-time.Hour), epoch.Add(time.Hour)} {
+		s = d.Open(Life{Capacity: 64, Start: start})
+		refuse(t, s, p, epoch, rules.ErrUnproven, rules.ErrReplayed)
+		noIat.MaxTTL = time.Nanosecond // a smaller limit now
+		refuse(t, s, noIat, epoch, rules.ErrUnproven, rules.ErrReplayed)
+		refuse(t, s, fresh(3), epoch, rules.ErrUnproven, rules.ErrReplayed)
+	}
+	next := fresh(4)
+	next.Issued = p.Issued.Add(rules.MarkStep + time.Microsecond)
+	spend(t, s, next)
+	other := from(1, 5) // a signer of whom nothing was honoured
+	spend(t, s, other)
+}
+
+func lost(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	noIat := fresh(2)
+	noIat.Issued, noIat.MaxTTL = time.Time{}, 30*time.Second
+	spend(t, s, fresh(1))
+	spend(t, s, noIat)
+	d.Lose()
+	s = d.Open(Life{Capacity: 64, Start: epoch.Add(40 * time.Second)})
+	refuse(t, s, fresh(1), epoch, rules.ErrUnproven)
+	refuse(t, s, noIat, epoch, rules.ErrUnproven)
+	equal := fresh(3)
+	equal.Issued = epoch.Add(40 * time.Second)
+	refuse(t, s, equal, epoch, rules.ErrUnproven)
+	equal.Issued = equal.Issued.Add(time.Microsecond)
+	spend(t, s, equal)
+	noIat.Expires = epoch.Add(70 * time.Second)
+	refuse(t, s, noIat, epoch, rules.ErrUnproven)
+	noIat.Expires = noIat.Expires.Add(time.Microsecond)
+	spend(t, s, noIat)
+}
+
+// lostThenKept: a signer that has no mark may still have been honoured, before
+// storage was lost.
+func lostThenKept(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	a, b := from(0, 1), from(1, 1)
+	spend(t, s, a)
+	spend(t, s, b)
+	d.Lose()
+	s = d.Open(Life{Capacity: 64, Start: epoch.Add(30 * time.Second)})
+	a = from(0, 2)
+	a.Issued = epoch.Add(31 * time.Second)
+	spend(t, s, a) // leaves a mark for the first signer only
+	s = d.Open(Life{Capacity: 64, Start: epoch.Add(45 * time.Second)})
+	refuse(t, s, b, epoch, rules.ErrUnproven)
+}
+
+func broken(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	d.Break(true)
+	p := fresh(1)
+	r, err := admit(s, p, epoch)
+	if err == nil {
+		err = commitUse(r)
+		r.Release()
+	}
+	if !errors.Is(err, rules.ErrUnavailable) {
+		t.Fatalf("spent on a broken disk: %v", err)
+	}
+	d.Break(false)
+	spend(t, s, p)
+}

@@ -1,0 +1,215 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+// resumed asks about a token whose download can be resumed.
+func resumed(number int) store.Query {
+	p := fresh(number)
+	return store.Query{Presentation: p, Grants: []rules.GrantKey{rules.NewGrantKey(p.Key, "/a", "client", "")}, Patience: 10 * time.Second}
+}
+
+func termsOf(q store.Query, size int64) *rules.Terms {
+	return &rules.Terms{
+		Key: q.Grants[0], ETag: `"e"`, Size: size, Copies: 2, Begins: epoch, Ends: epoch.Add(30 * time.Second),
+	}
+}
+
+func admitQuery(t testing.TB, s store.Store, q store.Query, now time.Time) store.Use {
+	t.Helper()
+	u, err := s.Admit(background, q, stopped(now))
+	if err != nil {
+		t.Fatalf("admit: %v", err)
+	}
+	return u
+}
+
+// draw takes bytes out of a budget.
+func draw(t testing.TB, g store.Grant, n int64) int64 {
+	t.Helper()
+	got, err := g.Draw(background, n)
+	if err != nil {
+		t.Fatalf("draw: %v", err)
+	}
+	return got
+}
+
+// refuseQuery wants an error of Admit and of Look.
+func refuseQuery(t testing.TB, s store.Store, q store.Query, now time.Time, want ...error) {
+	t.Helper()
+	q.Patience = 0
+	_, err := s.Admit(background, q, stopped(now))
+	_, looked := s.Look(background, q, stopped(now))
+	for _, w := range want {
+		if errors.Is(err, w) && errors.Is(looked, w) {
+			return
+		}
+	}
+	t.Fatalf("admit: %v, look: %v, want one of %v", err, looked, want)
+}
+
+// grantOnce: one use opens one grant, which others join until it ends.
+func grantOnce(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	q := resumed(1)
+	u := admitQuery(t, s, q, epoch)
+	refuseQuery(t, s, q, epoch, rules.ErrInUse) // it is about to be opened
+	g, err := u.Commit(background, termsOf(q, 1000))
+	if err != nil || g == nil {
+		t.Fatalf("commit: %v, %v", g, err)
+	}
+	joined := admitQuery(t, s, q, epoch)
+	if joined.Grant() == nil {
+		t.Fatal("the grant was not joined")
+	}
+	if _, err := joined.Commit(background, nil); err == nil {
+		t.Fatal("what was joined was committed")
+	}
+	var drawn int64
+	for n := int64(1); n > 0; drawn += n {
+		n = draw(t, joined.Grant(), 700)
+	}
+	if want := g.Terms().Budget(); drawn != want {
+		t.Fatalf("drew %d of %d", drawn, want)
+	}
+	refuseQuery(t, s, q, epoch, rules.ErrBudget)
+	g.Return(10)
+	if joins, err := s.Look(background, q, stopped(epoch)); !joins || err != nil {
+		t.Fatalf("look: %v, %v", joins, err)
+	}
+	other := q
+	other.Grants = []rules.GrantKey{rules.NewGrantKey(q.Key, "/b", "client", "")}
+	refuseQuery(t, s, other, epoch, rules.ErrReplayed)
+	refuseQuery(t, s, q, epoch.Add(30*time.Second), rules.ErrReplayed)
+	u.Release()
+	joined.Release()
+	joined.Release()
+}
+
+// noGrantWithoutASpend: what was given back or not committed opens nothing.
+func noGrantWithoutASpend(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	q := resumed(1)
+	u := admitQuery(t, s, q, epoch)
+	u.Release()
+	if g, err := u.Commit(background, termsOf(q, 1000)); err == nil || g != nil {
+		t.Fatal("a released use opened a grant")
+	}
+	u = admitQuery(t, s, q, epoch)
+	if u.Grant() != nil {
+		t.Fatal("joined a grant that nobody opened")
+	}
+	foreign := termsOf(q, 1000)
+	foreign.Key[0]++
+	if g, err := u.Commit(background, foreign); err == nil && g != nil {
+		t.Fatal("a grant was opened under a key that was not asked for")
+	}
+	u.Release()
+	refuseQuery(t, s, q, epoch, rules.ErrReplayed)
+}
+
+// openTogether: crowds open grants together; each costs one use, and nobody is
+// refused.
+func openTogether(t *testing.T, d Disk) {
+	s := begin(d, 1000)
+	for round := range 50 {
+		q := resumed(round)
+		q.Uses = 1 + round%2 // a second use must not be taken by the same download
+		var opened, joined atomic.Int32
+		var mu sync.Mutex
+		seen := map[store.Grant]bool{}
+		together(8, func(int) {
+			u, err := s.Admit(background, q, stopped(epoch))
+			if err != nil {
+				t.Errorf("round %d: %v", round, err)
+				return
+			}
+			defer u.Release()
+			if u.Grant() != nil {
+				joined.Add(1)
+			} else if _, err := u.Commit(background, termsOf(q, 1000)); err != nil {
+				t.Errorf("round %d: %v", round, err)
+			} else {
+				opened.Add(1)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			seen[u.Grant()] = true
+		})
+		if opened.Load() != 1 || joined.Load() != 7 || len(seen) != 1 {
+			t.Fatalf("round %d: %d opened, %d joined, %d grants", round, opened.Load(), joined.Load(), len(seen))
+		}
+	}
+}
+
+// grantsAndACrash: a crash closes open grants, a clean stop does not, unless
+// somebody draws on them.
+func grantsAndACrash(t *testing.T, d Disk) {
+	open := func(s store.Store, number int) store.Query {
+		q := resumed(number)
+		q.Issued = epoch.Add(time.Duration(number) * 10 * time.Second) // beyond the mark of the one before
+		u := admitQuery(t, s, q, epoch)
+		g, err := u.Commit(background, termsOf(q, 1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		draw(t, g, 900)
+		u.Release()
+		return q
+	}
+	if stopper, ok := d.(Stopper); ok {
+		s := begin(d, 10)
+		q := open(s, 1)
+		stopper.Stop(epoch)
+		s = begin(d, 10)
+		u := admitQuery(t, s, q, epoch)
+		if u.Grant() == nil || u.Grant().Left() != u.Grant().Terms().Budget()-900 {
+			t.Fatal("a clean stop did not keep the grant as it was")
+		}
+		stopper.Stop(epoch) // while it is joined
+		s = begin(d, 10)
+		refuseQuery(t, s, q, epoch, rules.ErrReplayed)
+	}
+	q := open(begin(d, 10), 2)
+	refuseQuery(t, begin(d, 10), q, epoch, rules.ErrReplayed, rules.ErrUnproven)
+}
+
+// waiters: whoever waits for a reservation gets what is left of it.
+func waiters(t *testing.T, d Disk) {
+	s := begin(d, 100)
+	for number := range 20 {
+		q := store.Query{Presentation: fresh(number), Patience: 10 * time.Second}
+		u := admitQuery(t, s, q, epoch)
+		result := make(chan error)
+		go func() {
+			next, err := s.Admit(background, q, stopped(epoch))
+			if err == nil {
+				err = commitUse(next)
+			}
+			result <- err
+		}()
+		want := error(nil)
+		if number%2 == 0 {
+			commit(t, u)
+			want = rules.ErrReplayed
+		}
+		u.Release()
+		if err := <-result; !errors.Is(err, want) {
+			t.Fatalf("token %d: %v, want %v", number, err, want)
+		}
+	}
+}
+
+// grantName names the grant of a token in the random worlds.
+func grantName(k rules.Key, client int) rules.GrantKey {
+	return rules.NewGrantKey(k, "", fmt.Sprint(client), "")
+}

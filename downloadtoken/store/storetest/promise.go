@@ -1,0 +1,388 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+// Promise drives a store with random operations: tokens with and without iat,
+// several signers, uses, policies, far too little room, clocks that jump, limits
+// that change, crashes, lost and broken storage, late settlements. It makes fifty
+// rounds (five with -short) of -rapid.checks worlds, by default a hundred.
+func Promise(t *testing.T, newDisk func(t testing.TB) Disk) {
+	t.Helper()
+	rounds := 50
+	if testing.Short() {
+		rounds = 5
+	}
+	for range rounds {
+		rapid.Check(t, func(rt *rapid.T) {
+			w := &world{T: rt, disk: newDisk(t), model: newModel(), minTTL: 1}
+			w.clock = epoch.Add(w.seconds("first start", 0, 60))
+			w.open()
+			for range rapid.IntRange(30, 150).Draw(rt, "steps") {
+				w.step()
+			}
+		})
+	}
+}
+
+var epoch = time.Unix(1_800_000_000, 0)
+
+// world is a site with one store: its clock, its configuration, its disk.
+type world struct {
+	*rapid.T
+	*model
+	disk  Disk
+	store store.Store
+	clock time.Time
+	// highest is the highest reading of the clock in any life.
+	highest time.Time
+	broken  bool
+	// layouts is the configured policy of each signer.
+	layouts [signers]string
+	// maxTTL in seconds was never larger before storage was last lost than
+	// minTTL, and is never smaller since.
+	minTTL, highTTL int
+}
+
+const signers = 3
+
+var layouts = []string{"per token", "per path"}
+
+func (w *world) seconds(label string, from, to int) time.Duration {
+	return time.Duration(rapid.IntRange(from, to).Draw(w.T, label)) * time.Second
+}
+
+func (w *world) step() {
+	switch n := w.chance("step"); {
+	case n < 42:
+		w.show()
+	case n < 56:
+		w.commit()
+	case n < 66:
+		w.release()
+	case n < 76:
+		w.download()
+	case n < 85:
+		w.setClock(w.clock.Add(w.seconds("passes", 0, 8)))
+	case n < 86:
+		w.setClock(w.clock.Add(w.seconds("jump", -60, 60)))
+	case n < 90:
+		w.layouts[rapid.IntRange(0, signers-1).Draw(w.T, "signer")] = rapid.SampledFrom(layouts).Draw(w.T, "layout")
+	case n < 92:
+		if s, ok := w.store.(resizer); ok {
+			w.room = rapid.IntRange(1, 8).Draw(w.T, "new capacity")
+			w.crowded = true
+			s.SetCapacity(w.room, w.clock)
+		}
+	case n < 94:
+		w.broken = !w.broken
+		w.disk.Break(w.broken)
+	case n < 95:
+		w.disk.Lose()
+		w.lose()
+		w.open()
+	case n < 96:
+		w.setClock(w.clock.Add(w.seconds("jump while down", -60, 60)))
+		w.open()
+	case n < 98:
+		w.restart()
+	default:
+		w.setClock(w.clock.Add(w.seconds("down", 0, 8)))
+		w.open()
+	}
+}
+
+// chance draws 0 to 99 evenly. Integer ranges favour their ends, and a world
+// that ends all the time proves nothing.
+func (w *world) chance(label string) (n int) {
+	for _, bit := range rapid.SliceOfN(rapid.Bool(), 10, 10).Draw(w.T, label) {
+		n <<= 1
+		if bit {
+			n++
+		}
+	}
+	return n * 100 / 1024
+}
+
+func (w *world) setClock(t time.Time) {
+	w.clock = t
+	w.highest = later(w.highest, t)
+}
+
+// open starts the store anew. Where nothing is found in storage, only the clock
+// tells old tokens from new ones: then it must not have been set back, and from
+// then on maxTTL must not shrink below what it was. See package rules.
+func (w *world) open() {
+	if !w.kept {
+		w.setClock(later(w.clock, w.highest))
+		w.minTTL = max(w.minTTL, w.highTTL)
+	}
+	capacity := rapid.IntRange(1, 8).Draw(w.T, "capacity")
+	w.begin(w.clock, capacity)
+	w.store = w.disk.Open(Life{Capacity: capacity, Start: w.clock})
+}
+
+// restart stops the store cleanly and opens it again, whatever the clock says.
+func (w *world) restart() {
+	d, ok := w.disk.(Stopper)
+	if !ok || w.broken {
+		return
+	}
+	old := w.store
+	w.latest = later(w.latest, w.clock)
+	d.Stop(w.clock)
+	p := rules.Presentation{Key: rules.Key{1}, Signer: signer(0), Expires: w.clock.Add(time.Hour), Issued: w.clock}
+	if _, err := admit(old, p, w.clock); !errors.Is(err, rules.ErrUnavailable) {
+		w.Fatalf("a stopped store answered %v", err)
+	}
+	w.setClock(w.clock.Add(w.seconds("jump between stop and start", -60, 60)))
+	capacity := rapid.IntRange(1, 8).Draw(w.T, "capacity")
+	w.resume(w.clock, capacity)
+	w.store = w.disk.Open(Life{Capacity: capacity, Start: w.clock})
+}
+
+// pick chooses a token, new or old.
+func (w *world) pick() (int, token) {
+	known := len(w.tokens)
+	if known > 0 && w.chance("old token") < 60 {
+		i := known - 1 - rapid.IntRange(0, known-1).Draw(w.T, "how old")
+		return i, w.tokens[i]
+	}
+	t := token{
+		signer: rapid.IntRange(0, signers-1).Draw(w.T, "of signer"),
+		number: known,
+		uses:   rapid.SampledFrom([]int{1, 0, 2, 3}).Draw(w.T, "uses"),
+	}
+	t.expires = w.clock.Add(w.seconds("lives", 1, 30))
+	if rapid.Bool().Draw(w.T, "has iat") {
+		t.issued = w.clock.Add(-w.seconds("age", 0, 3))
+	}
+	w.tokens = append(w.tokens, t)
+	return known, t
+}
+
+func signer(n int) rules.Signer { return rules.Signer{byte(n + 1)} }
+
+// show presents a token as a request would. What the caller must have checked,
+// was checked; that it has not expired does not matter to the store.
+func (w *world) show() {
+	i, t := w.pick()
+	ttl := w.minTTL + rapid.IntRange(0, 10).Draw(w.T, "max_ttl")
+	maxTTL := time.Duration(ttl) * time.Second
+	if t.issued.After(w.clock) || t.issued.IsZero() && t.expires.After(w.clock.Add(maxTTL)) {
+		return
+	}
+	if t.issued.IsZero() {
+		w.highTTL = max(w.highTTL, ttl)
+	}
+	layout, path := w.layouts[t.signer], ""
+	if layout == "" {
+		layout = layouts[0]
+	}
+	if layout == "per path" {
+		path = rapid.SampledFrom([]string{"/a", "/b"}).Draw(w.T, "path")
+	}
+	leeway := w.seconds("leeway", 0, 5)
+	p := rules.Presentation{
+		Key:     rules.NewKey(signer(t.signer), "", fmt.Sprint(t.number), path),
+		Signer:  signer(t.signer),
+		Expires: t.expires,
+		Issued:  t.issued,
+		Leeway:  leeway,
+		MaxTTL:  maxTTL,
+		Uses:    t.uses,
+		Policy:  layout,
+	}
+	q := store.Query{Presentation: p}
+	for client := range 2 {
+		if w.chance("resumes") < 40 {
+			q.Grants = append(q.Grants, grantName(p.Key, client))
+		}
+	}
+	joins, looked := w.store.Look(background, q, stopped(w.clock))
+	w.present(t.signer, layout, w.clock)
+	u, err := w.store.Admit(background, q, stopped(w.clock))
+	if !errors.Is(err, rules.ErrUnavailable) && !errors.Is(err, looked) || err == nil && joins != (u.Grant() != nil) {
+		w.Fatalf("Look said %v, %v, Admit %v, %v", joins, looked, u, err)
+	}
+	w.explain(q, t, maxTTL, u, err)
+	switch {
+	case err != nil:
+	case u.Grant() != nil:
+		g, _, _ := w.granted(q.Grants, w.clock)
+		w.join(g, u)
+	default:
+		w.reserved(&booking{use: use{i, p.Key}, policy: layout, life: w.life, r: u, grants: q.Grants}, t, leeway)
+	}
+}
+
+// explain checks that whoever is refused is refused by a rule, and that whoever
+// joins joins what was opened.
+func (w *world) explain(q store.Query, t token, maxTTL time.Duration, u store.Use, err error) {
+	uses, held := max(t.uses, 1), w.model.open(q.Key)
+	grant, exhausted, lapsed := w.granted(q.Grants, w.clock)
+	if err == nil && u.Grant() != nil {
+		if grant == nil || grant.at != nil && grant.at != u.Grant() || u.Grant().Left() != grant.left {
+			w.Fatalf("token %d joined a grant that nobody opened", t.number)
+		}
+		return
+	}
+	ok := grant == nil || lapsed
+	switch {
+	case err == nil:
+		ok = ok && !w.opening(q.Grants)
+	case errors.Is(err, rules.ErrReplayed):
+		ok = ok && w.spent(q.Key) >= uses && (!exhausted || lapsed)
+	case errors.Is(err, rules.ErrBudget):
+		ok = ok && w.spent(q.Key) >= uses && exhausted
+	case errors.Is(err, rules.ErrInUse):
+		ok = ok && (w.opening(q.Grants) || held > 0 && w.spent(q.Key)+held >= uses)
+	case errors.Is(err, rules.ErrUnproven):
+		ok = ok && (w.floored(t) || w.older(t, maxTTL))
+	case errors.Is(err, rules.ErrUnavailable):
+		ok = w.broken
+	}
+	if !ok {
+		w.Fatalf("token %d (issued %v, expires %v) answered without a reason: %v",
+			t.number, t.issued, t.expires, err)
+	}
+}
+
+// booking picks any reservation ever given out, mostly one that is open.
+func (w *world) booking() *booking {
+	var open []*booking
+	for _, b := range w.bookings {
+		if b.life == w.life && !b.settled {
+			open = append(open, b)
+		}
+	}
+	from := open
+	if len(open) == 0 || rapid.IntRange(0, 3).Draw(w.T, "late") == 0 {
+		from = w.bookings
+	}
+	if len(from) == 0 {
+		return nil
+	}
+	return from[rapid.IntRange(0, len(from)-1).Draw(w.T, "booking")]
+}
+
+func (w *world) commit() {
+	b := w.booking()
+	if b == nil {
+		return
+	}
+	var terms *rules.Terms
+	if b.life == w.life && len(b.grants) > 0 && w.chance("with a grant") < 70 {
+		terms = &rules.Terms{
+			Key: rapid.SampledFrom(b.grants).Draw(w.T, "grant"), ETag: `"e"`, Size: 8, Copies: rapid.IntRange(1, 2).Draw(w.T, "copies"),
+			Begins: w.clock, Ends: w.clock.Add(w.seconds("window", 1, 20)),
+		}
+	}
+	opened, err := b.r.Commit(background, terms)
+	switch {
+	case err != nil && w.broken && errors.Is(err, rules.ErrUnavailable):
+		return
+	case b.settled && !(b.pending && terms != nil):
+		if err == nil {
+			w.Fatalf("token %d: a reservation was committed twice, or after it was released", b.token)
+		}
+		return
+	case err != nil && b.life != w.life: // a store may not know it any more
+		return
+	case err != nil:
+		w.Fatalf("token %d: commit failed: %v", b.token, err)
+	}
+	if !b.settled {
+		b.settled = true
+		if b.life != w.life {
+			w.stranded[b.key]--
+		}
+		w.honour(b)
+	}
+	b.pending = terms == nil && len(b.grants) > 0
+	if terms == nil {
+		return
+	}
+	if opened == nil {
+		w.Fatalf("token %d: no grant was opened", b.token)
+	}
+	w.latest = later(w.latest, w.clock)
+	w.grants[terms.Key] = &grant{ends: terms.Ends, left: terms.Budget()}
+	w.join(w.grants[terms.Key], b.r)
+}
+
+// join notes that somebody draws on a grant.
+func (w *world) join(g *grant, u store.Use) {
+	g.at = u.Grant()
+	g.users++
+	w.joinings = append(w.joinings, &joining{grant: g, life: w.life, use: u})
+}
+
+// download draws on a grant, gives back what was not handed over, or ends.
+func (w *world) download() {
+	var open []*joining
+	for _, j := range w.joinings {
+		if j.life == w.life {
+			open = append(open, j)
+		}
+	}
+	w.joinings = open
+	if len(open) == 0 {
+		return
+	}
+	j := open[rapid.IntRange(0, len(open)-1).Draw(w.T, "joining")]
+	switch n := rapid.Int64Range(0, 9).Draw(w.T, "bytes"); {
+	case n == 0:
+		j.use.Release()
+		j.users--
+		w.joinings = slices.DeleteFunc(open, func(o *joining) bool { return o == j })
+	case n < 4:
+		n = min(n, j.drawn)
+		j.at.Return(n)
+		j.drawn -= n
+		j.left += n
+	default:
+		got, err := j.at.Draw(background, n)
+		if err != nil || got != min(n, j.left) {
+			w.Fatalf("drew %d of %d, and %d were left", got, n, j.left)
+		}
+		j.left -= got
+		j.drawn += got
+	}
+}
+
+// honour is the promise.
+func (w *world) honour(b *booking) {
+	w.honoured[b.key]++
+	if n, uses := w.honoured[b.key], max(w.tokens[b.token].uses, 1); n > uses {
+		w.Fatalf("token %d was honoured %d times, and may be %d times", b.token, n, uses)
+	}
+	if before, ok := w.under[b.token]; ok && before != b.policy {
+		w.Fatalf("token %d was honoured %s, and before that %s", b.token, b.policy, before)
+	}
+	w.under[b.token] = b.policy
+}
+
+func (w *world) release() {
+	b := w.booking()
+	if b == nil {
+		return
+	}
+	for _, j := range w.joinings {
+		if j.use == b.r && j.life == w.life {
+			return // it draws on the grant that it has opened; see download
+		}
+	}
+	b.r.Release()
+	b.settled, b.pending = true, false
+}
