@@ -241,6 +241,16 @@ func policy(t *testing.T, d Disk) {
 	back.Expires = epoch.Add(time.Hour)
 	refuse(t, s, back, epoch, nonce.ErrUnproven, nonce.ErrReplayed)
 	spend(t, s, from(1, 3)) // another signer's policy did not change
+
+	s = begin(d, 64)
+	twice := from(2, 4)
+	twice.Uses = 2
+	spend(t, s, twice)
+	twice.Expires = epoch.Add(time.Hour) // a second token with the same nonce
+	spend(t, s, twice)
+	other := perPath(4, "/a", time.Hour)
+	other.Signer, other.Key = signer(2), nonce.NewKey(signer(2), "issuer", "4", "/a")
+	refuse(t, s, other, epoch, nonce.ErrUnproven)
 }
 
 func crash(t *testing.T, d Disk) {

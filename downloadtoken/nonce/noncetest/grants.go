@@ -64,10 +64,11 @@ func grantOnce(t *testing.T, d Disk) {
 		t.Fatal("what was joined was committed")
 	}
 	var drawn int64
-	for n := int64(1); n > 0; drawn += n {
+	want := g.Terms().Budget()
+	for n := int64(1); n > 0 && drawn <= want; drawn += n {
 		n = joined.Grant().Draw(700)
 	}
-	if want := g.Terms().Budget(); drawn != want {
+	if drawn != want {
 		t.Fatalf("drew %d of %d", drawn, want)
 	}
 	refuseQuery(t, s, q, epoch, nonce.ErrBudget)
