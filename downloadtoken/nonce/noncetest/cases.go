@@ -311,6 +311,28 @@ func lostThenKept(t *testing.T, d Disk) {
 	refuse(t, s, b, epoch, nonce.ErrUnproven)
 }
 
+// lostThenSetBack: what began after storage was lost goes on beyond a clean stop, and
+// its marks with it, although the clock was set back meanwhile.
+func lostThenSetBack(t *testing.T, d Disk) {
+	stopper, ok := d.(Stopper)
+	if !ok {
+		return
+	}
+	b := from(1, 1)
+	b.Issued, b.Expires = epoch.Add(80*time.Second), epoch.Add(time.Hour)
+	spend(t, begin(d, 64), b)
+	d.Lose()
+	d.Open(Life{Capacity: 64, Start: epoch.Add(100 * time.Second)})
+	stopper.Stop(epoch.Add(100 * time.Second))
+	s := d.Open(Life{Capacity: 64, Start: epoch.Add(50 * time.Second)})
+	refuse(t, s, b, epoch, nonce.ErrUnproven)
+	a := from(0, 2)
+	a.Issued, a.Expires = epoch.Add(101*time.Second), epoch.Add(time.Hour)
+	spend(t, s, a) // writes the marks
+	s = d.Open(Life{Capacity: 64, Start: epoch.Add(102 * time.Second)})
+	refuse(t, s, b, epoch, nonce.ErrUnproven)
+}
+
 func broken(t *testing.T, d Disk) {
 	s := begin(d, 64)
 	d.Break(true)
