@@ -138,6 +138,38 @@ func uses(t *testing.T, d Disk) {
 	spend(t, s, p)
 	p.Uses = -1
 	refuse(t, s, p, epoch, nonce.ErrReplayed)
+
+	// What is remembered is known, wherever the floor stands.
+	s = begin(d, 2)
+	p = from(1, 1)
+	p.Uses = 2
+	spend(t, s, from(1, 2))
+	spend(t, s, p)
+	spend(t, s, from(1, 3)) // for whom another that expires then was forgotten
+	spend(t, s, p)
+	refuse(t, s, p, epoch, nonce.ErrReplayed)
+
+	s = begin(d, 10)
+	p = from(2, 1)
+	p.Uses = 3
+	spend(t, s, p)
+	p.Leeway = time.Minute // the config allows more now
+	spend(t, s, p)
+	late := from(2, 2)
+	late.Expires = epoch.Add(time.Hour)
+	now := p.Expires.Add(30 * time.Second)
+	for range 2 { // whoever comes makes what has expired be forgotten
+		u, err := admit(s, late, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Release()
+	}
+	u, err := admit(s, p, now)
+	if err != nil {
+		t.Fatalf("forgotten before the leeway was over: %v", err)
+	}
+	commit(t, u)
 }
 
 func lookChangesNothing(t *testing.T, d Disk) {
@@ -213,6 +245,9 @@ func flood(t *testing.T, d Disk) {
 		p := fresh(i + 1)
 		p.Expires = p.Expires.Add(time.Duration(i) * time.Second)
 		spend(t, s, p)
+	}
+	if got := s.Stats(epoch); got.Capacity > 0 && got.Entries > got.Capacity {
+		t.Fatalf("more than fits: %+v", got)
 	}
 	refuse(t, s, victim, epoch, nonce.ErrUnproven, nonce.ErrReplayed)
 	for i := range 200 {

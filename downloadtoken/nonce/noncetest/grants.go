@@ -163,6 +163,20 @@ func noGrantWithoutASpend(t *testing.T, d Disk) {
 	}
 	u.Release()
 	refuseQuery(t, s, q, epoch, nonce.ErrReplayed)
+	for number, useless := range []func(*nonce.Terms){
+		func(t *nonce.Terms) { t.ETag = "" }, // parts of two versions would be mixed
+		func(t *nonce.Terms) { t.Ends = t.Begins },
+	} {
+		q := resumed(10 + number)
+		terms := termsOf(q, 1000)
+		useless(terms)
+		u := admitQuery(t, s, q, epoch)
+		if g, err := u.Commit(background, terms); err != nil || g != nil {
+			t.Fatalf("useless terms: %v, %v", g, err)
+		}
+		u.Release()
+		refuseQuery(t, s, q, epoch, nonce.ErrReplayed)
+	}
 }
 
 // openTogether: crowds open grants together; each costs one use, and nobody is
@@ -255,6 +269,12 @@ func waiters(t *testing.T, d Disk) {
 		result := make(chan error)
 		begun := time.Now()
 		go func() {
+			if number%2 == 0 {
+				if joins, err := s.Look(background, q, clock); err != nil || joins != (number%5 == 4) {
+					result <- err
+					return
+				}
+			}
 			next, err := s.Admit(background, q, clock)
 			if err == nil && next.Grant() == nil {
 				err = commitUse(next)
