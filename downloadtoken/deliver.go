@@ -56,6 +56,7 @@ func (d *delivery) run(next caddyhttp.Handler) error {
 
 // serve calls the next handler and sees the answer through.
 func (d *delivery) serve(next caddyhttp.Handler) error {
+	defer d.settle()
 	url := *d.v.r.URL
 	err := d.run(next)
 	if errors.Is(d.stopped, errPartial) {
@@ -67,6 +68,19 @@ func (d *delivery) serve(next caddyhttp.Handler) error {
 		err = d.run(next)
 	}
 	return d.conclude(d.finish(err))
+}
+
+// settle gives back what of the budget was drawn and not handed to anybody, and tells
+// of a download that the budget has ended. It runs in a defer, because reverse_proxy
+// panics when it cannot go on.
+func (d *delivery) settle() {
+	if d.meter == nil {
+		return
+	}
+	d.meter.end()
+	if d.meter.exhausted {
+		d.h.exhausted(d.v, d.meter.grant)
+	}
 }
 
 // delivery stands between the next handlers and the client. It holds the header
@@ -248,12 +262,8 @@ func (d *delivery) SetWriteDeadline(deadline time.Time) error {
 
 // finish settles what is left when the next handler has returned with err.
 func (d *delivery) finish(err error) error {
-	if d.meter != nil {
-		d.meter.end()
-		if d.meter.exhausted {
-			d.h.exhausted(d.v, d.meter.grant)
-			panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
-		}
+	if d.meter != nil && d.meter.exhausted {
+		panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
 	}
 	if d.sent {
 		return err

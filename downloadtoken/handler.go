@@ -171,11 +171,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // request has to say. Nothing of it is believed yet.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	text, source, err := token.Find(r, h.sources)
-	v := &visit{r: r, w: w, text: text, source: source, fingerprint: token.FingerprintOf(text)}
+	v := &visit{r: r, w: w, text: text, now: h.now(), source: source, fingerprint: token.FingerprintOf(text)}
 	v.rememberOriginal()
 	h.strip(r)
 	if err == nil && h.Confirm != nil && r.Method == http.MethodPost {
-		err = v.readForm()
+		if err = v.readForm(); err == nil && h.hasWaited(v) && h.app.superseded() {
+			err = errReloaded
+		}
 	}
 	return v, err
 }
@@ -208,7 +210,7 @@ type visit struct {
 	r           *http.Request
 	w           http.ResponseWriter
 	text        string    // the token
-	now         time.Time // when it was judged
+	now         time.Time // when it was judged; before that, when it came
 	source      token.Source
 	fingerprint token.Fingerprint
 	token       *token.Token

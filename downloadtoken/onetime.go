@@ -36,7 +36,7 @@ func (o *oneTime) query(v *visit, judged string) (nonce.Query, error) {
 	if err != nil {
 		return nonce.Query{}, err
 	}
-	v.grants = o.grantKeys(p.Key, v)
+	v.grants = o.grantKeys(p.Key, v, judged)
 	return nonce.Query{Presentation: p, Grants: v.grants.list(), Patience: patience}, nil
 }
 

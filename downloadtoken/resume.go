@@ -35,18 +35,20 @@ func (k grantKeys) list() (keys []nonce.GrantKey) {
 	return keys
 }
 
-func (o *oneTime) grantKeys(spent nonce.Key, v *visit) (k grantKeys) {
+// grantKeys pins the grants to the path as it was judged: behind handle_path, files
+// of several folders have one r.URL.Path.
+func (o *oneTime) grantKeys(spent nonce.Key, v *visit, judged string) (k grantKeys) {
 	network := networkOf(clientIP(v.r))
 	if o.resume != nil {
 		client := network
 		if o.resume.Roam {
 			client = ""
 		}
-		k.resume = nonce.NewGrantKey(spent, v.path, client, "")
+		k.resume = nonce.NewGrantKey(spent, judged, client, "")
 	}
-	v.page = nonce.NewGrantKey(spent, v.path, network, "")
+	v.page = nonce.NewGrantKey(spent, judged, network, "")
 	if v.press != "" && isPress(v.press, v.page, v.now) {
-		k.press = nonce.NewGrantKey(spent, v.path, network, v.press)
+		k.press = nonce.NewGrantKey(spent, judged, network, v.press)
 	}
 	return k
 }

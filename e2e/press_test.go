@@ -100,6 +100,15 @@ func TestTheButtonMayBePressedTwice(t *testing.T) {
 		s.pressed(page, link).wantBody(t, content)
 		s.press(link, "Sec-Fetch-Site", "cross-site").wantPage(t, http.StatusUnauthorized, "Already used") // the store was asked
 	})
+	t.Run("and gets the whole of what cannot be resumed", func(t *testing.T) {
+		weak := "route {\n" + strings.Replace(resumable("1h"), "file_server", "header Etag W/\"x\"\n\tfile_server", 1) + "\n}"
+		s := start(t, map[string]string{"a.txt": content}, asking(weak, ""))
+		link := "/a.txt?download_token=" + once(t)
+		page := s.open(link)
+		s.pressed(page, link, "Range", "bytes=0-3").wantBody(t, content)
+		s.pressed(page, link).wantBody(t, content)
+		s.pressed(page, link).want(t, http.StatusUnauthorized)
+	})
 	t.Run("not for more bytes than two copies", func(t *testing.T) {
 		large := random(t, 8<<20)
 		s := start(t, map[string]string{"a.bin": large}, asking(oneTime, ""))

@@ -68,7 +68,6 @@ type Grant struct {
 	left      int64 // bytes, or whole answers if the size is not known
 	requests  int
 	users     int  // requests that have joined or are about to
-	sealed    bool // no request joins any more
 	exhausted bool // somebody was told so
 	slots     chan struct{}
 }
@@ -88,10 +87,7 @@ func (g *Grant) Terms() Terms { return g.terms }
 func (g *Grant) admit(now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch {
-	case g.sealed:
-		return ErrUnavailable
-	case g.stateLocked(stampOf(now)) != grantOpen:
+	if g.stateLocked(stampOf(now)) != grantOpen {
 		return ErrBudget
 	}
 	g.requests++
@@ -135,11 +131,10 @@ func (g *Grant) leave() {
 	g.dismiss()
 }
 
-// seal lets no further request join, and reports whether none is there.
-func (g *Grant) seal() (idle bool) {
+// idle reports whether no request has joined.
+func (g *Grant) idle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.sealed = true
 	return g.users == 0
 }
 
