@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -70,8 +69,8 @@ func (q revokeRequest) revocation(now time.Time) (nonce.Revocation, error) {
 	case q.Token != "" && q.Fingerprint != "":
 		return r, errNameOne
 	case q.Token != "":
-		if strings.Count(q.Token, ".") != 2 {
-			return r, errors.New("token: not a JSON Web Token; give the token itself, without the link around it")
+		if !token.IsCompact(q.Token) { // with a link or a space around it, another token would be revoked
+			return r, errors.New("token: not a JSON Web Token; give the token itself, without the link or white space around it")
 		}
 		r.Fingerprint = token.FingerprintOf(q.Token).String()
 	case q.Fingerprint != "":
