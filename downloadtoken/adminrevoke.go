@@ -78,6 +78,9 @@ func (q revokeRequest) revocation(now time.Time) (nonce.Revocation, error) {
 		if err != nil || len(decoded) != len(token.Fingerprint{}) {
 			return r, errors.New("fingerprint: not 16 hex digits; give it as the log lines have it, or give the token")
 		}
+		if token.Fingerprint(decoded) == (token.Fingerprint{}) {
+			return r, errors.New("fingerprint: zeros name no token; that log line is about something that does not begin as one")
+		}
 		r.Fingerprint = hex.EncodeToString(decoded) // in lower case
 	}
 	if q.For != "" {

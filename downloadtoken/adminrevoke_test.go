@@ -60,6 +60,7 @@ func TestAdminRevoke(t *testing.T) {
 		"token with a line feed":    {body: `{"token":"` + text + `\n"}`, status: 400, answer: "white space"},
 		"token with a scheme":       {body: `{"token":"Bearer ` + text + `"}`, status: 400, answer: "not a JSON Web Token"},
 		"no token":                  {body: `{"token":"a.b.c"}`, status: 400, answer: "not a JSON Web Token"},
+		"fingerprint of no token":   {body: `{"fingerprint":"0000000000000000"}`, status: 400, answer: "name no token"},
 		"fingerprint and token":     {body: `{"fingerprint":"` + fingerprint + `","token":"a.b.c"}`, status: 400, answer: "exactly one"},
 		"fingerprint and sub":       {body: `{"fingerprint":"` + fingerprint + `","sub":"s"}`, status: 400, answer: "exactly one"},
 		"full":                      {body: `{"nonce":"n"}`, err: nonce.ErrRevocationsFull, status: 507, answer: "no room"},
