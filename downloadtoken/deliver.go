@@ -331,7 +331,7 @@ func (d *delivery) unanswered() error {
 		return errSwitch
 	}
 	header := d.v.w.Header() // for the page of confirm, d writes to a probe
-	header.Set("Cache-Control", "no-store")
+	forbidCaching(header)
 	d.h.vary(header)
 	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download and no token is spent; "+
 		"add one that does, such as file_server",

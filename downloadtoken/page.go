@@ -207,7 +207,7 @@ func (p *pages) write(w http.ResponseWriter, page Page) error {
 	}
 	header := w.Header()
 	dropBodyFields(header) // of the file, such as the Content-Disposition that a site sets for all
-	header.Set("Cache-Control", "no-store")
+	forbidCaching(header)
 	header.Set("Content-Security-Policy", p.policy)
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(len(body)))
