@@ -293,6 +293,10 @@ func TestDocsAdmin(t *testing.T) {
 			}
 		}
 	}
+	help := regexp.MustCompile(`Help: +"(.*)"`).FindStringSubmatch(readText(t, "../downloadtoken/metrics.go"))
+	if help == nil || !strings.Contains(readText(t, "../docs/operations.md"), "\n# HELP caddy_download_token_requests_total "+help[1]+"\n") {
+		t.Errorf("operations.md shows another text of the metric than %q", help)
+	}
 	_, admin, _ := strings.Cut(reference, "\n## Admin API\n")
 	admin, _, _ = strings.Cut(admin, "\n## ")
 	for _, match := range fields {
