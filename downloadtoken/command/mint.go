@@ -78,7 +78,7 @@ func mintCommand() *cobra.Command {
 		Short:   "Makes a token, or a whole link",
 		Long:    mintHelp,
 		Example: mintExamples,
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0, "mint takes options only; the value of --one-time follows a =, such as: --one-time=nonce"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runMint(cmd, o) },
 	}
 	flags := cmd.Flags()
