@@ -27,9 +27,10 @@ func init() {
 // token, as log lines have it), `sub` (or `user`), `kid`, or `issued_before` (RFC
 // 3339). It may also name the `store` (default: default), the `issuer` that is
 // meant (default: any), and until when the revocation is needed, as a time
-// (`until`) or a duration (`for`, such as 24h; default: for ever). When it is answered with 200 the revocation is in force
-// for every following request, and survives reload, restart and crash. A store
-// that has [nonce.MaxRevocations] of them in force takes no more (507).
+// (`until`) or a duration (`for`, such as 24h; default: for ever). When it is
+// answered with 200 the revocation is in force for every following request, and
+// survives reload, restart and crash. A store that has [nonce.MaxRevocations] of
+// them in force takes no more (507).
 //
 // GET /download_token/revocations answers with the revocations in force of the
 // stores that are in use, by name, the newest first.

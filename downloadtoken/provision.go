@@ -170,7 +170,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 	}
 	if o.resume == nil {
 		h.logger.Info("one_time without resume sends each file whole, in one request; whatever reads a file in parts, " +
-			"such as GDAL, h5py, yt-dlp, axel and media players that seek, needs it: write resume 1h into a block of one_time")
+			"such as GDAL, h5py, yt-dlp, axel and media players that seek, needs it: write resume and a window, such as resume 10m, into a block of one_time")
 	}
 	h.oneTime = o
 	return nil
