@@ -323,7 +323,7 @@ func (d *delivery) unanswered() error {
 	header := d.v.w.Header() // for the page of confirm, d writes to a probe
 	header.Set("Cache-Control", "no-store")
 	d.h.vary(header)
-	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download and no token is spent; "+
+	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download; "+
 		"add one that does, such as file_server",
 		zap.String("fingerprint", d.v.fingerprint.String()),
 		zap.String("path", token.Redact(d.v.path)))
