@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -89,8 +90,7 @@ func (Admin) stores(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.MarshalWrite(w, infos, json.Deterministic(true))
+	return answerJSON(w, infos)
 }
 
 func (Admin) revocations(w http.ResponseWriter, r *http.Request) error {
@@ -104,8 +104,17 @@ func (Admin) revocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return answerJSON(w, inForce)
+}
+
+// answerJSON ends with a line break, for terminals.
+func answerJSON(w http.ResponseWriter, document any) error {
 	w.Header().Set("Content-Type", "application/json")
-	return json.MarshalWrite(w, inForce, json.Deterministic(true))
+	if err := json.MarshalWrite(w, document, json.Deterministic(true)); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
 }
 
 // eachStore hands over every store that is in use, by name.
