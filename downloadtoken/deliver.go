@@ -308,7 +308,6 @@ func (d *delivery) finish(err error) error {
 		return caddyhttp.Error(status, d.stopped)
 	}
 	if errors.Is(d.stopped, nonce.ErrBudget) {
-		d.grant.Exhausted() // which is logged as a refusal
 		d.v.fields = budgetFields(d.grant)
 	}
 	return d.h.deny(d.v, d.stopped)
@@ -333,7 +332,7 @@ func (d *delivery) unanswered() error {
 	header := d.v.w.Header() // for the page of confirm, d writes to a probe
 	forbidCaching(header)
 	d.h.vary(header)
-	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download and no token is spent; "+
+	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download; "+
 		"add one that does, such as file_server",
 		zap.String("fingerprint", d.v.fingerprint.String()),
 		zap.String("path", token.Redact(d.v.path)))

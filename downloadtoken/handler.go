@@ -87,8 +87,8 @@ type Handler struct {
 	// If set, the file is offered for saving: Content-Disposition: attachment.
 	Attachment *Attachment `json:"attachment,omitempty"`
 
-	// If set, whoever opens a link in a browser gets a page with a button first,
-	// so that previews use up no one-time links.
+	// If set, people who open a link in a browser get a page with a button first, so
+	// that previews use up no one-time links.
 	Confirm *Confirm `json:"confirm,omitempty"`
 
 	// What a refused client is asked for in WWW-Authenticate. Default: Bearer

@@ -18,8 +18,8 @@ import (
 // instead of the file. Nothing is said about the link: it depends on the store whether
 // it still works, and that was not asked.
 var (
-	toldNoFile    = told{"no_file", "The link was accepted, but the file that it is for is not there, or not any more. Ask whoever gave you the link."}
-	toldSiteError = told{"site_error", "The link was accepted, but the site answered with an error instead of the file. If that goes on, tell whoever gave you the link."}
+	toldNoFile    = told{"no_file", "The link was accepted, but its file does not exist, or no longer does. Ask the person who gave you the link."}
+	toldSiteError = told{"site_error", "The link was accepted, but the site answered with an error instead of the file. If that goes on, tell the person who gave you the link."}
 )
 
 // conclude counts what became of an accepted token, given the error that the next

@@ -126,7 +126,7 @@ func (c *Confirm) pages() (*pages, error) {
 		return nil, fmt.Errorf("confirm: the template '%s' is not an absolute path; write it like this: confirm /etc/caddy/download.html", c.Template)
 	}
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("confirm: the template '%s' is not a regular file", c.Template)
+		return nil, fmt.Errorf("confirm: the template '%s' is not a regular file; write the path of an HTML file", c.Template)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -82,8 +82,11 @@ func (h *Handler) exhausted(v *visit, grant *nonce.Grant) {
 		return
 	}
 	countOutcome("budget")
-	h.logger.Info("download broken off: as many bytes were sent as resume allows; "+
-		"for clients that read here and there, write: resume <window> random",
+	line := "download broken off: as many bytes were sent as the grant allows"
+	if h.oneTime.resume != nil {
+		line += "; for clients that read here and there, write: resume <window> random"
+	}
+	h.logger.Info(line,
 		append(budgetFields(grant),
 			zap.String("reason", "budget"),
 			zap.String("fingerprint", v.fingerprint.String()),

@@ -74,6 +74,9 @@ func TestTheButtonMayBePressedTwice(t *testing.T) {
 			s.pressed(page, link, "X-Forwarded-For", "192.0.2.1").want(t, http.StatusUnauthorized)
 			s.pressed(page, link).wantBody(t, content)
 			s.pressed(page, link).wantPage(t, http.StatusUnauthorized, "Already used") // two copies have been sent
+			if !strings.Contains(s.logs(), `"reason":"budget"`) {
+				t.Error("the documents say that the reason is budget then")
+			}
 			if n := strings.Count(s.logs(), "token spent"); n != 1 {
 				t.Errorf("spent %d times", n)
 			}

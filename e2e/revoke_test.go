@@ -146,7 +146,7 @@ func TestRevoke(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		got, _ := io.ReadAll(resp.Body)
-		want := regexp.MustCompile(`^\{"default":\[\{"sub":"a","issuer":"i","until":"2100-01-01T00:00:00Z"\},\{"fingerprint":"[0-9a-f]{16}"\}\],"other":\[\]\}$`)
+		want := regexp.MustCompile(`^\{"default":\[\{"sub":"a","issuer":"i","until":"2100-01-01T00:00:00Z"\},\{"fingerprint":"[0-9a-f]{16}"\}\],"other":\[\]\}\n$`)
 		if !want.Match(got) || strings.Contains(string(got), token) {
 			t.Errorf("%s", got)
 		}

@@ -11,14 +11,16 @@
 //
 // # How to use it
 //
-//	r, err := store.Reserve(ctx, p, now) // after every other check has passed
-//	if err != nil { ... }                // refuse
-//	defer store.Release(r)               // does nothing after Commit
-//	...                                  // find out whether there is a body
-//	if err := store.Commit(ctx, r); err != nil { ... } // 503, and no byte
-//	...                                  // only now the first byte
+//	use, err := store.Admit(ctx, q, clock) // after every other check has passed
+//	if err != nil { ... }                  // refuse
+//	defer use.Release()                    // gives back what was not committed
+//	if use.Grant() != nil { ... }          // an open grant: draw on it, commit nothing
+//	...                                    // find out whether there is a body
+//	_, err = use.Commit(ctx, terms)        // terms: of a grant to open, or nil
+//	if err != nil { ... }                  // 503, and no byte
+//	...                                    // only now the first byte
 //
-// A token counts as honoured when Commit has returned nil.
+// A token counts as honoured when Commit has returned no error.
 //
 // # What a store can vouch for
 //
