@@ -42,6 +42,8 @@ func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 				return d.Err("one_time: only per path takes more, the names of index files; write it like this: per path index.html")
 			}
 			h.OneTime.Per, h.OneTime.Index = args[0], args[1:]
+		case option == "roam":
+			err = d.Err("one_time: roam belongs into a block of resume")
 		case option != "spend" && option != "per":
 			err = d.Errf("one_time: unrecognized option '%s'; it has spend, resume, uses and per", option)
 		case len(args) != 1:

@@ -121,7 +121,8 @@ func parseJWKS(d *caddyfile.Dispenser, c *verification.Config) error {
 		case option != "issuer" && option != "alg" && option != "refresh":
 			return d.Errf("jwks: unrecognized option '%s'; it has issuer, alg and refresh", option)
 		case len(args) == 0, len(args) > 1 && option != "alg":
-			return d.Errf("jwks: %s has the wrong number of arguments", option)
+			return d.Errf("jwks: %s has the wrong number of arguments; write it like this: %s", option,
+				map[string]string{"issuer": "issuer https://app.example.com", "alg": "alg RS256", "refresh": "refresh 15m"}[option])
 		}
 		switch option {
 		case "issuer":

@@ -35,7 +35,7 @@ func (d *delivery) spend() error {
 		return err
 	}
 	terms := d.terms()
-	if terms == nil && d.status == http.StatusPartialContent && d.h.oneTime.resume != nil {
+	if (terms == nil || terms.Size == 0) && d.status == http.StatusPartialContent && d.h.oneTime.resume != nil {
 		return errPartial
 	}
 	grant, err := d.spending.commit(d.v.r.Context(), terms)

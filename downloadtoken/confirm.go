@@ -17,18 +17,19 @@ import (
 // previews of chat programs and the scanners of mail servers, uses up none. The
 // page is made of what the next handlers answer to HEAD.
 //
-// Whoever opens a link is a GET that accepts text/html and has no Range. Scripts,
-// curl and media players do not ask for HTML and get the file at once. So does
-// everybody while a grant of [Resume] is open.
+// A GET that accepts text/html and has no Range is taken for a person. Scripts, curl
+// and media players do not ask for HTML and get the file at once. So does a browser
+// that can join an open grant of [Resume].
 //
 // The POST has to come from this site and, where the browser tells (Sec-Fetch-User
-// of W3C Fetch Metadata), from somebody who pressed something; otherwise it is
+// of W3C Fetch Metadata), from a person who pressed something; otherwise it is
 // refused as `unconfirmed`. For the next handlers it is a GET without a body.
 //
 // A press may be repeated: for ten seconds after the one that used a one-time
 // token, the same page is answered again at the same address, until two copies and
 // the small excess of [Resume] have been sent (two answers, where the size is not
-// known). People double-click, and browsers then drop the first answer.
+// known); one more is refused as `budget`. People double-click, and browsers then
+// drop the first answer.
 type Confirm struct {
 	// Ask with every GET, whatever it accepts. Scripts then have to send the POST
 	// themselves. Default: false.

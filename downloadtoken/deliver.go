@@ -57,6 +57,7 @@ func (d *delivery) run(next caddyhttp.Handler) error {
 
 // serve calls the next handler and sees the answer through.
 func (d *delivery) serve(next caddyhttp.Handler) error {
+	defer d.settle()
 	url := *d.v.r.URL
 	err := d.run(next)
 	if errors.Is(d.stopped, errPartial) {
@@ -68,6 +69,19 @@ func (d *delivery) serve(next caddyhttp.Handler) error {
 		err = d.run(next)
 	}
 	return d.conclude(d.finish(err))
+}
+
+// settle gives back what of the budget was drawn and not handed to anybody, and tells
+// of a download that the budget has ended. It runs in a defer, because reverse_proxy
+// panics when it cannot go on.
+func (d *delivery) settle() {
+	if d.meter == nil {
+		return
+	}
+	d.meter.end()
+	if d.meter.broke != nil {
+		d.h.brokeOff(d.v, d.meter)
+	}
 }
 
 // delivery stands between the next handlers and the client. It holds the header
@@ -249,12 +263,8 @@ func (d *delivery) SetWriteDeadline(deadline time.Time) error {
 
 // finish settles what is left when the next handler has returned with err.
 func (d *delivery) finish(err error) error {
-	if d.meter != nil {
-		d.meter.end()
-		if d.meter.broke != nil {
-			d.h.brokeOff(d.v, d.meter)
-			panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
-		}
+	if d.meter != nil && d.meter.broke != nil {
+		panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
 	}
 	if d.sent {
 		return err
@@ -299,7 +309,6 @@ func (d *delivery) finish(err error) error {
 		return caddyhttp.Error(status, d.stopped)
 	}
 	if errors.Is(d.stopped, rules.ErrBudget) {
-		d.grant.Exhausted() // which is logged as a refusal
 		d.v.fields = budgetFields(d.grant)
 	}
 	return d.h.deny(d.v, d.stopped)
@@ -322,9 +331,9 @@ func (d *delivery) unanswered() error {
 		return errSwitch
 	}
 	header := d.v.w.Header() // for the page of confirm, d writes to a probe
-	header.Set("Cache-Control", "no-store")
+	forbidCaching(header)
 	d.h.vary(header)
-	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download and no token is spent; "+
+	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download; "+
 		"add one that does, such as file_server",
 		zap.String("fingerprint", d.v.fingerprint.String()),
 		zap.String("path", token.Redact(d.v.path)))

@@ -134,11 +134,11 @@ func statusesOf(configured []Status) map[*denial]int {
 type told struct{ word, sentence string }
 
 var (
-	toldMissing     = told{"missing", "This file needs a link with a download token."}
+	toldMissing     = told{"missing", "The download token is missing. Copy the link again, whole, or ask for a new one."}
 	toldMalformed   = told{"malformed", "This link is damaged. Copy it again, whole, or ask for a new one."}
 	toldInvalid     = told{"invalid", "This link is not valid here. Ask for a new one."}
 	toldExpired     = told{"expired", "This link has expired. Ask for a new one."}
-	toldForbidden   = told{"forbidden", "This link does not open this file."}
+	toldForbidden   = told{"forbidden", "This link does not open this file. Copy it again, whole, or ask for a new one."}
 	toldUsed        = told{"used", "This link has been used already. Ask for a new one."}
 	toldUnproven    = told{"unproven", "This link can no longer be checked. Ask for a new one."}
 	toldSoon        = told{"not_yet_valid", "This link is not valid yet, but will be in a moment. Try again."}
@@ -148,6 +148,6 @@ var (
 	toldInUse       = told{"in_use", "This link is being used at this moment. Try again in a few seconds."}
 	toldReloaded    = told{"reloaded", "The server was changing its settings. Try again."}
 	toldUnconfirmed = told{"unconfirmed", "The download starts only when you press the button. Open the link again and press it."}
-	toldMethod      = told{"method", "Files can only be fetched, with GET or HEAD."}
+	toldMethod      = told{"method", "Files can only be fetched, with GET or HEAD. Open the link again."}
 	toldUnavailable = told{"unavailable", "The server cannot check this link at the moment. Try again in a few seconds."}
 )

@@ -88,8 +88,8 @@ type Handler struct {
 	// If set, the file is offered for saving: Content-Disposition: attachment.
 	Attachment *Attachment `json:"attachment,omitempty"`
 
-	// If set, whoever opens a link in a browser gets a page with a button first,
-	// so that previews use up no one-time links.
+	// If set, people who open a link in a browser get a page with a button first, so
+	// that previews use up no one-time links.
 	Confirm *Confirm `json:"confirm,omitempty"`
 
 	// What a refused client is asked for in WWW-Authenticate. Default: Bearer
@@ -175,11 +175,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // request has to say. Nothing of it is believed yet.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	text, source, err := token.Find(r, h.sources)
-	v := &visit{r: r, w: w, text: text, source: source, fingerprint: token.FingerprintOf(text)}
+	v := &visit{r: r, w: w, text: text, now: h.now(), source: source, fingerprint: token.FingerprintOf(text)}
 	v.rememberOriginal()
 	h.strip(r)
 	if err == nil && h.Confirm != nil && r.Method == http.MethodPost {
-		err = v.readForm()
+		if err = v.readForm(); err == nil && h.hasWaited(v) && h.app.Superseded() {
+			err = errReloaded
+		}
 	}
 	return v, err
 }
@@ -215,7 +217,7 @@ type visit struct {
 	r           *http.Request
 	w           http.ResponseWriter
 	text        string    // the token
-	now         time.Time // when it was judged
+	now         time.Time // when it was judged; before that, when it came
 	source      token.Source
 	fingerprint token.Fingerprint
 	token       *token.Token

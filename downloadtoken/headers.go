@@ -24,7 +24,7 @@ func (d *delivery) setHeaders() {
 	header := d.Header()
 	header.Set("Referrer-Policy", "no-referrer")
 	if d.status == http.StatusPermanentRedirect && d.v.source.Kind == token.Query && d.keepToken(header) {
-		header.Set("Cache-Control", "no-store")
+		forbidCaching(header)
 		d.h.vary(header)
 		return
 	}
@@ -47,14 +47,23 @@ func (d *delivery) setHeaders() {
 func (d *delivery) setCaching(status int) {
 	header := d.Header()
 	if cc := d.cacheControl(status, header.Values("Cache-Control")); cc != "" {
-		header.Set("Cache-Control", cc)
-		for name := range header { // what tells a cache in front something else
-			if strings.HasSuffix(name, "-Cache-Control") || name == "Surrogate-Control" || name == "X-Accel-Expires" {
-				delete(header, name)
-			}
-		}
+		replaceCaching(header, cc)
 	}
 	d.h.vary(header)
+}
+
+// forbidCaching is for refusals, pages, and whatever else is no file.
+func forbidCaching(header http.Header) { replaceCaching(header, "no-store") }
+
+// replaceCaching says who may keep an answer, and takes out what tells a cache in
+// front something else.
+func replaceCaching(header http.Header, cacheControl string) {
+	header.Set("Cache-Control", cacheControl)
+	for name := range header {
+		if strings.HasSuffix(name, "-Cache-Control") || name == "Surrogate-Control" || name == "Edge-Control" || name == "X-Accel-Expires" {
+			delete(header, name)
+		}
+	}
 }
 
 // cacheControl decides how long the answer may be kept, given what the site

@@ -17,7 +17,7 @@ var metrics = sync.OnceValue(func() *collectors {
 			Namespace: "caddy",
 			Subsystem: "download_token",
 			Name:      "requests_total",
-			Help:      "Requests judged by download_token, by outcome: served, or the reason for which they were refused.",
+			Help:      "Requests judged by download_token, by outcome: what became of an accepted token, or the reason for the refusal.",
 		}, []string{"outcome"}),
 	}
 })

@@ -37,7 +37,7 @@ func (o *oneTime) query(v *visit, judged string) (store.Query, error) {
 	if err != nil {
 		return store.Query{}, err
 	}
-	v.grants = o.grantKeys(p.Key, v)
+	v.grants = o.grantKeys(p.Key, v, judged)
 	return store.Query{Presentation: p, Grants: v.grants.list(), Patience: patience}, nil
 }
 

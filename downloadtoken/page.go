@@ -126,7 +126,7 @@ func (c *Confirm) pages() (*pages, error) {
 		return nil, fmt.Errorf("confirm: the template '%s' is not an absolute path; write it like this: confirm /etc/caddy/download.html", c.Template)
 	}
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("confirm: the template '%s' is not a regular file", c.Template)
+		return nil, fmt.Errorf("confirm: the template '%s' is not a regular file; write the path of an HTML file", c.Template)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -207,7 +207,7 @@ func (p *pages) write(w http.ResponseWriter, page Page) error {
 	}
 	header := w.Header()
 	dropBodyFields(header) // of the file, such as the Content-Disposition that a site sets for all
-	header.Set("Cache-Control", "no-store")
+	forbidCaching(header)
 	header.Set("Content-Security-Policy", p.policy)
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(len(body)))

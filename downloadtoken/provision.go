@@ -82,13 +82,13 @@ func (h *Handler) provisionSources() error {
 					return fmt.Errorf("from basic: '%s' is not a user name; it cannot hold a colon or control bytes (RFC 7617 section 2)", name)
 				}
 			case kind != token.Query && !httpguts.ValidHeaderFieldName(name):
-				return fmt.Errorf("from %s: '%s' is not a valid name", from.In, name)
+				return fmt.Errorf("from %s: '%s' is not a valid name; write letters, digits and hyphens, such as: from header X-Token", from.In, name)
 			}
 		}
 		for _, source := range from.Sources() {
 			switch {
 			case slices.Contains(h.sources, source) && source.Name != "":
-				return fmt.Errorf("from %s: %s is named twice", from.In, source.Name)
+				return fmt.Errorf("from %s: %s is named twice; write it once", from.In, source.Name)
 			case kind == token.Basic && slices.ContainsFunc(h.sources, func(other token.Source) bool {
 				return other.Kind == kind && (other.Name == "" || source.Name == "")
 			}):
@@ -173,7 +173,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 	}
 	if o.resume == nil {
 		h.logger.Info("one_time without resume sends each file whole, in one request; whatever reads a file in parts, " +
-			"such as GDAL, h5py, yt-dlp, axel and media players that seek, needs: one_time { resume <window> }")
+			"such as GDAL, h5py, yt-dlp, axel and media players that seek, needs it: write resume and a window, such as resume 10m, into a block of one_time")
 	}
 	h.oneTime = o
 	return nil
@@ -264,7 +264,7 @@ func (h *Handler) Validate() error {
 			return fmt.Errorf("challenge: '%s' is not an authentication scheme; write one word, such as Bearer or Token", c.Scheme)
 		}
 		if !httpguts.ValidHeaderFieldValue(c.Realm) {
-			return errors.New("challenge: the realm has characters that a header cannot hold")
+			return errors.New("challenge: the realm has characters that a header cannot hold; write it without line breaks and control characters")
 		}
 	}
 	for _, s := range h.Status {

@@ -45,7 +45,7 @@ func (h *Handler) deny(v *visit, err error) error {
 	}
 
 	header := v.w.Header()
-	header.Set("Cache-Control", "no-store")
+	forbidCaching(header)
 	h.vary(header)
 	if lines := h.challenges(d, status); len(lines) > 0 {
 		header["Www-Authenticate"] = lines // each on a line of its own, as simple clients need it

@@ -36,18 +36,20 @@ func (k grantKeys) list() (keys []rules.GrantKey) {
 	return keys
 }
 
-func (o *oneTime) grantKeys(spent rules.Key, v *visit) (k grantKeys) {
+// grantKeys pins the grants to the path as it was judged: behind handle_path, files
+// of several folders have one r.URL.Path.
+func (o *oneTime) grantKeys(spent rules.Key, v *visit, judged string) (k grantKeys) {
 	network := networkOf(clientIP(v.r))
 	if o.resume != nil {
 		client := network
 		if o.resume.Roam {
 			client = ""
 		}
-		k.resume = rules.NewGrantKey(spent, v.path, client, "")
+		k.resume = rules.NewGrantKey(spent, judged, client, "")
 	}
-	v.page = rules.NewGrantKey(spent, v.path, network, "")
+	v.page = rules.NewGrantKey(spent, judged, network, "")
 	if v.press != "" && isPress(v.press, v.page, v.now) {
-		k.press = rules.NewGrantKey(spent, v.path, network, v.press)
+		k.press = rules.NewGrantKey(spent, judged, network, v.press)
 	}
 	return k
 }
@@ -89,8 +91,11 @@ func (h *Handler) brokeOff(v *visit, m *meter) {
 		return
 	}
 	countOutcome("budget")
-	h.logger.Info("download broken off: as many bytes were sent as resume allows; "+
-		"for clients that read here and there, write: resume <window> random",
+	line := "download broken off: as many bytes were sent as the grant allows"
+	if h.oneTime.resume != nil {
+		line += "; for clients that read here and there, write: resume <window> random"
+	}
+	h.logger.Info(line,
 		append(budgetFields(grant),
 			zap.String("reason", "budget"),
 			zap.String("fingerprint", v.fingerprint.String()),

@@ -3,7 +3,10 @@ package downloadtoken
 import (
 	"slices"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // nonceClaims are the claims by whose value a token can be revoked, besides
@@ -24,14 +27,23 @@ func (h *Handler) revocable(v *visit) rules.Revocable {
 		names = slices.Concat(nonceClaims, h.oneTime.claims)
 	}
 	for _, name := range names {
-		if value, ok := claims.String(name); ok {
+		if value, ok := textOf(claims, name); ok {
 			t.Nonces = append(t.Nonces, value)
 		}
 	}
 	for _, name := range []string{"sub", "user"} {
-		if value, ok := claims.String(name); ok {
+		if value, ok := textOf(claims, name); ok {
 			t.Subjects = append(t.Subjects, value)
 		}
 	}
 	return t
+}
+
+// textOf is what an operator writes to name the value of a claim: of a number its
+// JSON text, as for require, because users and links often have numbers.
+func textOf(claims *token.Claims, name string) (string, bool) {
+	if value, ok := claims.Raw(name); ok && value.Kind() == jsontext.KindNumber {
+		return string(value), true
+	}
+	return claims.String(name)
 }

@@ -25,7 +25,8 @@ const aMoment = 20 * time.Millisecond
 // hasWaited reports whether so much time has gone by since the token was judged
 // that it has to be judged again: it may have expired or been revoked, its key
 // may be gone, another configuration may be running. Whatever the request waited
-// for (keys, the store, a reservation, a connection of a grant), it shows here.
+// for (its form, keys, the store, a reservation, a connection of a grant), it shows
+// here.
 func (h *Handler) hasWaited(v *visit) bool {
 	return h.now().Sub(v.now).Abs() > aMoment
 }

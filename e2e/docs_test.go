@@ -293,6 +293,10 @@ func TestDocsAdmin(t *testing.T) {
 			}
 		}
 	}
+	help := regexp.MustCompile(`Help: +"(.*)"`).FindStringSubmatch(readText(t, "../downloadtoken/metrics.go"))
+	if help == nil || !strings.Contains(readText(t, "../docs/operations.md"), "\n# HELP caddy_download_token_requests_total "+help[1]+"\n") {
+		t.Errorf("operations.md shows another text of the metric than %q", help)
+	}
 	_, admin, _ := strings.Cut(reference, "\n## Admin API\n")
 	admin, _, _ = strings.Cut(admin, "\n## ")
 	for _, match := range fields {
@@ -302,6 +306,36 @@ func TestDocsAdmin(t *testing.T) {
 	}
 	if len(fields) < 15 || outcomes < 3 {
 		t.Errorf("only %d fields and %d outcomes found", len(fields), outcomes)
+	}
+}
+
+// TestDocsLogLines looks in the sources for the lines of the log that the documents
+// quote.
+func TestDocsLogLines(t *testing.T) {
+	var sources strings.Builder
+	err := filepath.WalkDir("../downloadtoken", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".go") { // in tests are texts that are put together
+			sources.WriteString(readText(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := regexp.MustCompile(`" \+\s*"`).ReplaceAllString(sources.String(), "") // that are written in several parts
+	_, lines, _ := strings.Cut(readText(t, referenceFile), "\n## Log lines\n")
+	lines, _, _ = strings.Cut(lines, "\n## ")
+	quoted := regexp.MustCompile("(?m)^- `([^`]+)`: ").FindAllStringSubmatch(lines, -1)
+	for _, file := range documents(t) {
+		quoted = append(quoted, regexp.MustCompile(`[^*]\*([a-z][^*|]{9,})\*[^*]`).FindAllStringSubmatch(prose(readText(t, file)), -1)...)
+	}
+	for _, quote := range quoted {
+		if text := strings.Join(strings.Fields(quote[1]), " "); !strings.Contains(texts, text) {
+			t.Errorf("no source has %q", text)
+		}
+	}
+	if len(quoted) < 8 {
+		t.Errorf("only %d quotations found", len(quoted))
 	}
 }
 

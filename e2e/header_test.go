@@ -52,7 +52,11 @@ func TestCacheControl(t *testing.T) {
 		{"one-time, and the site's own", site("public, max-age=9", once), "query", 600, "private, no-store"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, files, "header CDN-Cache-Control max-age=9\nheader Surrogate-Control max-age=9\n"+tt.config)
+			s := start(t, files, "header CDN-Cache-Control max-age=9\nheader Surrogate-Control max-age=9\nheader Edge-Control max-age=9\nheader X-Accel-Expires 9\n"+tt.config)
+			s.put("dir/index.html", "i")
+			targeted := func(a answer) string {
+				return a.Header.Get("Cdn-Cache-Control") + a.Header.Get("Surrogate-Control") + a.Header.Get("Edge-Control") + a.Header.Get("X-Accel-Expires")
+			}
 			carried := func(token string) (query string, header []string) {
 				switch tt.in {
 				case "query":
@@ -84,9 +88,8 @@ func TestCacheControl(t *testing.T) {
 			if got := a.Header.Get("Cache-Control"); got != tt.want && !(tt.life < 60 && strings.HasPrefix(got, tt.want)) {
 				t.Errorf("Cache-Control %q, want %q", got, tt.want)
 			}
-			targeted := a.Header.Get("Cdn-Cache-Control") + a.Header.Get("Surrogate-Control")
-			if kept := strings.HasPrefix(tt.want, "public"); (targeted != "") != kept {
-				t.Errorf("caches in front are told %q", targeted)
+			if kept := strings.HasPrefix(tt.want, "public"); (targeted(a) != "") != kept {
+				t.Errorf("caches in front are told %q", targeted(a))
 			}
 			if got := a.Header.Get("Referrer-Policy"); got != "no-referrer" {
 				t.Errorf("Referrer-Policy %q", got)
@@ -101,6 +104,13 @@ func TestCacheControl(t *testing.T) {
 			refused := s.get("/a.txt"+query, header...).want(t, http.StatusUnauthorized)
 			if got := refused.Header.Get("Cache-Control"); got != "no-store" {
 				t.Errorf("401: Cache-Control %q", got)
+			}
+			moved := get("/dir").want(t, http.StatusPermanentRedirect)
+			page := s.get("/a.txt"+query, append(header, "Accept", "text/html")...).want(t, http.StatusUnauthorized)
+			for name, a := range map[string]answer{"401": refused, "401, a page": page, "308": moved} {
+				if got := targeted(a); got != "" && !(name == "308" && tt.in != "query" && strings.HasPrefix(tt.want, "public")) {
+					t.Errorf("%s: caches in front are told %q", name, got)
+				}
 			}
 			varies(refused)
 			gone := get("/gone").want(t, http.StatusNotFound)

@@ -101,6 +101,18 @@ func TestIssuerRevokes(t *testing.T) {
 			s.as("cube", http.MethodDelete, "/tokens?download_token="+mint(t, c)).want(t, http.StatusNoContent)
 		}
 	})
+	t.Run("tokens of others who asked for the same", func(t *testing.T) {
+		s.t = t
+		seen := make(map[string]bool)
+		for range 20 { // some within one second
+			token := s.do(http.MethodPost, "/api/tokens/").want(t, http.StatusCreated).wantToken(t)
+			if print := fingerprint(token.Token); seen[print] {
+				t.Fatal("two users have the same token, and each can revoke it")
+			} else {
+				seen[print] = true
+			}
+		}
+	})
 	t.Run("behind handle_path, with an audience", func(t *testing.T) {
 		s.t = t
 		token := s.do(http.MethodPost, "/api/tokens/").want(t, http.StatusCreated).wantToken(t)

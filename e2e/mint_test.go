@@ -75,6 +75,22 @@ func TestMintPrograms(t *testing.T) {
 	}
 }
 
+// TestMintProgramsNeedASecret: without one they print no link, which anybody could
+// have signed.
+func TestMintProgramsNeedASecret(t *testing.T) {
+	for _, program := range [][]string{
+		{python(t), "../example/mint/python/mint.py"},
+		{tool(t, "sh"), "../example/mint/shell/mint.sh"},
+		{tool(t, "go"), "run", "../example/mint/go"},
+	} {
+		cmd := exec.CommandContext(t.Context(), program[0], append(program[1:], "http://localhost:8000/a.txt")...)
+		cmd.Env = append(os.Environ(), "DOWNLOAD_SECRET=")
+		if out, err := cmd.CombinedOutput(); err == nil || strings.Contains(string(out), "download_token=") || !strings.Contains(string(out), "DOWNLOAD_SECRET") {
+			t.Errorf("%s: %v, %s", program[len(program)-1], err, out)
+		}
+	}
+}
+
 // TestMintShellKeepsTheSecret: the programs that the shell starts never see the
 // secret among their arguments, in whatever spelling.
 func TestMintShellKeepsTheSecret(t *testing.T) {

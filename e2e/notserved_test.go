@@ -87,6 +87,14 @@ func TestNotServed(t *testing.T) {
 			t.Errorf("logged: %v", line)
 		}
 	})
+	t.Run("an error that quotes a claim", func(t *testing.T) {
+		s := start(t, nil, strings.Replace(oneTime, "file_server", "reverse_proxy {http.download_token.sub}.invalid:80", 1))
+		s.open("/x?download_token="+mint(t, claims{"jti": "planted-nonce", "sub": "planted-subject"})).wantPage(t, http.StatusBadGateway, failed)
+		line := s.line("msg", "the site failed")
+		if text := line["error"].(string); strings.Contains(text, "planted") || !strings.Contains(text, "{http.download_token.sub}.invalid") {
+			t.Errorf("logged: %v", line)
+		}
+	})
 }
 
 // TestUnprovenIsNotUsed: nobody is told of a use that nobody knows of.

@@ -74,6 +74,9 @@ func TestTheButtonMayBePressedTwice(t *testing.T) {
 			s.pressed(page, link, "X-Forwarded-For", "192.0.2.1").want(t, http.StatusUnauthorized)
 			s.pressed(page, link).wantBody(t, content)
 			s.pressed(page, link).wantPage(t, http.StatusUnauthorized, "Already used") // two copies have been sent
+			if !strings.Contains(s.logs(), `"reason":"budget"`) {
+				t.Error("the documents say that the reason is budget then")
+			}
 			if n := strings.Count(s.logs(), "token spent"); n != 1 {
 				t.Errorf("spent %d times", n)
 			}
@@ -99,6 +102,15 @@ func TestTheButtonMayBePressedTwice(t *testing.T) {
 		}
 		s.pressed(page, link).wantBody(t, content)
 		s.press(link, "Sec-Fetch-Site", "cross-site").wantPage(t, http.StatusUnauthorized, "Already used") // the store was asked
+	})
+	t.Run("and gets the whole of what cannot be resumed", func(t *testing.T) {
+		weak := "route {\n" + strings.Replace(resumable("1h"), "file_server", "header Etag W/\"x\"\n\tfile_server", 1) + "\n}"
+		s := start(t, map[string]string{"a.txt": content}, asking(weak, ""))
+		link := "/a.txt?download_token=" + once(t)
+		page := s.open(link)
+		s.pressed(page, link, "Range", "bytes=0-3").wantBody(t, content)
+		s.pressed(page, link).wantBody(t, content)
+		s.pressed(page, link).want(t, http.StatusUnauthorized)
 	})
 	t.Run("not for more bytes than two copies", func(t *testing.T) {
 		large := random(t, 8<<20)

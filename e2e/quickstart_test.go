@@ -27,14 +27,19 @@ func (n *newcomer) typed(block string) string {
 // block finds the one block of the README of this kind that has the text.
 func (n *newcomer) block(info, text string) string {
 	n.t.Helper()
+	return n.blockOf(readmeFile, info, text)
+}
+
+func (n *newcomer) blockOf(document, info, text string) string {
+	n.t.Helper()
 	var found []string
-	for _, b := range blocksOf(n.t, readmeFile) {
+	for _, b := range blocksOf(n.t, document) {
 		if b.info == info && strings.Contains(b.text, text) {
 			found = append(found, b.text)
 		}
 	}
 	if len(found) == 0 {
-		n.t.Fatalf("the README has no block %s with %q", info, text)
+		n.t.Fatalf("%s has no block %s with %q", document, info, text)
 	}
 	return n.typed(found[0])
 }
@@ -150,6 +155,26 @@ func TestDocsQuickStart(t *testing.T) {
 		if status := n.open(made); status != want {
 			t.Errorf("the issuer: %d, want %d", status, want)
 		}
+	}
+}
+
+// TestDocsMintQuickStart is the same for the folder with the programs.
+func TestDocsMintQuickStart(t *testing.T) {
+	tool(t, "curl")
+	const document = "../example/mint/README.md"
+	home := t.TempDir()
+	n := &newcomer{t: t, dir: t.TempDir(), address: freeAddress(t)}
+	n.env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home, "CADDY_ADMIN="+freeAddress(t))
+	if err := os.CopyFS(filepath.Join(n.dir, "example"), os.DirFS("../example")); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join("example", "mint", "Caddyfile")
+	here := strings.NewReplacer("go build -o caddy ./example\n", "", "./caddy", caddyBinary(t), "localhost:8000", n.address, "python3", python(t))
+	write(t, filepath.Join(n.dir, config), here.Replace(readText(t, filepath.Join("..", config))))
+	defer n.serve(here.Replace(strings.Replace(n.blockOf(document, "sh", "keygen"), "DOWNLOAD_FILES=example/site ", "export DOWNLOAD_FILES=example/site\n", 1)))()
+	got := n.run(here.Replace(n.blockOf(document, "sh", "mint.py")))
+	if first, second, _ := strings.Cut(got, "\n"); !strings.HasPrefix(first, "Hello!") || !strings.Contains(second, `"reason":"used"`) {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -145,7 +145,7 @@ func TestDirectivesThatDisagreeAreRefused(t *testing.T) {
 	for _, other := range []string{"one_time nonce", "one_time {\nuses 2\n}", "one_time {\nper path\n}", "one_time\nmax_ttl 5m"} {
 		config := "handle /a/* {\n" + oneTime + "\n}\nhandle /b/* {\n" + strings.Replace(strings.Replace(oneTime, "max_ttl 10m\n", "", 1), "one_time", other+map[bool]string{false: "\nmax_ttl 10m"}[strings.Contains(other, "max_ttl")], 1) + "\n}"
 		err := s.reload(config)
-		if err == nil || !strings.Contains(err.Error(), "make them equal, or give one of them a store of its own") {
+		if err == nil || !strings.Contains(err.Error(), "make them equal, or give one of them a key of its own") {
 			t.Errorf("%s: %v", other, err)
 		}
 	}

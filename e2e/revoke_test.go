@@ -46,10 +46,11 @@ func TestRevoke(t *testing.T) {
 				claims claims
 				body   func(token string) string
 			}{
-				"nonce": {claims{"jti": "n1"}, func(string) string { return `{"nonce":"n1"}` }},
-				"token": {claims{"jti": "n2"}, func(token string) string { return `{"token":"` + token + `"}` }},
-				"sub":   {claims{"jti": "n3", "sub": "s"}, func(string) string { return `{"sub":"s"}` }},
-				"user":  {claims{"jti": "n4", "user": "u"}, func(string) string { return `{"sub":"u","for":"1h"}` }},
+				"nonce":            {claims{"jti": "n1"}, func(string) string { return `{"nonce":"n1"}` }},
+				"token":            {claims{"jti": "n2"}, func(token string) string { return `{"token":"` + token + `"}` }},
+				"sub":              {claims{"jti": "n3", "sub": "s"}, func(string) string { return `{"sub":"s"}` }},
+				"user":             {claims{"jti": "n4", "user": "u"}, func(string) string { return `{"sub":"u","for":"1h"}` }},
+				"a number as user": {claims{"jti": "n6", "user": 4711}, func(string) string { return `{"sub":"4711"}` }},
 				"issued before": {claims{"jti": "n5", "iss": "i"}, func(string) string {
 					return `{"issued_before":"` + time.Now().Add(time.Second).Format(time.RFC3339Nano) + `","issuer":"i"}`
 				}},
@@ -84,6 +85,15 @@ func TestRevoke(t *testing.T) {
 		}
 		s.get("/a.txt"+signed).want(t, http.StatusUnauthorized)
 		s.get("/a.txt?download_token="+mint(t, nil)).want(t, http.StatusOK)
+	})
+	t.Run("a number as nonce", func(t *testing.T) { // which only one_time refuses
+		s := start(t, files, limited)
+		token := mint(t, claims{"jti": 4712})
+		s.get("/a.txt?download_token="+token).want(t, http.StatusOK)
+		if status, answer := s.revoke(`{"nonce":"4712"}`); status != http.StatusOK {
+			t.Fatalf("%d %s", status, answer)
+		}
+		s.get("/a.txt?download_token="+token).want(t, http.StatusUnauthorized)
 	})
 	t.Run("a restart", func(t *testing.T) {
 		s := start(t, files, limited)
@@ -136,7 +146,7 @@ func TestRevoke(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		got, _ := io.ReadAll(resp.Body)
-		want := regexp.MustCompile(`^\{"default":\[\{"sub":"a","issuer":"i","until":"2100-01-01T00:00:00Z"\},\{"fingerprint":"[0-9a-f]{16}"\}\],"other":\[\]\}$`)
+		want := regexp.MustCompile(`^\{"default":\[\{"sub":"a","issuer":"i","until":"2100-01-01T00:00:00Z"\},\{"fingerprint":"[0-9a-f]{16}"\}\],"other":\[\]\}\n$`)
 		if !want.Match(got) || strings.Contains(string(got), token) {
 			t.Errorf("%s", got)
 		}

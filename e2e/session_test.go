@@ -112,6 +112,19 @@ func TestSession(t *testing.T) {
 			t.Errorf("cookie %+v", gone)
 		}
 	})
+	t.Run("a cookie that somebody else has planted", func(t *testing.T) {
+		s.t = t
+		name := "access-token-" + account + "="
+		planted := uploadToken(t, private, claims{"sub": "mallory", "access": access(entry("/users/mallory", "Children", []string{"raw"}, false))})
+		s.get(file, "Cookie", name+planted).want(t, http.StatusForbidden)
+		for _, cookie := range []string{name + planted + "; " + name + token, name + token + "; " + name + planted, name + token + "; " + name, name + token + "; " + name + token} {
+			wantProblem(t, s.get(file, "Cookie", cookie).want(t, http.StatusBadRequest), "malformed") // never one of the two
+		}
+		s.get(file, "Cookie", name+token, "Cookie", name+planted).want(t, http.StatusBadRequest)
+		for _, cookie := range []string{strings.ToUpper(name) + planted + "; " + name + token, "x" + name + planted + "; " + name + token, name + token + "; __Host-" + name + planted} {
+			s.get(file, "Cookie", cookie).want(t, http.StatusOK)
+		}
+	})
 	t.Run("without a cookie", func(t *testing.T) {
 		s.t = t
 		a := s.send(http.MethodPut, sessionPath+"?set-cookie=false", putBody(token)).want(t, http.StatusOK)

@@ -64,6 +64,11 @@ var asksToSwitch = map[string]string{
 	"WebSocket":    "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
 	"two lines":    "Connection: keep-alive\r\nConnection: uPGRADE\r\nUpgrade: test\r\n",
 	"two upgrades": "Connection: upgrade\r\nUpgrade: test\r\nUpgrade: other\r\n",
+	"folded lines": "Connection: keep-alive,\r\n\tUpgrade\r\nUpgrade:\r\n test\r\n",
+	"tabs":         "Connection:\tkeep-alive\t,\tupgrade\t\r\nUpgrade:\ttest\t\r\n",
+	"of a proxy":   "Proxy-Connection: Upgrade\r\nConnection: Upgrade, Proxy-Connection\r\nUpgrade: test\r\n",
+	"trailers":     "Connection: TE, Upgrade\r\nTE: trailers\r\nUpgrade: test\r\n",
+	"expecting":    "Connection: Upgrade\r\nUpgrade: test\r\nExpect: 100-continue\r\n",
 }
 
 // knock sends a request, its fields as they are, and what would go through a

@@ -50,6 +50,17 @@ func TestWhatNobodyAnswersSpendsNothing(t *testing.T) {
 	}
 }
 
+// TestTheLogDoesNotCallASpentTokenKept: with spend request it is spent by the time at
+// which nobody answers.
+func TestTheLogDoesNotCallASpentTokenKept(t *testing.T) {
+	config := strings.Replace(oneTime, "one_time", "one_time {\n\t\t\tspend request\n\t\t}", 1)
+	s := start(t, nil, strings.Replace(config, "file_server", "header X-Behind x", 1))
+	s.get("/a.txt?download_token="+once(t)).wantBody(t, "")
+	if logs := s.logs(); !strings.Contains(logs, "token spent") || !strings.Contains(logs, "nothing to download") || strings.Contains(logs, "no token is spent") {
+		t.Error(logs)
+	}
+}
+
 // TestAcceptRanges: only what takes ranges says so.
 func TestAcceptRanges(t *testing.T) {
 	const hint = "one_time without resume"

@@ -15,6 +15,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -40,9 +41,20 @@ func init() {
 
 // build completes the command that Caddy made.
 func build(cmd *cobra.Command) {
-	cmd.Args = cobra.NoArgs
+	cmd.Args = arguments(0, 0, "write keygen, mint or inspect behind download-token, such as: download-token inspect -")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(keygenCommand(), mintCommand(), inspectCommand())
+}
+
+// arguments takes so many, and says what to write instead of others. Cobra would
+// quote them, and one may be a token or a key.
+func arguments(least, most int, instead string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return errors.New(instead)
+		}
+		return nil
+	}
 }
 
 // refused ends a command that has told that a request would be refused. Which

@@ -33,3 +33,17 @@ func TestHelpExamples(t *testing.T) {
 		}
 	}
 }
+
+// TestStrayArgumentsAreNotQuoted: what stands in the wrong place may be a token or a
+// secret, and standard error is often kept.
+func TestStrayArgumentsAreNotQuoted(t *testing.T) {
+	const stray = "eyJhbGciOiJIUzI1NiJ9.e30.c3RyYXk"
+	for _, args := range [][]string{{stray}, {"keygen", stray}, {"keygen", "HS256", stray}, {"mint", stray}, {"inspect", stray, stray}} {
+		out, warnings, err := execute("", args...)
+		if err == nil || !strings.Contains(err.Error(), "write ") && !strings.Contains(err.Error(), "takes ") {
+			t.Errorf("%s: %v", args[0], err)
+		} else if strings.Contains(out+warnings+err.Error(), stray) {
+			t.Errorf("%s: %v", args[0], err)
+		}
+	}
+}

@@ -68,7 +68,7 @@ func inspectCommand() *cobra.Command {
 		Short:   "Shows what a token says, and what a configuration would say to it",
 		Long:    inspectHelp,
 		Example: inspectExamples,
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1, "write one token or link, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			given := "-"
 			if len(args) > 0 {

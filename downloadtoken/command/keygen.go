@@ -60,7 +60,7 @@ func keygenCommand() *cobra.Command {
 		Short:   "Makes a secret or a key pair",
 		Long:    keygenHelp,
 		Example: keygenExamples,
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1, "write one algorithm, such as: keygen HS256"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.alg = args[0]
 			return runKeygen(cmd, o)

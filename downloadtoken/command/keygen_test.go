@@ -209,7 +209,7 @@ func TestKeygenRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no algorithm":             {nil, "accepts 1 arg"},
+		"no algorithm":             {nil, "write one algorithm"},
 		"an unknown one":           {[]string{"HS1"}, "unknown algorithm"},
 		"none":                     {[]string{"none"}, "no signature"},
 		"in small letters":         {[]string{"hs256"}, "write HS256"},

@@ -26,7 +26,7 @@ a private key in PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key. The algorithm
 follows from the key (HS256 for a secret, RS256 for RSA, ES256, ES384 or ES512 by
 the curve, EdDSA), unless --alg says otherwise.
 
-A token always has iat, the current time with milliseconds, and exp, --ttl later.
+A token always has iat, the current time with a fraction, and exp, --ttl later.
 --one-time adds a random UUID in the claim jti, or in another that is named, as in
 --one-time=nonce.
 
@@ -79,7 +79,7 @@ func mintCommand() *cobra.Command {
 		Short:   "Makes a token, or a whole link",
 		Long:    mintHelp,
 		Example: mintExamples,
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0, "mint takes options only; the value of --one-time follows a =, such as: --one-time=nonce"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runMint(cmd, o) },
 	}
 	flags := cmd.Flags()

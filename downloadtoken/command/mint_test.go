@@ -180,7 +180,7 @@ func TestMintRefuses(t *testing.T) {
 		"a scope with a %5C":     {[]string{"--scope", "download:/a%5Cb"}, "--scope: "},
 		"no parameter":           {[]string{"--url", "https://a.example/", "--param", ""}, "--param"},
 		"too much":               {[]string{"--claim", "x=" + strings.Repeat("x", 8192)}, "too large"},
-		"a stray argument":       {[]string{"--one-time", "nonce"}, "unknown command"},
+		"a stray argument":       {[]string{"--one-time", "nonce"}, "takes options only"},
 		"not UTF-8":              {[]string{"--sub", "\xff"}, "UTF-8"},
 		"a key of another alg":   {[]string{"--alg", "RS256"}, "needs a private key"},
 	} {

@@ -199,7 +199,7 @@ func TestInspectRefuses(t *testing.T) {
 		"a bad setting":      {[]string{"--config", writeConfig(t, site(strings.Replace(guard, testSecret, "short", 1))), "--url", "http://a.example"}, "only 5 bytes"},
 		"a loop":             {[]string{"--config", loop, "--url", "http://a.example"}, "nested too deeply"},
 		"an unknown adapter": {[]string{"--config", config, "--adapter", "no", "--url", "http://a.example"}, "adapter"},
-		"two tokens":         {[]string{"-", "-"}, "accepts at most 1"},
+		"two tokens":         {[]string{"-", "-"}, "write one token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, _, err := execute(text, append([]string{"inspect"}, c.args...)...)

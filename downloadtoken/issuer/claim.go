@@ -30,7 +30,8 @@ type Claim struct {
 	// placeholder, and it is empty, the token does not have the claim. Any other
 	// placeholder that is empty or unknown makes the request fail, because the
 	// token would say something else than was meant. So does a value in the claim
-	// `scope`, or in a text that begins with a slash, that no path can hold.
+	// `scope`, or in a text that begins with a slash, that no path can hold; and one
+	// with a space in a text such as `download:/a/{x}`, where it would begin another scope.
 	Value string `json:"value"`
 }
 
@@ -144,12 +145,12 @@ func (c *claim) replace(text string, repl *caddy.Replacer) (string, error) {
 		return "", errClaim
 	case !values:
 		return filled, nil
-	case c.name != "scope" && strings.HasPrefix(text, "/"): // a path, as in access and with scope path <claim>
+	case strings.HasPrefix(text, "/") && c.name != "scope": // a path, as in access and with scope path <claim>
 		return filled, scope.CheckName(filled)
+	case strings.Count(filled, " ") > strings.Count(text, " ") && !c.optional && scope.HasPath(filled):
+		return "", errSpace // in any claim: scope path <claim> <prefix> reads lists as well
 	case c.name != "scope":
 		return filled, nil
-	case strings.Count(filled, " ") > strings.Count(text, " ") && !c.optional && scope.HasPath(filled):
-		return "", errSpace
 	}
 	return filled, scope.CheckScope(filled)
 }

@@ -106,6 +106,12 @@ func TestClaimPaths(t *testing.T) {
 		{"paths", "/users/{x}/", "anna", `"/users/anna/"`},
 		{"paths", "/users/{x}/", "..", ""},
 		{"paths", "/users/{x}/", `a\b`, ""},
+		{"scp", "storage.read:/users/{x}", "anna/a%20b", `"storage.read:/users/anna/a%20b"`},
+		{"scp", "storage.read:/users/{x}", "anna storage.read:/", ""}, // scope path scp storage.read:
+		{"scp", `["storage.read:/users/{x}"]`, "anna storage.read:/", ""},
+		{"scp", "{x}", "storage.read:/a storage.read:/b", `"storage.read:/a storage.read:/b"`},
+		{"paths", "/users/{x}", "anna download:/", `"/users/anna download:/"`}, // one path as it is
+		{"name", "Dr. {x}", "a b", `"Dr. a b"`},
 		{"access", `{"pathPermissions": [{"match": {"path": "/users/{x}"}}]}`, "anna", `{"pathPermissions":[{"match":{"path":"/users/anna"}}]}`},
 		{"access", `{"pathPermissions": [{"match": {"path": "/users/{x}"}}]}`, "../x", ""},
 		{"sub", "{x}", `DOMAIN\anna`, `"DOMAIN\\anna"`},

@@ -22,7 +22,7 @@ func init() {
 // whatever authenticates the user, and answers every request itself:
 //
 // POST makes a token. The claims are those configured, then the nonce claim if
-// there is one, `iat` in milliseconds and `exp` in whole seconds. The answer is
+// there is one, `iat`, with a fraction then, and `exp` in whole seconds. The answer is
 // JSON (`token`, `expires_in`, `expires_at` and, if configured, `link`) or, for
 // `Accept: application/vnd.collection+json`, the document that ChRIS clients read.
 // Location names the URL that revokes the token; it does not contain the token. A

@@ -50,11 +50,18 @@ func (m *minter) mint(repl *caddy.Replacer, now time.Time) (*minted, error) {
 	if err != nil {
 		return nil, err
 	}
+	salt := ""
+	if m.nonce == "" {
+		// Or all who ask for the same within a second would get the same token, and
+		// each of them could revoke it. The claims are those that were configured.
+		salt = rand.Text()[:16]
+	}
 	header, err := json.Marshal(struct {
-		Alg string `json:"alg"`
-		Typ string `json:"typ"`
-		Kid string `json:"kid,omitzero"`
-	}{m.signer.public.Alg, "JWT", m.signer.public.ID})
+		Alg  string `json:"alg"`
+		Typ  string `json:"typ"`
+		Kid  string `json:"kid,omitzero"`
+		Salt string `json:"salt,omitzero"`
+	}{m.signer.public.Alg, "JWT", m.signer.public.ID, salt})
 	if err != nil {
 		return nil, err
 	}

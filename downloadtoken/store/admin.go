@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -27,9 +28,10 @@ func init() {
 // token, as log lines have it), `sub` (or `user`), `kid`, or `issued_before` (RFC
 // 3339). It may also name the `store` (default: default), the `issuer` that is
 // meant (default: any), and until when the revocation is needed, as a time
-// (`until`) or a duration (`for`, such as 24h; default: for ever). When it is answered with 200 the revocation is in force
-// for every following request, and survives reload, restart and crash. A store
-// that has [rules.MaxRevocations] of them in force takes no more (507).
+// (`until`) or a duration (`for`, such as 24h; default: for ever). When it is
+// answered with 200 the revocation is in force for every following request, and
+// survives reload, restart and crash. A store that has [rules.MaxRevocations] of
+// them in force takes no more (507).
 //
 // GET /download_token/revocations answers with the revocations in force of the
 // stores that are in use, by name, the newest first.
@@ -93,8 +95,7 @@ func (Admin) stores(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.MarshalWrite(w, infos, json.Deterministic(true))
+	return answerJSON(w, infos)
 }
 
 func (Admin) revocations(w http.ResponseWriter, r *http.Request) error {
@@ -109,8 +110,17 @@ func (Admin) revocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return answerJSON(w, inForce)
+}
+
+// answerJSON ends with a line break, for terminals.
+func answerJSON(w http.ResponseWriter, document any) error {
 	w.Header().Set("Content-Type", "application/json")
-	return json.MarshalWrite(w, inForce, json.Deterministic(true))
+	if err := json.MarshalWrite(w, document, json.Deterministic(true)); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
 }
 
 // eachStore hands over every store that is in use, by name.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -70,14 +69,17 @@ func (q revokeRequest) revocation(now time.Time) (rules.Revocation, error) {
 	case q.Token != "" && q.Fingerprint != "":
 		return r, errNameOne
 	case q.Token != "":
-		if strings.Count(q.Token, ".") != 2 {
-			return r, errors.New("token: not a JSON Web Token; give the token itself, without the link around it")
+		if !token.IsCompact(q.Token) { // with a link or a space around it, another token would be revoked
+			return r, errors.New("token: not a JSON Web Token; give the token itself, without the link or white space around it")
 		}
 		r.Fingerprint = token.FingerprintOf(q.Token).String()
 	case q.Fingerprint != "":
 		decoded, err := hex.DecodeString(q.Fingerprint)
 		if err != nil || len(decoded) != len(token.Fingerprint{}) {
 			return r, errors.New("fingerprint: not 16 hex digits; give it as the log lines have it, or give the token")
+		}
+		if token.Fingerprint(decoded) == (token.Fingerprint{}) {
+			return r, errors.New("fingerprint: zeros name no token; that log line is about something that does not begin as one")
 		}
 		r.Fingerprint = hex.EncodeToString(decoded) // in lower case
 	}

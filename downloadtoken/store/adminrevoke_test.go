@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // ledgerOf is a store that answers revocations with an error, or keeps the last.
@@ -38,6 +39,7 @@ func TestAdminRevoke(t *testing.T) {
 	defer apps.stop(starting)
 
 	const fingerprint = "0123456789abcdef"
+	const text = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJuIn0.c2ln"
 	tests := map[string]struct {
 		body   string
 		err    error
@@ -51,6 +53,14 @@ func TestAdminRevoke(t *testing.T) {
 		"fingerprint too short":     {body: `{"fingerprint":"0123"}`, status: 400, answer: "16 hex digits"},
 		"fingerprint too long":      {body: `{"fingerprint":"` + fingerprint + `00"}`, status: 400, answer: "16 hex digits"},
 		"fingerprint of other text": {body: `{"fingerprint":"0123456789abcdeg"}`, status: 400, answer: "16 hex digits"},
+		"token":                     {body: `{"token":"` + text + `"}`, want: rules.Revocation{Fingerprint: token.FingerprintOf(text).String()}},
+		"token, other signature":    {body: `{"token":"` + text + `AA"}`, want: rules.Revocation{Fingerprint: token.FingerprintOf(text).String()}},
+		"token in a link":           {body: `{"token":"http://localhost/a?download_token=` + text + `"}`, status: 400, answer: "without the link"},
+		"token behind a space":      {body: `{"token":" ` + text + `"}`, status: 400, answer: "white space"},
+		"token with a line feed":    {body: `{"token":"` + text + `\n"}`, status: 400, answer: "white space"},
+		"token with a scheme":       {body: `{"token":"Bearer ` + text + `"}`, status: 400, answer: "not a JSON Web Token"},
+		"no token":                  {body: `{"token":"a.b.c"}`, status: 400, answer: "not a JSON Web Token"},
+		"fingerprint of no token":   {body: `{"fingerprint":"0000000000000000"}`, status: 400, answer: "name no token"},
 		"fingerprint and token":     {body: `{"fingerprint":"` + fingerprint + `","token":"a.b.c"}`, status: 400, answer: "exactly one"},
 		"fingerprint and sub":       {body: `{"fingerprint":"` + fingerprint + `","sub":"s"}`, status: 400, answer: "exactly one"},
 		"full":                      {body: `{"nonce":"n"}`, err: rules.ErrRevocationsFull, status: 507, answer: "no room"},

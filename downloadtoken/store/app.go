@@ -154,7 +154,7 @@ func (a *App) Open(name string) (Handle, error) {
 	}
 	m, ok := a.modules[name]
 	if !ok {
-		return nil, fmt.Errorf("store %s is not configured: add it to the global option download_token", name)
+		return nil, fmt.Errorf("store %s is not configured: write store %[1]s memory into a block of the global option download_token, or leave the line out for the default store", name)
 	}
 	s, err := m.Open(name)
 	if err != nil {
@@ -184,7 +184,7 @@ func (a *App) Agree(store string, signer rules.Signer, use Policy) error {
 	key := policyKey{store, signer}
 	if known, ok := a.policies[key]; ok && known != use {
 		return fmt.Errorf("one_time: another download_token directive uses the same key with store %s, but with other nonce claims, "+
-			"uses, per, or (where iat is not required) max_ttl; make them equal, or give one of them a store of its own", store)
+			"uses, per, or (where iat is not required) max_ttl; make them equal, or give one of them a key of its own", store)
 	}
 	if apps.usedElsewhere(signer, store) {
 		return fmt.Errorf("store: the running configuration uses the same key with another store, or one before it has, and both would "+

@@ -90,6 +90,16 @@ type Use interface {
 	Release()
 }
 
+// The limits of one grant, in every store.
+const (
+	// MaxConnections is how many requests may draw on a grant at a time; others
+	// wait.
+	MaxConnections = 16
+	// MaxRequests is how many requests a grant serves in all. Real clients need a
+	// few hundred; without a limit, requests for nothing would be free.
+	MaxRequests = 10_000
+)
+
 // Grant is an opened one-time download that may still be resumed, as one of its
 // requests sees it. It is open until its window ends or its budget is used up.
 // That every byte was sent does not close it: sent is not received, and only the

@@ -87,6 +87,8 @@ func (a *algorithm) accept(key any) error {
 		return checkSecret(key)
 	case *rsa.PublicKey:
 		return checkRSA(key)
+	case ed25519.PublicKey:
+		return checkEd25519(key)
 	}
 	return nil
 }

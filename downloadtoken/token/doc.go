@@ -37,8 +37,10 @@
 // A token that names a key (kid) is verified with that key or not at all. One
 // that names none tries the keys without an ID, of which a [Table] holds at most
 // [MaxKidless] per algorithm. Addresses of keys inside a token (jku, x5u, jwk,
-// x5c) are never followed. To rotate a key, give old and new each an ID, sign
-// with the new one, and take the old one away when its last token has expired.
+// x5c) are never followed. To rotate a key, add the new one with an ID of its
+// own, sign with it, and take the old one away when its last token has expired.
+// Leave the old one as it is meanwhile: with an ID that its tokens do not name, it
+// would verify none of them.
 //
 // Keys that an issuer publishes as a JWK set (RFC 7517) come from a [JWKS], which a
 // [Ring] puts beside the table:

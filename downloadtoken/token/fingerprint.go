@@ -11,16 +11,16 @@ import (
 // signature has the same.
 type Fingerprint [8]byte
 
-// FingerprintOf returns the fingerprint of any text, a malformed one too: it covers
-// the text up to its last dot, or all of it. No text has the zero value.
+// FingerprintOf returns the fingerprint of a text that begins as a token does, a
+// malformed one too: it covers the text up to its last dot. Every other text has the
+// zero value: it may be a password that somebody has typed in the place of a token,
+// and what people can remember can be guessed from a hash.
 func FingerprintOf(text string) Fingerprint {
-	if text == "" {
+	end := strings.LastIndexByte(text, '.')
+	if end < 0 || !beginsObject(text, 0) {
 		return Fingerprint{}
 	}
-	if i := strings.LastIndexByte(text, '.'); i >= 0 {
-		text = text[:i]
-	}
-	sum := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256([]byte(text[:end]))
 	return Fingerprint(sum[:8])
 }
 

@@ -2,9 +2,11 @@ package token
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -57,8 +59,8 @@ type material struct {
 // It refuses, in words that say what to do instead and never contain the key: an
 // unknown algorithm, a key of the wrong kind or curve, HMAC secrets under 32 bytes
 // or that are a PEM text (RFC 8725 2.1: a public key is no secret), RSA moduli under
-// 2048 or over 16384 bits or with the ROCA flaw (CVE-2017-15361), and RSA exponents
-// that are even or under 3.
+// 2048 or over 16384 bits or with the ROCA flaw (CVE-2017-15361), RSA exponents
+// that are even or under 3, and Ed25519 keys for which everybody can sign.
 func NewKey(alg string, key any) (Key, error) {
 	a, err := findAlgorithm(alg)
 	if err != nil {
@@ -180,6 +182,28 @@ func checkRSA(key *rsa.PublicKey) error {
 		return errors.New("RSA key can be factored (ROCA, CVE-2017-15361): make a new one with other software")
 	}
 	return nil
+}
+
+// checkEd25519 refuses the points of small order. For such a key, one of 32 zero bytes
+// for example, everybody can write signatures.
+func checkEd25519(key ed25519.PublicKey) error {
+	y := [ed25519.PublicKeySize]byte(key)
+	y[len(y)-1] &= 0x7f // the sign of x
+	if slices.Contains(smallOrder, hex.EncodeToString(y[:])) {
+		return errors.New("Ed25519 key is no key (a point of small order, such as 32 zero bytes), and everybody could sign for it: export it again")
+	}
+	return nil
+}
+
+// smallOrder holds the y of the eight points, in all their spellings.
+var smallOrder = []string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 }
 
 // hasROCA recognises the moduli of a flawed library, whose primes are k*M + 65537^a

@@ -44,7 +44,7 @@ func Redact(text string) string {
 // what to write in its place. If there is none and none can begin before end, it
 // returns only that; otherwise i.
 func jwtAt(text string, i int) (end int, replacement string) {
-	if text[i] != 'e' && text[i] != '%' || !beginsObject(text, i) {
+	if strings.IndexByte("eCDI%", text[i]) < 0 || !beginsObject(text, i) {
 		return i, ""
 	}
 	end, dots := i, 0
@@ -103,7 +103,8 @@ func fingerprintOfFirst(text string) Fingerprint {
 const maxNameBytes = 256
 
 // beginsObject reports whether the base64url at i decodes to the beginning of a JSON
-// object: a brace, a name, and a colon. Less would find honeyJar.txt.
+// object: a brace, a name, and a colon, with white space before each (RFC 8259 section
+// 2). Less would find honeyJar.txt.
 func beginsObject(text string, i int) bool {
 	const (
 		brace = iota
@@ -144,7 +145,7 @@ func beginsObject(text string, i int) bool {
 			state = name
 		case state == colon && b == ':':
 			return true
-		case (state == quote || state == colon) && space, state == name && b >= ' ':
+		case state != name && state != escape && space, state == name && b >= ' ':
 		default:
 			return false
 		}

@@ -12,6 +12,7 @@ func TestRedact(t *testing.T) {
 	print := "jwt:" + FingerprintOf(whole).String()
 	parts := strings.Split(whole, ".")
 	spaced := encode("{\r\n\t \"alg\" : \"HS256\"}") + "." + parts[1] + "." + parts[2]
+	ahead := encode("\n {\"alg\":\"HS256\"}") + "." + parts[1] + "." + parts[2]
 	quoted := encode(`{"a\"b":1,"alg":"HS256"}`) + "." + parts[1] + "." + parts[2]
 	tests := []struct{ name, text, want string }{
 		{"alone", whole, print},
@@ -30,6 +31,7 @@ func TestRedact(t *testing.T) {
 		{"behind an escape of its own", "%3D%65" + whole[1:], "%3D" + print},
 		{"in JSON", `{"a":"` + whole + `"}`, `{"a":"` + print + `"}`},
 		{"white space in the header", spaced, "jwt:" + FingerprintOf(spaced).String()},
+		{"white space before the header", "/" + ahead, "/jwt:" + FingerprintOf(ahead).String()},
 		{"quotation mark in a name", quoted, "jwt:" + FingerprintOf(quoted).String()},
 		{"cut in the signature", whole[:len(whole)-5], print},
 		{"cut at the second dot", parts[0] + "." + parts[1] + ".", Redacted},
@@ -48,6 +50,7 @@ func TestRedact(t *testing.T) {
 		{"file name", "/honeyJar.txt", "/honeyJar.txt"},
 		{"another", "/eyJ.eyJ.eyJ", "/eyJ.eyJ.eyJ"},
 		{"percent signs", "100%, %e, %, %%2, %25", "100%, %e, %, %%2, %25"},
+		{"names that begin like white space", "/CgCg/ICAg.ICAg.IC/DQoN.x.y/Iran.Italy.txt", "/CgCg/ICAg.ICAg.IC/DQoN.x.y/Iran.Italy.txt"},
 		{"domain", "https://eye.example.com/ewe.ewo.txt", "https://eye.example.com/ewe.ewo.txt"},
 		{"empty", "", ""},
 	}
@@ -122,6 +125,10 @@ func BenchmarkRedact(b *testing.B) {
 	for name, text := range map[string]string{
 		"path":    "/datasets/2489e9ad-2ee2-8e00-8ec9-32d5f69181c0/elevation/cog.tif",
 		"hostile": strings.Repeat("eyJhIjox", 8<<10),
+		"spaces":  strings.Repeat("ICAg", 16<<10),
+		"dots":    strings.Repeat("eyJhIjox.", 8<<10),
+		"percent": strings.Repeat("%25", 20<<10),
+		"encoded": strings.Repeat("%65%79%4A", 8<<10),
 		"token":   "/a.txt?download_token=" + mintClaims(b, `{`+soon+`}`),
 	} {
 		b.Run(name, func(b *testing.B) {

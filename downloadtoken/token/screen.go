@@ -12,6 +12,13 @@ type compact struct {
 	signed                     string // header, dot, payload: what the signature covers
 }
 
+// IsCompact reports whether a text has the form of a token, alone and whole. Nothing
+// of it is verified.
+func IsCompact(text string) bool {
+	_, err := screen(text)
+	return err == nil && beginsObject(text, 0)
+}
+
 // screen cuts a text into its three parts, or refuses it, before anything is
 // decoded or allocated.
 //

@@ -209,18 +209,37 @@ func TestVerifyNeverMovesTheTable(t *testing.T) {
 }
 
 func TestFingerprintOf(t *testing.T) {
-	sum := sha256.Sum256([]byte("a.b"))
+	whole := mintClaims(t, `{`+soon+`}`)
+	parts := strings.Split(whole, ".")
+	signed := parts[0] + "." + parts[1]
+	sum := sha256.Sum256([]byte(signed))
 	want := Fingerprint(sum[:8])
-	for _, text := range []string{"a.b.c", "a.b.", "a.b.other", "a.b"} {
+	for _, text := range []string{whole, signed + ".", signed + ".other", signed} {
 		got := FingerprintOf(text)
-		if same := text != "a.b"; (got == want) != same {
+		if same := text != signed; (got == want) != same {
 			t.Errorf("%q has %v", text, got)
 		}
 	}
-	if FingerprintOf("") != (Fingerprint{}) || FingerprintOf("a") == (Fingerprint{}) || FingerprintOf(".") == (Fingerprint{}) {
-		t.Error("only no text has the zero fingerprint")
-	}
-	if got := FingerprintOf("a.b.c").String(); got != "2e7336dc8eba87ef" {
+	if got := FingerprintOf("eyJhIjoxfQ.b.c").String(); got != "3c589f86ee739511" {
 		t.Errorf("String is %q", got)
+	}
+	// A hash of what people can remember can be turned back by trial.
+	for _, text := range []string{"", "a", ".", "hunter2", "correct.horse.battery", "eyes.on.me", "eyJ.a.b", parts[0], " " + whole, "x=" + whole} {
+		if got := FingerprintOf(text); got != (Fingerprint{}) {
+			t.Errorf("%q has %v", text, got)
+		}
+	}
+}
+
+func TestIsCompact(t *testing.T) {
+	whole := mintClaims(t, `{`+soon+`}`)
+	for text, want := range map[string]bool{
+		whole: true, "": false, "a.b.c": false, " " + whole: false, whole + "\n": false, whole + "=": false, "https://f.example/?t=" + whole: false,
+		"http://localhost/a?t=" + whole: false, whole + "&x=1": false, whole[:strings.LastIndexByte(whole, '.')]: false, whole[:strings.LastIndexByte(whole, '.')+1]: false,
+		whole + ".x": false, whole[1:]: false, "Bearer " + whole: false,
+	} {
+		if got := IsCompact(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
 	}
 }

@@ -14,7 +14,7 @@ const (
 	defaultCapacity = 1_000_000
 	// maxCapacity keeps entry numbers and queue places within 31 bits.
 	maxCapacity = 1 << 30
-	// sweep is how many expired entries a Reserve that adds one forgets. More
+	// sweep is how many expired entries an Admit that adds one forgets. More
 	// than one, so that a crowd that expired together shrinks; few, so that no
 	// single request pays for it.
 	sweep = 8

@@ -6,20 +6,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
-// The limits of one grant.
+// How much a connection may draw at a time.
 const (
-	// MaxConnections is how many requests may draw on a grant at a time;
-	// others wait.
-	MaxConnections = 16
-	// MaxRequests is how many requests a grant serves in all. Real clients need
-	// a few hundred; without a limit, requests for nothing would be free.
-	MaxRequests = 10_000
-	// MaxChunk is the most that a connection may draw at a time while little is
+	// maxChunk is the most that a connection may draw at a time while little is
 	// left. It bounds what a connection that stalls keeps from the others.
-	MaxChunk = 256 << 10
+	maxChunk = 256 << 10
 	// maxShare is the most that it may draw while much is left, 1/64 of which it
 	// may hold: every draw costs a call of sendfile.
 	maxShare = 1 << 20
@@ -38,13 +33,12 @@ type grant struct {
 	left      int64 // bytes, or whole answers if the size is not known
 	requests  int
 	users     int  // requests that have joined or are about to
-	sealed    bool // no request joins any more
 	exhausted bool // somebody was told so
 	slots     chan struct{}
 }
 
 func newGrant(t rules.Terms) *grant {
-	g := &grant{terms: t, left: t.Budget(), slots: make(chan struct{}, MaxConnections)}
+	g := &grant{terms: t, left: t.Budget(), slots: make(chan struct{}, store.MaxConnections)}
 	if t.Size == 0 {
 		g.left = int64(max(t.Copies, 1))
 	}
@@ -58,10 +52,7 @@ func (g *grant) Terms() rules.Terms { return g.terms }
 func (g *grant) admit(now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch {
-	case g.sealed:
-		return rules.ErrUnavailable
-	case g.stateLocked(rules.StampOf(now)) != grantOpen:
+	if g.stateLocked(rules.StampOf(now)) != grantOpen {
 		return rules.ErrBudget
 	}
 	g.requests++
@@ -105,11 +96,10 @@ func (g *grant) leave() {
 	g.dismiss()
 }
 
-// seal lets no further request join, and reports whether none is there.
-func (g *grant) seal() (idle bool) {
+// idle reports whether no request has joined.
+func (g *grant) idle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.sealed = true
 	return g.users == 0
 }
 
@@ -132,18 +122,18 @@ func (g *grant) stateLocked(now rules.Stamp) grantState {
 	switch {
 	case now >= rules.StampOf(g.terms.Ends):
 		return grantClosed
-	case g.left <= 0, g.requests >= MaxRequests:
+	case g.left <= 0, g.requests >= store.MaxRequests:
 		return grantExhausted
 	}
 	return grantOpen
 }
 
-// Draw takes at most n bytes, and no more than [MaxChunk] (of a large budget,
+// Draw takes at most n bytes, and no more than [maxChunk] (of a large budget,
 // four times that), out of the budget before they are written. 0: it is used up.
 func (g *grant) Draw(_ context.Context, n int64) (int64, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n = max(0, min(n, g.left, max(MaxChunk, min(maxShare, g.left/64))))
+	n = max(0, min(n, g.left, max(maxChunk, min(maxShare, g.left/64))))
 	g.left -= n
 	return n, nil
 }

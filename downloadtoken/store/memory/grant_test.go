@@ -130,7 +130,7 @@ func TestGrantIsExhausted(t *testing.T) {
 	mustNotAdmit(t, m, q, start, rules.ErrBudget)
 	u.Grant().Return(1)
 	mustAdmit(t, m, q, start).Release()
-	for range MaxRequests {
+	for range store.MaxRequests {
 		if u, err := m.Admit(ctx, q, stopped(start)); err == nil {
 			u.Release()
 		}
@@ -158,7 +158,7 @@ func TestConnections(t *testing.T) {
 		m := open(10)
 		q := resumed(1, "/a")
 		first := mustOpen(t, m, q, forFile("/a", 100))
-		for range MaxConnections - 1 {
+		for range store.MaxConnections - 1 {
 			mustAdmit(t, m, q, start)
 		}
 		began := time.Now()
@@ -417,7 +417,7 @@ func BenchmarkGrantDraw(b *testing.B) {
 	g := newGrant(forFile("/a", 1<<55))
 	b.ReportAllocs()
 	for b.Loop() {
-		draw(g, MaxChunk)
+		draw(g, maxChunk)
 	}
 }
 

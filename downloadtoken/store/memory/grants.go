@@ -15,7 +15,7 @@ type grants struct {
 	all map[rules.GrantKey]*grant
 	// opening counts, for each key, the uses that may yet open a grant under it.
 	opening map[rules.GrantKey]int
-	sealed  bool // nothing is found or opened any more
+	sealed  bool // nothing is opened any more
 }
 
 func newGrants() grants {
@@ -25,7 +25,7 @@ func newGrants() grants {
 // find returns the grant if its window has not ended at now.
 func (s *grants) find(k rules.GrantKey, now rules.Stamp) (*grant, grantState) {
 	g, ok := s.all[k]
-	if !ok || s.sealed {
+	if !ok {
 		return nil, grantClosed
 	}
 	state := g.state(now)

@@ -16,7 +16,7 @@ func (s *grants) seal(b []byte, now time.Time) []byte {
 	s.forget(now, len(s.all))
 	idle := make([]rules.GrantKey, 0, len(s.all))
 	for k, g := range s.all {
-		if g.seal() {
+		if g.idle() {
 			idle = append(idle, k)
 		}
 	}

@@ -149,6 +149,38 @@ func uses(t *testing.T, d Disk) {
 	spend(t, s, p)
 	p.Uses = -1
 	refuse(t, s, p, epoch, rules.ErrReplayed)
+
+	// What is remembered is known, wherever the floor stands.
+	s = begin(d, 2)
+	p = from(1, 1)
+	p.Uses = 2
+	spend(t, s, from(1, 2))
+	spend(t, s, p)
+	spend(t, s, from(1, 3)) // for whom another that expires then was forgotten
+	spend(t, s, p)
+	refuse(t, s, p, epoch, rules.ErrReplayed)
+
+	s = begin(d, 10)
+	p = from(2, 1)
+	p.Uses = 3
+	spend(t, s, p)
+	p.Leeway = time.Minute // the config allows more now
+	spend(t, s, p)
+	late := from(2, 2)
+	late.Expires = epoch.Add(time.Hour)
+	now := p.Expires.Add(30 * time.Second)
+	for range 2 { // whoever comes makes what has expired be forgotten
+		u, err := admit(s, late, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Release()
+	}
+	u, err := admit(s, p, now)
+	if err != nil {
+		t.Fatalf("forgotten before the leeway was over: %v", err)
+	}
+	commit(t, u)
 }
 
 func lookChangesNothing(t *testing.T, d Disk) {
@@ -225,6 +257,9 @@ func flood(t *testing.T, d Disk) {
 		p.Expires = p.Expires.Add(time.Duration(i) * time.Second)
 		spend(t, s, p)
 	}
+	if got := statsOf(t, s, epoch); got.Capacity > 0 && got.Entries > got.Capacity {
+		t.Fatalf("more than fits: %+v", got)
+	}
 	refuse(t, s, victim, epoch, rules.ErrUnproven, rules.ErrReplayed)
 	for i := range 200 {
 		p := fresh(i + 1)
@@ -252,6 +287,16 @@ func policy(t *testing.T, d Disk) {
 	back.Expires = epoch.Add(time.Hour)
 	refuse(t, s, back, epoch, rules.ErrUnproven, rules.ErrReplayed)
 	spend(t, s, from(1, 3)) // another signer's policy did not change
+
+	s = begin(d, 64)
+	twice := from(2, 4)
+	twice.Uses = 2
+	spend(t, s, twice)
+	twice.Expires = epoch.Add(time.Hour) // a second token with the same nonce
+	spend(t, s, twice)
+	other := perPath(4, "/a", time.Hour)
+	other.Signer, other.Key = signer(2), rules.NewKey(signer(2), "issuer", "4", "/a")
+	refuse(t, s, other, epoch, rules.ErrUnproven)
 }
 
 func crash(t *testing.T, d Disk) {
@@ -309,6 +354,28 @@ func lostThenKept(t *testing.T, d Disk) {
 	a.Issued = epoch.Add(31 * time.Second)
 	spend(t, s, a) // leaves a mark for the first signer only
 	s = d.Open(Life{Capacity: 64, Start: epoch.Add(45 * time.Second)})
+	refuse(t, s, b, epoch, rules.ErrUnproven)
+}
+
+// lostThenSetBack: what began after storage was lost goes on beyond a clean stop, and
+// its marks with it, although the clock was set back meanwhile.
+func lostThenSetBack(t *testing.T, d Disk) {
+	stopper, ok := d.(Stopper)
+	if !ok {
+		return
+	}
+	b := from(1, 1)
+	b.Issued, b.Expires = epoch.Add(80*time.Second), epoch.Add(time.Hour)
+	spend(t, begin(d, 64), b)
+	d.Lose()
+	d.Open(Life{Capacity: 64, Start: epoch.Add(100 * time.Second)})
+	stopper.Stop(epoch.Add(100 * time.Second))
+	s := d.Open(Life{Capacity: 64, Start: epoch.Add(50 * time.Second)})
+	refuse(t, s, b, epoch, rules.ErrUnproven)
+	a := from(0, 2)
+	a.Issued, a.Expires = epoch.Add(101*time.Second), epoch.Add(time.Hour)
+	spend(t, s, a) // writes the marks
+	s = d.Open(Life{Capacity: 64, Start: epoch.Add(102 * time.Second)})
 	refuse(t, s, b, epoch, rules.ErrUnproven)
 }
 

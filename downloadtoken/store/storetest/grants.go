@@ -75,10 +75,11 @@ func grantOnce(t *testing.T, d Disk) {
 		t.Fatal("what was joined was committed")
 	}
 	var drawn int64
-	for n := int64(1); n > 0; drawn += n {
+	want := int64(2*1000 + 250)
+	for n := int64(1); n > 0 && drawn <= want; drawn += n {
 		n = draw(t, joined.Grant(), 700)
 	}
-	if want := g.Terms().Budget(); drawn != want {
+	if drawn != want {
 		t.Fatalf("drew %d of %d", drawn, want)
 	}
 	refuseQuery(t, s, q, epoch, rules.ErrBudget)
@@ -93,6 +94,64 @@ func grantOnce(t *testing.T, d Disk) {
 	u.Release()
 	joined.Release()
 	joined.Release()
+}
+
+// grantLimits: a grant serves so many connections at a time, so many requests and,
+// where the size is not known, so many answers in all; a clean stop changes none of it.
+func grantLimits(t *testing.T, d Disk) {
+	again := func(s store.Store) store.Store {
+		if stopper, ok := d.(Stopper); ok {
+			stopper.Stop(epoch)
+			s = begin(d, 10)
+		}
+		return s
+	}
+	s := begin(d, 10)
+	open := func(number int, size int64) store.Query {
+		q := resumed(number)
+		u := admitQuery(t, s, q, epoch)
+		if g, err := u.Commit(background, termsOf(q, size)); err != nil || g == nil {
+			t.Fatalf("commit: %v, %v", g, err)
+		}
+		u.Release()
+		return q
+	}
+	answers := open(1, 0)
+	s = again(s)
+	admitQuery(t, s, answers, epoch).Release() // the second of two
+	s = again(s)
+	refuseQuery(t, s, answers, epoch, rules.ErrBudget)
+
+	q := open(2, 1000)
+	var joined []store.Use
+	for range store.MaxConnections {
+		joined = append(joined, admitQuery(t, s, q, epoch))
+	}
+	short := q
+	short.Patience = 0
+	if _, err := s.Admit(background, short, stopped(epoch)); !errors.Is(err, rules.ErrInUse) {
+		t.Fatalf("more connections than there may be: %v", err)
+	}
+	for _, u := range joined {
+		u.Release()
+	}
+	served := 1 + store.MaxConnections
+	for ; served <= store.MaxRequests; served++ {
+		if served == store.MaxRequests/2 {
+			s = again(s)
+		}
+		u, err := s.Admit(background, q, stopped(epoch))
+		if errors.Is(err, rules.ErrBudget) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Release()
+	}
+	if served > store.MaxRequests || served < store.MaxRequests-1 { // who found no connection may count
+		t.Fatalf("%d requests of %d", served, store.MaxRequests)
+	}
 }
 
 // noGrantWithoutASpend: what was given back or not committed opens nothing.
@@ -115,6 +174,20 @@ func noGrantWithoutASpend(t *testing.T, d Disk) {
 	}
 	u.Release()
 	refuseQuery(t, s, q, epoch, rules.ErrReplayed)
+	for number, useless := range []func(*rules.Terms){
+		func(t *rules.Terms) { t.ETag = "" }, // parts of two versions would be mixed
+		func(t *rules.Terms) { t.Ends = t.Begins },
+	} {
+		q := resumed(10 + number)
+		terms := termsOf(q, 1000)
+		useless(terms)
+		u := admitQuery(t, s, q, epoch)
+		if g, err := u.Commit(background, terms); err != nil || g != nil {
+			t.Fatalf("useless terms: %v, %v", g, err)
+		}
+		u.Release()
+		refuseQuery(t, s, q, epoch, rules.ErrReplayed)
+	}
 }
 
 // openTogether: crowds open grants together; each costs one use, and nobody is
@@ -176,36 +249,73 @@ func grantsAndACrash(t *testing.T, d Disk) {
 			t.Fatal("a clean stop did not keep the grant as it was")
 		}
 		stopper.Stop(epoch) // while it is joined
+		refuseQuery(t, s, q, epoch, rules.ErrUnavailable)
 		s = begin(d, 10)
 		refuseQuery(t, s, q, epoch, rules.ErrReplayed)
+		stopper.Stop(epoch)
+		s = begin(d, 10)
+		other := q.Presentation // the same token, now counted for each path
+		other.Key, other.Policy = rules.NewKey(other.Signer, "issuer", "1", "/a"), layouts[1]
+		refuse(t, s, other, epoch, rules.ErrUnproven)
 	}
 	q := open(begin(d, 10), 2)
 	refuseQuery(t, begin(d, 10), q, epoch, rules.ErrReplayed, rules.ErrUnproven)
 }
 
-// waiters: whoever waits for a reservation gets what is left of it.
+// waiters: whoever waits for a reservation, or for a grant that may be opened, gets
+// what is left when it is settled, and is told then, not when patience ends.
 func waiters(t *testing.T, d Disk) {
 	s := begin(d, 100)
 	for number := range 20 {
 		q := store.Query{Presentation: fresh(number), Patience: 10 * time.Second}
+		if number%5 > 1 {
+			q = resumed(number)
+		}
 		u := admitQuery(t, s, q, epoch)
+		asked := make(chan struct{}, 100)
+		clock := func() time.Time {
+			asked <- struct{}{}
+			return epoch
+		}
 		result := make(chan error)
+		begun := time.Now()
 		go func() {
-			next, err := s.Admit(background, q, stopped(epoch))
-			if err == nil {
+			if number%2 == 0 {
+				if joins, err := s.Look(background, q, clock); err != nil || joins != (number%5 == 4) {
+					result <- err
+					return
+				}
+			}
+			next, err := s.Admit(background, q, clock)
+			if err == nil && next.Grant() == nil {
 				err = commitUse(next)
+			}
+			if err == nil {
+				next.Release()
 			}
 			result <- err
 		}()
-		want := error(nil)
-		if number%2 == 0 {
+		<-asked
+		want := rules.ErrReplayed
+		switch number % 5 {
+		case 0:
 			commit(t, u)
-			want = rules.ErrReplayed
+		case 1, 2:
+			u.Release()
+			want = nil
+		case 3: // it opens no grant after all
+			commit(t, u)
+			u.Release()
+		case 4:
+			if _, err := u.Commit(background, termsOf(q, 1000)); err != nil {
+				t.Fatal(err)
+			}
+			want = nil
+		}
+		if err := <-result; !errors.Is(err, want) || time.Since(begun) > 8*time.Second {
+			t.Fatalf("token %d: %v after %v, want %v", number, err, time.Since(begun), want)
 		}
 		u.Release()
-		if err := <-result; !errors.Is(err, want) {
-			t.Fatalf("token %d: %v, want %v", number, err, want)
-		}
 	}
 }
 

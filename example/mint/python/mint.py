@@ -16,7 +16,9 @@ TTL = 600
 
 
 def secret() -> bytes:
-    text = os.environ["DOWNLOAD_SECRET"]
+    text = os.environ.get("DOWNLOAD_SECRET")
+    if not text:
+        sys.exit("DOWNLOAD_SECRET is not set")
     if text.startswith("base64:"):
         return base64.b64decode(text.removeprefix("base64:"))
     return text.encode()
@@ -34,4 +36,6 @@ def link(address: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python3 mint.py <address>")
     print(link(sys.argv[1]))

@@ -7,11 +7,12 @@
 # everybody on the machine can see arguments. So the HMAC is made of two hashes
 # here (RFC 2104), and the key goes through pipes and builtins.
 set -eu
-address=$1
+address=${1:?write the address of the file}
+: "${DOWNLOAD_SECRET:?is not set}"
 ttl=600
 
 secret() {
-	case ${DOWNLOAD_SECRET:?is not set} in
+	case $DOWNLOAD_SECRET in
 	base64:*) printf '%s\n' "${DOWNLOAD_SECRET#base64:}" | openssl base64 -d -A ;;
 	*) printf '%s' "$DOWNLOAD_SECRET" ;;
 	esac
