@@ -18,11 +18,34 @@ var errSwitch = errors.New("download_token: a later handler, or the server behin
 // 8441, RFC 9220), is requests that nobody judges, whatever has expired since.
 func confine(r *http.Request) {
 	confineHeader(r.Header)
+	for _, name := range overrides {
+		delete(r.Header, name)
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		// A server behind that ignores the body of a GET may take it for the next
+		// request (RFC 9110 section 9.3.1).
+		dropBody(r)
+	}
 	if !strings.HasPrefix(r.Proto, "HTTP/") { // quic-go puts the :protocol of an extended CONNECT there
 		r.Proto = fmt.Sprintf("HTTP/%d.%d", r.ProtoMajor, r.ProtoMinor)
 	}
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.Method == http.MethodConnect {
 		r.Method = http.MethodConnect // though the directive `method` has made a GET of it
+	}
+}
+
+// overrides are the fields by which some frameworks take another method or another
+// URL for the one that was judged.
+var overrides = []string{"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url"}
+
+// dropBody makes a request without a body of r.
+func dropBody(r *http.Request) {
+	if r.Body != nil { // as in a request of the server
+		r.Body = http.NoBody
+	}
+	r.ContentLength, r.TransferEncoding = 0, nil
+	for _, name := range []string{"Content-Length", "Content-Type", "Expect", "Transfer-Encoding"} {
+		r.Header.Del(name)
 	}
 }
 

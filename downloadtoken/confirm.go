@@ -100,10 +100,8 @@ func (h *Handler) methods() string {
 func (v *visit) confirm() {
 	r := v.r
 	v.confirmed, v.unpressed = true, !pressed(r)
-	r.Method, r.Body, r.ContentLength, r.TransferEncoding = http.MethodGet, http.NoBody, 0, nil
-	for _, name := range []string{"Content-Length", "Content-Type", "Expect", "Transfer-Encoding"} {
-		r.Header.Del(name)
-	}
+	r.Method = http.MethodGet
+	dropBody(r)
 }
 
 // asks reports whether the request is to be answered with the page.

@@ -58,7 +58,7 @@ type chaos struct {
 	mu      sync.Mutex
 	tickets []*ticket
 	crashes []crash
-	begun   time.Time // the first start was not later
+	begun   time.Time // when the first start was complete
 }
 
 // chaosSettings are what reloads change.
@@ -225,14 +225,16 @@ func (c *chaos) crashed() {
 // explained reports whether rule 3 of the store says that a token could be
 // unproven at that time.
 func (c *chaos) explained(k *ticket, at time.Time) bool {
+	if k.issued.IsZero() && !k.expires.After(c.begun.Add(c.settings.maxTTL+token.MaxTTLSlack)) {
+		return true // it could be from before the first start
+	}
 	for _, crash := range c.crashes {
 		mark := crash.marked[k.kid].Add(rules.MarkStep + time.Millisecond)
 		if !at.Before(crash.at) && !mark.Before(k.issued) && (!k.issued.IsZero() || !mark.Before(k.expires)) {
 			return true
 		}
 	}
-	// After the first start, only exp tells a token without iat from an older one.
-	return k.issued.IsZero() && !k.expires.After(c.begun.Add(c.settings.maxTTL+token.MaxTTLSlack))
+	return false
 }
 
 var chaosFiles = map[string]string{"a.txt": "content of a", "b.bin": strings.Repeat("0123456789abcdef", 16<<10)}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,12 @@ func TestASlowFormAndAReload(t *testing.T) {
 	time.Sleep(100 * time.Millisecond) // for the server to read it
 	go func() {
 		// The old server waits for its requests, and the reload for the old server.
-		time.Sleep(700 * time.Millisecond)
+		for range 180 {
+			if logged, _ := os.ReadFile(s.logFile()); strings.Contains(string(logged), "servers shutting down") {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 		_, _ = io.WriteString(w, "x")
 		w.Close()
 	}()

@@ -8,12 +8,16 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -132,4 +136,81 @@ func TestSignatureSpellings(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAPublicKeyIsNoSecret signs with what everybody can know of a key, and with keys
+// that the token brings along.
+func TestAPublicKeyIsNoSecret(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	jwk := func(key *rsa.PrivateKey) map[string]any {
+		return map[string]any{"kty": "RSA", "kid": "k", "alg": "RS256", "use": "sig", "n": b64(key.N.Bytes()), "e": "AQAB"}
+	}
+	set, err := json.Marshal(map[string]any{"keys": []any{jwk(key)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(file, set, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	public := publicPEM(t, &key.PublicKey)
+	block, _ := pem.Decode([]byte(public))
+	for name, keys := range map[string]string{
+		"key":  "key RS256 `" + public + "` {\nkid k\n}\n",
+		"jwks": "jwks " + file + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, map[string]string{"a.txt": "a"}, "download_token {\n"+keys+"scope any\n}\nfile_server")
+			signed := func(method jwt.SigningMethod, key any, header map[string]any) int {
+				token := jwt.NewWithClaims(method, claims{"exp": time.Now().Unix() + 60})
+				token.Header["kid"] = "k"
+				for name, value := range header {
+					token.Header[name] = value
+					if value == nil {
+						delete(token.Header, name)
+					}
+				}
+				text, err := token.SignedString(key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s.get("/a.txt?download_token=" + text).StatusCode
+			}
+			if status := signed(jwt.SigningMethodRS256, key, nil); status != http.StatusOK {
+				t.Fatalf("the real key: %d", status)
+			}
+			single, _ := json.Marshal(jwk(key))
+			for what, secret := range map[string][]byte{
+				"PEM": []byte(public), "PEM without its last line end": []byte(strings.TrimSpace(public)), "DER": block.Bytes, "PKCS #1": x509.MarshalPKCS1PublicKey(&key.PublicKey),
+				"modulus": key.N.Bytes(), "JWK": single, "set": set, "nothing": {}, "kid": []byte("k"),
+			} {
+				for _, method := range []jwt.SigningMethod{jwt.SigningMethodHS256, jwt.SigningMethodHS512} {
+					for _, header := range []map[string]any{nil, {"kid": nil}, {"alg": "RS256"}, {"kid": "../../../dev/null"}} {
+						if status := signed(method, secret, header); status != http.StatusUnauthorized {
+							t.Errorf("%s with %s, %v: %d", method.Alg(), what, header, status)
+						}
+					}
+				}
+			}
+			for _, header := range []map[string]any{
+				nil, {"kid": nil}, {"jwk": jwk(own)}, {"jku": "file://" + file}, {"x5u": "http://" + s.admin + "/"}, {"x5c": []string{base64.StdEncoding.EncodeToString(own.N.Bytes())}},
+				{"alg": "none"}, {"alg": "PS256"}, {"alg": "rs256"},
+			} {
+				if status := signed(jwt.SigningMethodRS256, own, header); status != http.StatusUnauthorized {
+					t.Errorf("a key of one's own, %v: %d", header, status)
+				}
+			}
+			if status := signed(jwt.SigningMethodPS256, key, nil); status != http.StatusUnauthorized {
+				t.Errorf("the real key, as PS256: %d", status)
+			}
+		})
+	}
 }

@@ -113,7 +113,7 @@ func checkVerified(t *testing.T, v *judge, text string, got *Token, err error) {
 		t.Fatalf("accepted nbf %v, iat %v", c.NotBefore, c.IssuedAt)
 	case c.Has("aud"), !c.Has("exp"), !c.Has("iss") && c.Issuer != "":
 		t.Fatal("accepted claims that the rules refuse")
-	case got.Fingerprint != FingerprintOf(text):
+	case got.Fingerprint != FingerprintOf(text) || got.Fingerprint == Fingerprint{}:
 		t.Fatal("another fingerprint")
 	}
 }

@@ -231,6 +231,28 @@ func TestFingerprintOf(t *testing.T) {
 	}
 }
 
+// TestEveryTokenHasAFingerprint: what verifies can be named, and is found in logs.
+func TestEveryTokenHasAFingerprint(t *testing.T) {
+	verifier := verifierOf(t, "HS256")
+	for _, header := range []string{
+		`{"alg":"HS256"}`, "\t\r\n { \"alg\" : \"HS256\" }", strings.Repeat(" ", 300) + `{"alg":"HS256"}`,
+		`{"` + strings.Repeat("n", 300) + `":1,"alg":"HS256"}`, `{"\u0061lg":"HS256"}`, `{"é":1,"alg":"HS256"}`, `{"":1,"alg":"HS256"}`,
+	} {
+		text := mint(t, "HS256", header, `{`+soon+`}`)
+		got, err := verifier.Verify(text, now)
+		if err != nil {
+			t.Errorf("%.20q: %v", header, err)
+			continue
+		}
+		if got.Fingerprint == (Fingerprint{}) || !IsCompact(text) {
+			t.Errorf("%.20q: fingerprint %v", header, got.Fingerprint)
+		}
+		if redacted := Redact("/" + text + "/"); strings.Contains(redacted, text[strings.LastIndexByte(text, '.'):]) {
+			t.Errorf("%.20q: %s", header, redacted)
+		}
+	}
+}
+
 func TestIsCompact(t *testing.T) {
 	whole := mintClaims(t, `{`+soon+`}`)
 	for text, want := range map[string]bool{
