@@ -135,7 +135,7 @@ func TestTimeOfIsExactToTheMicrosecond(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		micros := rapid.Int64Range(1_000000, 1<<33*1_000000-1).Draw(t, "micros")
 		text := fmt.Sprintf("%d.%06d", micros/1_000000, micros%1_000000)
-		got, ok := timeOf([]byte(text))
+		got, ok := NumericDate([]byte(text))
 		if !ok || got.UnixMicro() != micros {
 			t.Fatalf("%s became %v", text, got)
 		}
