@@ -66,7 +66,7 @@ func parseSigningKey(d *caddyfile.Dispenser, i *issuer.Issuer) error {
 	if len(args) != 2 {
 		return usage(d, "key", "key HS256 {env.DOWNLOAD_SECRET}")
 	}
-	i.Key = &issuer.Key{Alg: args[0], Key: args[1]}
+	i.Key = &issuer.SigningKey{Alg: args[0], Key: args[1]}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "kid" {
 			return d.Errf("key: unrecognized option '%s'; it has only kid (iss is written like this: claim iss https://app.example.com)", d.Val())

@@ -73,7 +73,7 @@ func parseKey(d *caddyfile.Dispenser, c *verification.Config) error {
 	if len(args) != 2 {
 		return usage(d, "key", "key HS256 {env.DOWNLOAD_SECRET}")
 	}
-	key := verification.Key{Alg: args[0], Key: args[1]}
+	key := verification.TrustedKey{Alg: args[0], Key: args[1]}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var field *string
 		option := d.Val()

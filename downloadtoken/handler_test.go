@@ -134,7 +134,7 @@ func BenchmarkHandler(b *testing.B) {
 		target := "/datasets/2489e9ad-2ee2-8e00-8ec9-32d5f69181c0/cog.tif?download_token=" + token
 		b.Run(pair.method.Alg(), func(b *testing.B) {
 			h := &downloadtoken.Handler{
-				Config: verification.Config{Key: []verification.Key{{Alg: pair.method.Alg(), Key: pair.material}}},
+				Config: verification.Config{Key: []verification.TrustedKey{{Alg: pair.method.Alg(), Key: pair.material}}},
 				Scope:  []downloadtoken.Scope{{Type: "template", Scope: "dataset:{id:uuid}", Path: "/datasets/{id:uuid}/*"}},
 			}
 			provision(b, h)
@@ -153,7 +153,7 @@ func BenchmarkHandler(b *testing.B) {
 	}
 	b.Run("refused-signature", func(b *testing.B) {
 		h := &downloadtoken.Handler{
-			Config: verification.Config{Key: []verification.Key{{Alg: "HS256", Key: hmacSecret}}},
+			Config: verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
 			Scope:  []downloadtoken.Scope{{Type: "any"}},
 		}
 		provision(b, h)
@@ -165,7 +165,7 @@ func BenchmarkHandler(b *testing.B) {
 	})
 	b.Run("one-time-HS256", func(b *testing.B) {
 		h := &downloadtoken.Handler{
-			Config:  verification.Config{MaxTTL: caddy.Duration(time.Hour), Key: []verification.Key{{Alg: "HS256", Key: hmacSecret}}},
+			Config:  verification.Config{MaxTTL: caddy.Duration(time.Hour), Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
 			Scope:   []downloadtoken.Scope{{Type: "any"}},
 			OneTime: new(downloadtoken.OneTime),
 		}

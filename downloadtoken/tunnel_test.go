@@ -71,7 +71,7 @@ var attempts = map[string]func(w http.ResponseWriter) error{
 func TestOneTokenIsOneRequest(t *testing.T) {
 	for mode, oneTime := range map[string]*downloadtoken.OneTime{"time-limited": nil, "one-time": {}, "resumable": {Resume: &downloadtoken.Resume{Window: caddy.Duration(time.Minute)}}} {
 		h := &downloadtoken.Handler{
-			Config:  verification.Config{Key: []verification.Key{{Alg: "HS256", Key: hmacSecret}}, MaxTTL: caddy.Duration(time.Hour)},
+			Config:  verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}, MaxTTL: caddy.Duration(time.Hour)},
 			Scope:   []downloadtoken.Scope{{Type: "any"}},
 			OneTime: oneTime,
 		}
@@ -130,7 +130,7 @@ func TestOneTokenIsOneRequest(t *testing.T) {
 func TestPreflightsGetAWriterOfTheirOwn(t *testing.T) {
 	const origin = "Access-Control-Allow-Origin"
 	h := &downloadtoken.Handler{
-		Config: verification.Config{Key: []verification.Key{{Alg: "HS256", Key: hmacSecret}}},
+		Config: verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
 		Scope:  []downloadtoken.Scope{{Type: "any"}},
 	}
 	provision(t, h)

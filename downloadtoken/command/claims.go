@@ -4,36 +4,44 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
 
 // claimSet collects the claims of a token, each from one option.
 type claimSet struct {
-	values map[string]jsontext.Value
-	from   map[string]string // the option
+	sign.Claims
+	from map[string]string // the option
 }
 
 // set adds a claim. Two options that set the same one are an error: the user
 // would have to guess which wins.
 func (c *claimSet) set(name string, value any, option string) error {
-	if c.values == nil {
-		c.values, c.from = make(map[string]jsontext.Value), make(map[string]string)
-	}
-	if earlier, ok := c.from[name]; ok {
-		return fmt.Errorf("the claim %s is set twice, by %s and by %s", name, earlier, option)
-	}
 	encoded, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("%s: the value of %s cannot be written as JSON (is it UTF-8?)", option, name)
 	}
-	c.values[name], c.from[name] = encoded, option
+	if err := c.reserve(name, option); err != nil {
+		return err
+	}
+	c.Set(name, encoded)
+	return nil
+}
+
+// reserve keeps a claim for an option.
+func (c *claimSet) reserve(name, option string) error {
+	if earlier, ok := c.from[name]; ok {
+		return fmt.Errorf("the claim %s is set twice, by %s and by %s", name, earlier, option)
+	}
+	if c.from == nil {
+		c.from = make(map[string]string)
+	}
+	c.from[name] = option
 	return nil
 }
 
@@ -54,20 +62,6 @@ func (c *claimSet) setList(name string, values []string, option string) error {
 		return c.set(name, values[0], option)
 	}
 	return c.set(name, values, option)
-}
-
-// setTimes adds iat and exp. iat has milliseconds, so that a memory store can
-// honour a token that was made within the second in which it started; exp is
-// rounded down, so that exp less iat is never above a max_ttl of the same length.
-func (c *claimSet) setTimes(now time.Time, ttl time.Duration) (expires time.Time, err error) {
-	if ttl < time.Second {
-		return time.Time{}, errors.New("--ttl: must be a second or more, such as 10m")
-	}
-	expires = now.Add(ttl).Truncate(time.Second)
-	issued := jsontext.Value(strconv.FormatFloat(float64(now.UnixMilli())/1000, 'f', 3, 64))
-	return expires, errors.Join(
-		c.set("iat", issued, "iat, which is always now"),
-		c.set("exp", expires.Unix(), "--ttl"))
 }
 
 // parseClaim cuts name=text, or name:=JSON.

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,7 +10,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -31,46 +29,21 @@ type instant struct {
 	Words string    `json:"words"`
 }
 
-var (
-	errNoToken   = errors.New("this is no token: a token is three texts in base64url with dots between them")
-	errNotStrict = errors.New("a part of the token is not a strict JSON object in base64url (RFC 7515 section 2): it is damaged, or a name is in it twice")
-)
-
 // describe decodes a token without believing it. On an error, the description has
 // the fingerprint, by which a log may know the text, and what could be read.
 func describe(text string, now time.Time) (*description, error) {
 	d := &description{Fingerprint: token.FingerprintOf(text).String()}
-	parts := strings.Split(text, ".")
-	if len(parts) != 3 {
-		return d, errNoToken
-	}
-	header, err := decodePart(parts[0])
-	if err != nil {
-		return d, err
-	}
-	d.Header = header
-	if d.Claims, err = decodePart(parts[1]); err != nil {
-		return d, err
+	var err error
+	if d.Header, d.Claims, err = token.Decode(text); err != nil {
+		return d, fmt.Errorf("this is no token: %w", err)
 	}
 	d.Times = make(map[string]instant)
 	for _, name := range []string{"exp", "nbf", "iat"} {
-		if at, ok := timeOf(d.Claims[name]); ok {
+		if at, ok := token.NumericDate(d.Claims[name]); ok {
 			d.Times[name] = instant{at, inWords(name, at, now)}
 		}
 	}
 	return d, nil
-}
-
-func decodePart(part string) (map[string]jsontext.Value, error) {
-	data, err := base64url.DecodeString(part)
-	if err != nil || strings.ContainsAny(part, "\r\n") { // which the decoder skips
-		return nil, errNotStrict
-	}
-	var members map[string]jsontext.Value
-	if json.Unmarshal(data, &members) != nil || members == nil {
-		return nil, errNotStrict
-	}
-	return members, nil
 }
 
 // write prints the description for people.

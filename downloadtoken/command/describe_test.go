@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // unsigned puts a text together that looks like a token.
@@ -94,7 +96,7 @@ func TestTimesInWords(t *testing.T) {
 
 func TestNoTime(t *testing.T) {
 	for _, value := range []string{`"1795262400"`, `null`, `0`, `-1`, `1e300`, `1795262400000`, ``} {
-		if at, ok := timeOf([]byte(value)); ok {
+		if at, ok := token.NumericDate([]byte(value)); ok {
 			t.Errorf("%s is %v", value, at)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 const keygenHelp = `
@@ -135,15 +137,15 @@ func runKeygen(cmd *cobra.Command, o keygenOptions) error {
 
 // check refuses what makes no sense together.
 func (o *keygenOptions) check(bitsGiven bool) error {
-	kind, err := kindOf(o.alg)
+	family, err := token.FamilyOf(o.alg)
 	switch {
 	case err != nil:
 		return err
-	case bitsGiven && kind != kindRSA:
+	case bitsGiven && family != token.RSA:
 		return fmt.Errorf("--bits is for RSA; a key of %s has one size only", o.alg)
 	case o.bits < defaultRSABits || o.bits > maxRSABits:
 		return fmt.Errorf("--bits: %d is not between %d and %d; smaller keys are weak, larger ones make every request slow", o.bits, defaultRSABits, maxRSABits)
-	case kind == kindSecret && o.public != "":
+	case family == token.HMAC && o.public != "":
 		return fmt.Errorf("--public: %s has one secret for both sides, and nothing about it is public; leave the option out", o.alg)
 	case o.kid != "" && !o.jwk && !o.json:
 		return errors.New("--kid: neither PEM nor base64 can hold an ID; add --jwk, or give the ID to mint and in the Caddyfile")

@@ -2,19 +2,17 @@ package command
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
 
 const mintHelp = `
@@ -107,7 +105,7 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 	if err != nil {
 		return err
 	}
-	key, warnings, err := parseSigningKey(text, o.alg)
+	key, warnings, err := parseSigningKey(text, o.alg, o.kid)
 	if err != nil {
 		return err
 	}
@@ -136,7 +134,7 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 type minted struct {
 	Token       string                    `json:"token"`
 	Link        string                    `json:"link,omitzero"`
-	Header      map[string]any            `json:"header"`
+	Header      map[string]jsontext.Value `json:"header"`
 	Claims      map[string]jsontext.Value `json:"claims"`
 	Fingerprint string                    `json:"fingerprint"`
 	ExpiresAt   time.Time                 `json:"expires_at"`
@@ -146,41 +144,31 @@ type minted struct {
 }
 
 // mint makes the token.
-func mint(o mintOptions, key *keyPair, now time.Time) (*minted, error) {
+func mint(o mintOptions, key *sign.Signer, now time.Time) (*minted, error) {
 	claims, expires, err := o.claimSet(now)
 	if err != nil {
 		return nil, err
 	}
-	if o.kid != "" {
-		key.id = o.kid
+	signed, err := key.Sign(o.typ, &claims.Claims)
+	if err == nil {
+		err = o.try(signed, key, now)
 	}
-	unsigned := jwt.NewWithClaims(jwt.GetSigningMethod(key.alg), asMapClaims(claims))
-	unsigned.Header["typ"] = o.typ
-	if o.typ == "" {
-		delete(unsigned.Header, "typ")
-	}
-	if key.id != "" {
-		unsigned.Header["kid"] = key.id
-	}
-	signed, err := unsigned.SignedString(key.private)
 	if err != nil {
-		return nil, errors.New("the token cannot be signed with this key and algorithm")
-	}
-	if err := o.try(signed, claims, key, now); err != nil {
 		return nil, fmt.Errorf("the directive would never accept this token: %w", err)
 	}
 	made := &minted{
 		Token:       signed,
-		Header:      unsigned.Header,
-		Claims:      claims,
 		Fingerprint: token.FingerprintOf(signed).String(),
 		ExpiresAt:   expires.UTC(),
 		ExpiresIn:   int64(expires.Sub(now.Truncate(time.Second)) / time.Second),
 	}
+	if made.Header, made.Claims, err = token.Decode(signed); err != nil {
+		return nil, err
+	}
 	if o.url == "" {
 		return made, nil
 	}
-	if made.warnings, err = o.checkLink(claims); err != nil {
+	if made.warnings, err = o.checkLink(made.Claims); err != nil {
 		return nil, err
 	}
 	made.Link, err = addToken(o.url, o.param, signed)
@@ -188,14 +176,17 @@ func mint(o mintOptions, key *keyPair, now time.Time) (*minted, error) {
 }
 
 // claimSet puts all claims together.
-func (o *mintOptions) claimSet(now time.Time) (map[string]jsontext.Value, time.Time, error) {
-	var c claimSet
-	expires, err := c.setTimes(now, o.ttl)
-	if err != nil {
-		return nil, time.Time{}, err
+func (o *mintOptions) claimSet(now time.Time) (*claimSet, time.Time, error) {
+	if o.ttl < time.Second {
+		return nil, time.Time{}, errors.New("--ttl: must be a second or more, such as 10m")
 	}
+	c := new(claimSet)
+	_, expires := c.Stamp(now, o.ttl, time.Millisecond) // for a store that has just started
+	err := errors.Join(c.reserve("iat", "iat, which is always now"), c.reserve("exp", "--ttl"))
 	if o.oneTime != "" {
-		err = c.set(o.oneTime, randomUUID(), "--one-time")
+		if err = errors.Join(err, c.reserve(o.oneTime, "--one-time")); err == nil {
+			c.Nonce(o.oneTime)
+		}
 	}
 	for _, one := range o.scopes {
 		if scopeErr := scope.CheckScope(one); scopeErr != nil {
@@ -220,22 +211,19 @@ func (o *mintOptions) claimSet(now time.Time) (map[string]jsontext.Value, time.T
 		}
 		err = errors.Join(err, claimErr)
 	}
-	return c.values, expires, err
+	return c, expires, err
 }
 
 // try verifies the token as the directive would, by rules that it fits.
-func (o *mintOptions) try(signed string, claims map[string]jsontext.Value, key *keyPair, now time.Time) error {
-	verifying, err := key.verifier()
+func (o *mintOptions) try(signed string, key *sign.Signer, now time.Time) error {
+	table, err := token.NewTable(key.Key())
 	if err != nil {
 		return err
 	}
-	table, err := token.NewTable(verifying)
-	if err != nil {
-		return err
-	}
-	v, rules := token.Verifier{Keys: table}, token.Rules{Audiences: audiences(claims["aud"])}
+	v := token.Verifier{Keys: table}
 	verified, err := v.Verify(context.Background(), signed)
 	if err == nil {
+		rules := token.Rules{Audiences: verified.Claims.Audience}
 		err = rules.Accept(verified, now)
 	}
 	switch {
@@ -245,32 +233,4 @@ func (o *mintOptions) try(signed string, claims map[string]jsontext.Value, key *
 		_, err = verified.Claims.Nonce(o.oneTime)
 	}
 	return err
-}
-
-// audiences are those of the claim aud, a string or a list of them.
-func audiences(aud jsontext.Value) []string {
-	var one string
-	if json.Unmarshal(aud, &one) == nil {
-		return []string{one}
-	}
-	var many []string
-	_ = json.Unmarshal(aud, &many) // of another type: the verifier will say so
-	return many
-}
-
-// asMapClaims hands the claims to golang-jwt, each as it was written.
-func asMapClaims(claims map[string]jsontext.Value) jwt.MapClaims {
-	all := make(jwt.MapClaims, len(claims))
-	for name, value := range claims {
-		all[name] = value
-	}
-	return all
-}
-
-// randomUUID makes a random UUID (RFC 9562 section 5.4).
-func randomUUID() string {
-	var u [16]byte
-	_, _ = rand.Read(u[:]) // never fails
-	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }

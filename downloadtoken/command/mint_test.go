@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
 
 // TestMintVerifies mints with every algorithm; golang-jwt and the plugin both
@@ -26,23 +29,20 @@ func TestMintVerifies(t *testing.T) {
 				text := mustExecute(t, "", append([]string{"keygen", alg}, form...)...)
 				made := strings.TrimSpace(mustExecute(t, text, "mint", "--key", "-", "--alg", alg, "--one-time", "--path", "/a b.txt"))
 
-				key, _, err := parseSigningKey(text, alg)
+				signer, _, err := parseSigningKey(text, alg, "")
 				if err != nil {
 					t.Fatal(err)
 				}
-				parsed, err := jwt.Parse(made, func(*jwt.Token) (any, error) { return key.public(), nil },
+				key := signer.Key()
+				parsed, err := jwt.Parse(made, func(*jwt.Token) (any, error) { return publicOf(text) },
 					jwt.WithValidMethods([]string{alg}), jwt.WithExpirationRequired(), jwt.WithIssuedAt())
 				if err != nil {
 					t.Fatalf("golang-jwt: %v", err)
 				}
-				if id, _ := parsed.Header["kid"].(string); id != key.id {
-					t.Errorf("kid %q, want %q", id, key.id)
+				if id, _ := parsed.Header["kid"].(string); id != key.ID {
+					t.Errorf("kid %q, want %q", id, key.ID)
 				}
-				verifying, err := key.verifier()
-				if err != nil {
-					t.Fatal(err)
-				}
-				table, err := token.NewTable(verifying)
+				table, err := token.NewTable(key)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -63,6 +63,22 @@ func TestMintVerifies(t *testing.T) {
 			})
 		}
 	}
+}
+
+// publicOf returns what verifies, of a key that keygen wrote.
+func publicOf(text string) (any, error) {
+	if key, err := sign.ParsePrivateKey(text); err == nil {
+		return key.Public(), nil
+	}
+	k, err := jwks.Parse([]byte(strings.TrimSpace(text)))
+	if err != nil {
+		return token.Secret(strings.TrimSpace(text))
+	}
+	key, err := k.Private()
+	if signer, ok := key.(crypto.Signer); ok {
+		return signer.Public(), err
+	}
+	return key, err
 }
 
 // minting mints with a secret and returns the token's claims, as they are written.
@@ -271,12 +287,11 @@ func TestMintWarns(t *testing.T) {
 // TestMintTimes: whatever the clock and the length, the token is good at once,
 // not good for longer than it says, and its iat has milliseconds.
 func TestMintTimes(t *testing.T) {
-	key := &keyPair{alg: "HS256", private: []byte(testSecret)}
-	verifying, err := key.verifier()
+	key, err := sign.New("HS256", "", []byte(testSecret))
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := token.NewTable(verifying)
+	table, err := token.NewTable(key.Key())
 	if err != nil {
 		t.Fatal(err)
 	}

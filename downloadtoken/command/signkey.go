@@ -1,99 +1,64 @@
 package command
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
 
 // parseSigningKey reads a key that signs: a secret as the Caddyfile has it, a
-// private key in PEM, or a JWK. alg may be empty; then it is what the JWK says, or
-// what goes with the key: HS256 for a secret, RS256 for RSA, the curve's for ECDSA.
+// private key in PEM, or a JWK. alg and kid may be empty; then they are what the JWK
+// says, or alg is what goes with the key.
 //
 // The key must be as good as the plugin wants it for verifying. Warnings are those
 // of [token.ParseKey]. Neither errors nor warnings hold the key.
-func parseSigningKey(text, alg string) (key *keyPair, warnings []string, err error) {
+func parseSigningKey(text, alg, kid string) (signer *sign.Signer, warnings []string, err error) {
+	var key any
 	switch trimmed := strings.TrimSpace(text); {
 	case strings.HasPrefix(trimmed, "{") && strings.Contains(trimmed, `"kty"`):
-		key, err = parseJWK(trimmed)
-	case strings.Contains(trimmed, "-----BEGIN "):
-		key, err = parsePEM(trimmed)
-	default:
-		return parseSecret(text, alg)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if alg != "" && key.alg != "" && alg != key.alg {
-		return nil, nil, fmt.Errorf("--alg: the key names another algorithm: write %s, or leave --alg out", key.alg)
-	}
-	if key.alg == "" {
-		key.alg = alg
-	}
-	if key.alg == "" {
-		key.alg = usualAlg(key.private)
-	}
-	if _, err := key.verifier(); err != nil {
-		return nil, nil, err
-	}
-	return key, nil, nil
-}
-
-// usualAlg is the algorithm that goes with a key unless somebody says otherwise.
-func usualAlg(private any) string {
-	switch key := private.(type) {
-	case *rsa.PrivateKey:
-		return "RS256"
-	case *ecdsa.PrivateKey:
-		switch key.Curve.Params().BitSize {
-		case 384:
-			return "ES384"
-		case 521:
-			return "ES512"
+		var named string
+		if key, named, kid, err = parseJWK(trimmed, kid); err != nil {
+			return nil, nil, fmt.Errorf("key is no JSON Web Key that signs: %w", err)
 		}
-		return "ES256"
-	case ed25519.PrivateKey:
-		return "EdDSA"
+		if alg != "" && named != "" && alg != named {
+			return nil, nil, fmt.Errorf("--alg: the key names another algorithm: write %s, or leave --alg out", named)
+		}
+		alg = cmp.Or(alg, named)
+	case strings.Contains(trimmed, "-----BEGIN "):
+		key, err = sign.ParsePrivateKey(trimmed)
+		if errors.Is(err, sign.ErrEncryptedKey) {
+			err = errEncrypted
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	default:
+		alg = cmp.Or(alg, "HS256")
+		if family, err := token.FamilyOf(alg); err == nil && family != token.HMAC {
+			return nil, nil, fmt.Errorf("--key: %s needs a private key in PEM or as JSON Web Key, and this is neither", alg)
+		}
+		return sign.Parse(alg, kid, text)
 	}
-	return "HS256"
+	signer, err = sign.New(alg, kid, key)
+	return signer, nil, err
 }
 
-func parseSecret(text, alg string) (*keyPair, []string, error) {
-	if alg == "" {
-		alg = "HS256"
-	}
-	if kind, err := kindOf(alg); err != nil {
-		return nil, nil, err
-	} else if kind != kindSecret {
-		return nil, nil, fmt.Errorf("--key: %s needs a private key in PEM or as JSON Web Key, and this is neither", alg)
-	}
-	_, warnings, err := token.ParseKey(alg, text)
+// parseJWK returns the key, its algorithm, if it names one, and kid or else its own.
+func parseJWK(text, kid string) (key any, alg, id string, err error) {
+	k, err := jwks.Parse([]byte(text))
 	if err != nil {
-		return nil, nil, err
+		return nil, "", "", err
 	}
-	secret, err := token.Secret(text)
-	if err != nil {
-		return nil, nil, err
+	if k.Alg != nil {
+		alg = *k.Alg
 	}
-	return &keyPair{alg: alg, private: secret}, warnings, nil
-}
-
-// parsePEM reads a private key in PKCS #8, PKCS #1 or SEC 1. openssl ecparam puts
-// a block with the curve in front of the last.
-func parsePEM(text string) (*keyPair, error) {
-	private, err := token.ParsePrivateKey(text)
-	if errors.Is(err, token.ErrEncryptedKey) {
-		return nil, errEncrypted
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &keyPair{private: private}, nil
+	key, err = k.Private()
+	return key, alg, cmp.Or(kid, k.Kid), err
 }
 
 var errEncrypted = errors.New("key is encrypted: pass it decrypted through a pipe, as from: openssl pkey -in private.pem | caddy download-token mint --key -")

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 const testSecret = "a-secret-of-more-than-thirty-two-bytes"
@@ -52,12 +54,12 @@ func TestSigningKeyAlgorithm(t *testing.T) {
 		"a secret JWK":         {mustExecute(t, "", "keygen", "HS384", "--jwk"), "HS384", "HS384"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			key, _, err := parseSigningKey(c.text, c.alg)
+			key, _, err := parseSigningKey(c.text, c.alg, "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if key.alg != c.want {
-				t.Errorf("%s, want %s", key.alg, c.want)
+			if got := key.Key().Alg; got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
 			}
 		})
 	}
@@ -85,7 +87,8 @@ func TestSigningKeyRefused(t *testing.T) {
 		"a public key":             {public, "", "cannot sign"},
 		"a public JWK":             {`{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}`, "", "cannot sign"},
 		"another alg than the JWK": {mustExecute(t, "", "keygen", "HS256", "--jwk"), "HS512", "write HS256"},
-		"a JWK that lies":          {strings.Replace(mustExecute(t, "", "keygen", "EdDSA", "--jwk"), `"x":"`, `"x":"AA`, 1), "", "damaged"},
+		"a JWK that lies":          {strings.Replace(mustExecute(t, "", "keygen", "EdDSA", "--jwk"), `"x":"`, `"x":"AAAA`, 1), "", "damaged"},
+		"a JWK cut askew":          {strings.Replace(mustExecute(t, "", "keygen", "EdDSA", "--jwk"), `"x":"`, `"x":"AA`, 1), "", "x is not base64url"},
 		"a JWK with two kty":       {`{"kty":"oct","kty":"oct"}`, "", "given once"},
 		"a short JWK":              {`{"kty":"oct","k":"AAAA"}`, "", "only 3 bytes"},
 		"an encrypted key":         {encodePEM("ENCRYPTED PRIVATE KEY", []byte("x")), "", "encrypted"},
@@ -93,7 +96,7 @@ func TestSigningKeyRefused(t *testing.T) {
 		"half a PEM":               {pkcs1[:200], "", "PEM"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := parseSigningKey(c.text, c.alg)
+			_, _, err := parseSigningKey(c.text, c.alg, "")
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want %q", err, c.want)
 			}
@@ -147,11 +150,11 @@ func FuzzParseSigningKey(f *testing.F) {
 	f.Add(mustExecute(f, "", "keygen", "ES256"), "")
 	f.Add(mustExecute(f, "", "keygen", "EdDSA", "--jwk"), "EdDSA")
 	f.Fuzz(func(t *testing.T, text, alg string) {
-		key, _, err := parseSigningKey(text, alg)
+		key, _, err := parseSigningKey(text, alg, "")
 		if err != nil {
 			return
 		}
-		if _, err := key.verifier(); err != nil {
+		if _, err := token.NewTable(key.Key()); err != nil {
 			t.Errorf("a key that the plugin refuses: %v", err)
 		}
 	})

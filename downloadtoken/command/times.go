@@ -2,24 +2,8 @@ package command
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
-
-// timeOf reads a NumericDate (RFC 7519 section 2) that a calendar can hold.
-func timeOf(value jsontext.Value) (time.Time, bool) {
-	if value.Kind() != jsontext.KindNumber {
-		return time.Time{}, false
-	}
-	seconds, err := strconv.ParseFloat(string(value), 64)
-	if err != nil || seconds < 1 || seconds >= 1<<33 { // as package token has it
-		return time.Time{}, false
-	}
-	return time.UnixMilli(int64(math.Round(seconds * 1000))).UTC(), true
-}
 
 // inWords says what a time claim means at now.
 func inWords(claim string, at, now time.Time) string {

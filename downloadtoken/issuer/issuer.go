@@ -46,7 +46,7 @@ func init() {
 // It does not limit how many tokens a user makes; put a rate limit in front.
 type Issuer struct {
 	// The key that signs. Required.
-	Key *Key `json:"key,omitempty"`
+	Key *SigningKey `json:"key,omitempty"`
 
 	// How long a token lives, in whole seconds. Required.
 	TTL caddy.Duration `json:"ttl,omitempty"`
@@ -149,7 +149,7 @@ func (i *Issuer) issue(v *visit) error {
 	if errors.Is(err, scope.ErrPath) {
 		return i.deny(v, refusedPath, err)
 	}
-	if errors.Is(err, errClaim) || errors.Is(err, errTooLarge) {
+	if errors.Is(err, errClaim) || errors.Is(err, token.ErrTooLarge) {
 		return i.deny(v, refusedClaim, err)
 	}
 	if err != nil {

@@ -39,7 +39,7 @@ func (k *keeper) Revoke(ctx context.Context, store string, r rules.Revocation) e
 func ready(t testing.TB, i *Issuer) (*Issuer, *keeper) {
 	t.Helper()
 	kept := new(keeper)
-	i.Key = &Key{Alg: "HS256", Key: testSecret}
+	i.Key = &SigningKey{Alg: "HS256", Key: testSecret}
 	i.TTL = caddy.Duration(10 * time.Minute)
 	i.User, i.Store, i.Status = "{http.request.header.User}", "some store", http.StatusCreated
 	i.logger, i.revoker = zap.NewNop(), kept

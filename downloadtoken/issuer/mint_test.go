@@ -13,6 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
 
 func TestMint(t *testing.T) {
@@ -79,9 +80,9 @@ func accepted(v token.Verifier, rules token.Rules, text string, now time.Time) e
 	return rules.Accept(t, now)
 }
 
-func mustTable(t testing.TB, s *signer) *token.Table {
+func mustTable(t testing.TB, s *sign.Signer) *token.Table {
 	t.Helper()
-	table, err := token.NewTable(s.public)
+	table, err := token.NewTable(s.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestMintTooLarge(t *testing.T) {
 		switch {
 		case err == nil && (refused || len(got.text) > token.MaxLength):
 			t.Fatalf("%d: a token of %d bytes", size, len(got.text))
-		case err != nil && !errors.Is(err, errTooLarge):
+		case err != nil && !errors.Is(err, token.ErrTooLarge):
 			t.Fatal(err)
 		}
 		refused = err != nil

@@ -82,7 +82,7 @@ func (i *Issuer) provisionMinter() error {
 	}
 	i.minter = &minter{signer: signer, claims: claims, nonce: i.OneTime, ttl: ttl}
 	i.sealer = newSealer(signer)
-	keys, err := token.NewTable(signer.public)
+	keys, err := token.NewTable(signer.Key())
 	i.own = &token.Verifier{Keys: keys}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
 
 // A receipt names a token in the URL by which it can be revoked: the last segment
@@ -30,7 +31,7 @@ const (
 // all servers with the same key read each other's, and nothing is kept.
 type sealer struct{ key []byte }
 
-func newSealer(s *signer) *sealer { return &sealer{s.derive("receipt v1")} }
+func newSealer(s *sign.Signer) *sealer { return &sealer{s.Derive("receipt v1")} }
 
 // seal writes the receipt for a user, "" if there is none.
 func (s *sealer) seal(r receipt, user string) string {

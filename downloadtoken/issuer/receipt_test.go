@@ -32,7 +32,7 @@ func TestReceipts(t *testing.T) {
 	if _, ok := newSealer(testSigner(t, "HS512")).open(sealed, "alice"); !ok {
 		t.Error("not read with the same key")
 	}
-	other, _, err := newSigner(&Key{Alg: "HS256", Key: testSecret + "x"})
+	other, _, err := newSigner(&SigningKey{Alg: "HS256", Key: testSecret + "x"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
 
 const testSecret = "planted-secret-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-x"
@@ -27,22 +28,22 @@ const testSecret = "planted-secret-0123456789-abcdefghijklmnopqrstuvwxyz-0123456
 var testNow = time.Date(2026, 8, 2, 10, 0, 0, 123_900_000, time.UTC)
 
 // testKeys are signing keys for every algorithm, by their name and form.
-func testKeys(t testing.TB) map[string][]Key {
+func testKeys(t testing.TB) map[string][]SigningKey {
 	t.Helper()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := map[string][]Key{}
+	keys := map[string][]SigningKey{}
 	for _, alg := range []string{"HS256", "HS384", "HS512"} {
-		keys[alg] = []Key{
+		keys[alg] = []SigningKey{
 			{Alg: alg, Key: testSecret},
 			{Alg: alg, Key: "base64:" + base64.StdEncoding.EncodeToString([]byte(testSecret))},
 			{Alg: alg, Key: "base64:" + base64.RawURLEncoding.EncodeToString([]byte(testSecret)) + "\n"},
 		}
 	}
 	for _, alg := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"} {
-		keys[alg] = []Key{
+		keys[alg] = []SigningKey{
 			{Alg: alg, Key: pkcs8(t, rsaKey)},
 			{Alg: alg, Key: pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)) + "\n"},
 		}
@@ -56,13 +57,13 @@ func testKeys(t testing.TB) map[string][]Key {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys[alg] = []Key{{Alg: alg, Key: pkcs8(t, key)}, {Alg: alg, Key: pemOf("EC PRIVATE KEY", sec1)}}
+		keys[alg] = []SigningKey{{Alg: alg, Key: pkcs8(t, key)}, {Alg: alg, Key: pemOf("EC PRIVATE KEY", sec1)}}
 	}
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys["EdDSA"] = []Key{{Alg: "EdDSA", Key: pkcs8(t, edKey)}}
+	keys["EdDSA"] = []SigningKey{{Alg: "EdDSA", Key: pkcs8(t, edKey)}}
 	return keys
 }
 
@@ -79,9 +80,9 @@ func pemOf(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-func testSigner(t testing.TB, alg string) *signer {
+func testSigner(t testing.TB, alg string) *sign.Signer {
 	t.Helper()
-	s, _, err := newSigner(&Key{Alg: alg, Key: testSecret})
+	s, _, err := newSigner(&SigningKey{Alg: alg, Key: testSecret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func testSigner(t testing.TB, alg string) *signer {
 // of this plugin must accept it, and all forms of a key must be the same key.
 func TestSigningKeys(t *testing.T) {
 	for alg, forms := range testKeys(t) {
-		var first *signer
+		var first *sign.Signer
 		for i, k := range forms {
 			t.Run(fmt.Sprintf("%s %d", alg, i+1), func(t *testing.T) {
 				k.KeyID = "main"
@@ -103,10 +104,10 @@ func TestSigningKeys(t *testing.T) {
 				if first == nil {
 					first = s
 				}
-				if s.public.Fingerprint() != first.public.Fingerprint() || string(s.derive("x")) != string(first.derive("x")) {
+				if own, other := s.Key(), first.Key(); own.Fingerprint() != other.Fingerprint() || string(s.Derive("x")) != string(first.Derive("x")) {
 					t.Error("another key than that of the first form")
 				}
-				if string(s.derive("x")) == string(s.derive("y")) {
+				if string(s.Derive("x")) == string(s.Derive("y")) {
 					t.Error("derives the same for everything")
 				}
 				m := minter{signer: s, nonce: "jti", ttl: time.Minute}
@@ -165,7 +166,7 @@ func TestSigningKeyErrors(t *testing.T) {
 		{"escaped line breaks", "ES256", strings.ReplaceAll(ec, "\n", `\n`), "real line breaks"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, warnings, err := newSigner(&Key{Alg: tt.alg, Key: tt.key})
+			_, warnings, err := newSigner(&SigningKey{Alg: tt.alg, Key: tt.key})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("%v, want %q", err, tt.want)
 			}
@@ -181,7 +182,7 @@ func TestSigningKeyErrors(t *testing.T) {
 // TestSignerShowsNothing formats the handler in every way that a log may.
 func TestSignerShowsNothing(t *testing.T) {
 	t.Setenv("SIGNING_KEY", testSecret)
-	i := &Issuer{Key: &Key{Alg: "HS256", Key: "{env.SIGNING_KEY}"}}
+	i := &Issuer{Key: &SigningKey{Alg: "HS256", Key: "{env.SIGNING_KEY}"}}
 	s, _, err := newSigner(i.Key)
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +203,7 @@ func TestSignerShowsNothing(t *testing.T) {
 }
 
 func TestSigningKeyWarnings(t *testing.T) {
-	_, warnings, err := newSigner(&Key{Alg: "HS512", Key: testSecret[:32]})
+	_, warnings, err := newSigner(&SigningKey{Alg: "HS512", Key: testSecret[:32]})
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "RFC 7518") {
 		t.Error(warnings, err)
 	}

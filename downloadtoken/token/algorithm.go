@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -73,14 +74,42 @@ func findAlgorithm(name string) (*algorithm, error) {
 	return nil, fmt.Errorf("unknown algorithm: write one of %s", strings.Join(names, ", "))
 }
 
+// A Family is what kind of key an algorithm takes.
+type Family string
+
+// The families of algorithms.
+const (
+	HMAC    Family = "HMAC" // a secret, the same on both sides
+	RSA     Family = "RSA"
+	ECDSA   Family = "ECDSA"
+	Ed25519 Family = "Ed25519"
+)
+
+// FamilyOf returns the family of an algorithm. The error says what to write instead
+// of a name that is none of an algorithm.
+func FamilyOf(alg string) (Family, error) {
+	a, err := findAlgorithm(alg)
+	switch {
+	case err != nil:
+		return "", err
+	case a.hash != 0:
+		return HMAC, nil
+	case a.curve != nil:
+		return ECDSA, nil
+	case a.method == jwt.SigningMethodEdDSA:
+		return Ed25519, nil
+	}
+	return RSA, nil
+}
+
 // accept refuses a key that is weak, or of another kind than the algorithm needs.
 func (a *algorithm) accept(key any) error {
-	fitting, err := fittingAlgorithms(key)
+	fitting, err := Algorithms(key)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(" "+fitting+" ", " "+a.name+" ") {
-		return fmt.Errorf("key does not fit the algorithm %s: with this %s write one of %s", a.name, kindOf(key), fitting)
+	if !slices.Contains(fitting, a.name) {
+		return fmt.Errorf("key does not fit the algorithm %s: with this %s write one of %s", a.name, kindOf(key), strings.Join(fitting, " "))
 	}
 	switch key := key.(type) {
 	case []byte:
@@ -93,14 +122,15 @@ func (a *algorithm) accept(key any) error {
 	return nil
 }
 
-// fittingAlgorithms lists the names, separated by spaces, that go with a key.
-func fittingAlgorithms(key any) (string, error) {
+// Algorithms lists those that go with a key that [NewKey] takes, the usual one first.
+// Whether the key is good enough is for NewKey to say.
+func Algorithms(key any) ([]string, error) {
 	switch key := key.(type) {
 	case []byte:
-		return "HS256 HS384 HS512", nil
+		return []string{"HS256", "HS384", "HS512"}, nil
 	case *rsa.PublicKey:
 		if key != nil && key.N != nil {
-			return "RS256 RS384 RS512 PS256 PS384 PS512", nil
+			return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, nil
 		}
 	case *ecdsa.PublicKey:
 		//lint:ignore SA1019 a key that somebody else made may lack its coordinates, and ECDH would panic
@@ -110,21 +140,21 @@ func fittingAlgorithms(key any) (string, error) {
 		for _, a := range algorithms {
 			if a.curve == key.Curve {
 				if _, err := key.ECDH(); err != nil {
-					return "", errors.New("key is not a point on its curve: export it again")
+					return nil, errors.New("key is not a point on its curve: export it again")
 				}
-				return a.name, nil
+				return []string{a.name}, nil
 			}
 		}
-		return "", errors.New("key is on a curve that no algorithm uses: make one on P-256 (ES256), P-384 (ES384) or P-521 (ES512)")
+		return nil, errors.New("key is on a curve that no algorithm uses: make one on P-256 (ES256), P-384 (ES384) or P-521 (ES512)")
 	case ed25519.PublicKey:
 		if len(key) == ed25519.PublicKeySize {
-			return "EdDSA", nil
+			return []string{"EdDSA"}, nil
 		}
-		return "", errors.New("key is no Ed25519 public key: it must have 32 bytes")
+		return nil, errors.New("key is no Ed25519 public key: it must have 32 bytes")
 	case interface{ Public() crypto.PublicKey }:
-		return "", errPrivateKey
+		return nil, errPrivateKey
 	}
-	return "", errors.New("key is of a kind that no algorithm uses: give an RSA, ECDSA or Ed25519 public key")
+	return nil, errors.New("key is of a kind that no algorithm uses: give an RSA, ECDSA or Ed25519 public key")
 }
 
 func kindOf(key any) string {

@@ -76,18 +76,39 @@ func (c *Claims) Nonce(names ...string) (string, error) {
 // null is none. exp is required. jti is left to [Claims.Nonce], which knows whether
 // it matters.
 func parseClaims(encoded string) (Claims, error) {
-	data, err := base64url.DecodeString(encoded)
-	if err != nil {
+	members, ok := decodeObject(encoded)
+	if !ok {
 		return Claims{}, errPayload
 	}
-	var c Claims
-	if err := json.Unmarshal(data, &c.members); err != nil || c.members == nil {
-		return Claims{}, errPayload
-	}
+	c := Claims{members: members}
 	if err := c.readRegistered(); err != nil {
 		return Claims{}, err
 	}
 	return c, nil
+}
+
+func decodeObject(encoded string) (members map[string]jsontext.Value, ok bool) {
+	data, err := base64url.DecodeString(encoded)
+	ok = err == nil && json.Unmarshal(data, &members) == nil && members != nil
+	return members, ok
+}
+
+// Decode returns what a token says, whatever its length and signature, to be shown
+// and never to be believed. Both parts must be strict JSON objects in base64url, else
+// the error is [ErrMalformed]; the header is returned even if the claims cannot be read.
+func Decode(text string) (header, claims map[string]jsontext.Value, err error) {
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 || strings.ContainsAny(text, "\r\n") { // which the decoder skips
+		return nil, nil, errShape
+	}
+	header, ok := decodeObject(parts[0])
+	if !ok {
+		return nil, nil, errHeader
+	}
+	if claims, ok = decodeObject(parts[1]); !ok {
+		return header, nil, errPayload
+	}
+	return header, claims, nil
 }
 
 func (c *Claims) readRegistered() error {
@@ -109,16 +130,16 @@ func (c *Claims) readRegistered() error {
 	}
 	if value, present := c.members["exp"]; !present {
 		return &refusal{ErrClaim, "exp is missing"}
-	} else if c.ExpiresAt, ok = timeOf(value); !ok {
+	} else if c.ExpiresAt, ok = NumericDate(value); !ok {
 		return notTime("exp", value)
 	}
 	if value, present := c.members["nbf"]; present {
-		if c.NotBefore, ok = timeOf(value); !ok {
+		if c.NotBefore, ok = NumericDate(value); !ok {
 			return notTime("nbf", value)
 		}
 	}
 	if value, present := c.members["iat"]; present {
-		if c.IssuedAt, ok = timeOf(value); !ok {
+		if c.IssuedAt, ok = NumericDate(value); !ok {
 			return notTime("iat", value)
 		}
 	}
@@ -130,8 +151,9 @@ func (c *Claims) readRegistered() error {
 // lie milliseconds taken for seconds and tokens that never end.
 const minTime, maxTime = 1, 1 << 33
 
-// timeOf returns the time in a NumericDate (RFC 7519 2).
-func timeOf(value jsontext.Value) (time.Time, bool) {
+// NumericDate returns the time that such a claim holds (RFC 7519 2), as [Claims] have
+// it.
+func NumericDate(value jsontext.Value) (time.Time, bool) {
 	if value.Kind() != jsontext.KindNumber {
 		return time.Time{}, false
 	}
@@ -144,7 +166,7 @@ func timeOf(value jsontext.Value) (time.Time, bool) {
 	return time.Unix(int64(whole), 0).Add(time.Duration(math.Round(part*1e6)) * time.Microsecond).UTC(), true
 }
 
-// notTime says what a claim is that timeOf refuses, as far as the usual mistakes go.
+// notTime says what a claim is that NumericDate refuses, as far as the usual mistakes go.
 func notTime(name string, value jsontext.Value) error {
 	is := "it is out of range"
 	switch seconds, err := strconv.ParseFloat(string(value), 64); {

@@ -135,7 +135,7 @@ func TestTimeOfIsExactToTheMicrosecond(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		micros := rapid.Int64Range(1_000000, 1<<33*1_000000-1).Draw(t, "micros")
 		text := fmt.Sprintf("%d.%06d", micros/1_000000, micros%1_000000)
-		got, ok := timeOf([]byte(text))
+		got, ok := NumericDate([]byte(text))
 		if !ok || got.UnixMicro() != micros {
 			t.Fatalf("%s became %v", text, got)
 		}
@@ -230,5 +230,35 @@ func TestNonce(t *testing.T) {
 				t.Errorf("%v quotes the claim", err)
 			}
 		})
+	}
+}
+
+// Decode shows what it can, and nothing that is not strictly there.
+func TestDecode(t *testing.T) {
+	good := encode(`{"alg":"none"}`) + "." + encode(`{"a":[1],"exp":0}`)
+	for name, tt := range map[string]struct {
+		text           string
+		header, claims bool
+	}{
+		"signed by nobody":   {good + ".", true, true},
+		"signed by anything": {good + ".%%%", true, true},
+		"longer than any":    {encode(`{}`) + "." + encode(`{"a":"`+repeat("x", 2*MaxLength)+`"}`) + ".AA", true, true},
+		"no claims":          {encode(`{}`) + ".AA.AA", true, false},
+		"claims twice":       {encode(`{}`) + "." + encode(`{"a":1,"a":2}`) + ".AA", true, false},
+		"claims null":        {encode(`{}`) + "." + encode(`null`) + ".AA", true, false},
+		"header an array":    {encode(`[]`) + "." + encode(`{}`) + ".AA", false, false},
+		"two parts":          {good, false, false},
+		"four parts":         {good + "..", false, false},
+		"a line break":       {good[:4] + "\n" + good[4:] + ".", false, false},
+		"padding":            {good + "=.", true, false},
+		"nothing":            {"", false, false},
+	} {
+		header, claims, err := Decode(tt.text)
+		if (header != nil) != tt.header || (claims != nil) != tt.claims || (err == nil) != tt.claims {
+			t.Errorf("%s: %v, %v, %v", name, header, claims, err)
+		}
+		if err != nil {
+			wantErr(t, err, ErrMalformed)
+		}
 	}
 }

@@ -42,17 +42,8 @@
 // Leave the old one as it is meanwhile: with an ID that its tokens do not name, it
 // would verify none of them.
 //
-// Keys that an issuer publishes as a JWK set (RFC 7517) come from a [JWKS], which a
-// [Ring] puts beside the table:
-//
-//	set, err := token.NewJWKS(token.JWKSOptions{Location: "https://id.example/jwks", Issuer: "https://id.example"})
-//	set.Start(ctx) // reads it now and then every 15 minutes, until ctx ends
-//	verifier := token.Verifier{Keys: token.NewRing(table, set)}
-//	tok, err := verifier.Verify(r.Context(), text)
-//
-// A key that the issuer has just begun to sign with is fetched when the first token
-// names it; one that he took out of the set is refused after the next refresh. If his
-// server is down, the keys from before stay in use.
+// Keys that an issuer publishes come from a [KeySource] that changes, such as the ring
+// of package jwks. Package sign makes tokens.
 //
 // # What is stricter than usual
 //
@@ -75,7 +66,9 @@
 // error, and no formatted [Key], holds a secret, a token or the value of a claim.
 // In a log a token goes by its [Fingerprint].
 //
-// Every function here may be called from many goroutines at once, and what judges a
-// token takes its clock as an argument. Only a [JWKS] has one of its own, for its
-// fetches.
+// # Purity
+//
+// There is no network, file, goroutine or clock in this package: what judges a token
+// takes the time as an argument. Every function may be called from many goroutines at
+// once.
 package token

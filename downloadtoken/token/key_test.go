@@ -212,15 +212,7 @@ func TestKeyFingerprintIsOfTheSecretAsHMACUsesIt(t *testing.T) {
 }
 
 func TestKeyFingerprintIsOfThePublicKeyItself(t *testing.T) {
-	set := func(jwks ...string) []*Key {
-		table, complaints, err := fromFile.read([]byte(setOf(jwks...)))
-		if err != nil || len(complaints) > 0 {
-			t.Fatal(err, complaints)
-		}
-		return table.Keys()
-	}
 	rsaKey := rsaSigner().Public().(*rsa.PublicKey)
-	padded := base64url.EncodeToString(append([]byte{0}, rsaKey.N.Bytes()...))
 	for alg, spellings := range map[string][]string{
 		"RS256": {publicPEM(t, rsaKey), pemOf("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(rsaKey)), certificatePEM(t, rsaSigner(), now)},
 		"ES256": {publicPEM(t, ecdsaSigner().Public()), certificatePEM(t, ecdsaSigner(), now)},
@@ -229,16 +221,8 @@ func TestKeyFingerprintIsOfThePublicKeyItself(t *testing.T) {
 		"EdDSA": {publicPEM(t, public(signers()["EdDSA"])), certificatePEM(t, signers()["EdDSA"].(crypto.Signer), now)},
 	} {
 		want := makeKey(t, alg)
-		keys := set(jwkFor(t, alg, "a"))
-		if alg == "RS256" {
-			keys = append(keys, set(jwkOf(t, rsaKey, "a", members{"alg": "RS256", "n": padded, "e": "AAEAAQ"}))...)
-		}
-		for _, spelling := range spellings {
-			key := makeSecret(t, alg, spelling)
-			keys = append(keys, &key)
-		}
-		for i, key := range keys {
-			if key.Fingerprint() != want.Fingerprint() {
+		for i, spelling := range spellings {
+			if key := makeSecret(t, alg, spelling); key.Fingerprint() != want.Fingerprint() {
 				t.Errorf("%s: spelling %d is another key", alg, i)
 			}
 		}

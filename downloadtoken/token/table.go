@@ -9,8 +9,8 @@ import (
 // them is tried on every forged token that names none.
 const MaxKidless = 4
 
-// Table is a fixed set of keys, indexed by ID and algorithm. It is never changed,
-// and may be shared. The zero value has no keys.
+// Table is a fixed set of keys, indexed by ID and algorithm. It may be shared, and
+// is not changed any more from then on. The zero value has no keys.
 type Table struct {
 	keys    []*Key
 	index   map[keyName][]*Key
@@ -20,25 +20,23 @@ type Table struct {
 
 type keyName struct{ id, alg string }
 
-// NewTable makes a table of keys. It refuses keys that [ParseKey] or [NewKey] did
-// not make, two with the same ID and algorithm, more than [MaxKidless] of one
-// algorithm without an ID, and among those the same key bound to two issuers, since
-// a token could not tell which is meant.
+// NewTable makes a table of keys, all of which [Table.Add] takes.
 func NewTable(keys ...Key) (*Table, error) {
-	t := &Table{
-		index:   make(map[keyName][]*Key, len(keys)),
-		ids:     make(map[string]bool, len(keys)),
-		issuers: make(map[string]bool),
-	}
+	t := new(Table)
 	for _, key := range keys {
-		if err := t.add(&key); err != nil {
+		if err := t.Add(&key); err != nil {
 			return nil, err
 		}
 	}
 	return t, nil
 }
 
-func (t *Table) add(key *Key) error {
+// Add puts a key, which must not be changed any more, into a table that is not yet
+// shared. It refuses, and leaves the table as it is, a key that [ParseKey] or [NewKey]
+// did not make, a second one with the same ID and algorithm, more than [MaxKidless] of
+// one algorithm without an ID, and among those the same key bound to two issuers,
+// since a token could not tell which is meant.
+func (t *Table) Add(key *Key) error {
 	if !key.signs(key.Alg) {
 		return errors.New("key was not made for its algorithm: make it with ParseKey or NewKey")
 	}
@@ -54,6 +52,9 @@ func (t *Table) add(key *Key) error {
 		if other.Fingerprint() == key.Fingerprint() && other.Issuer != key.Issuer {
 			return fmt.Errorf("one %s key without a kid is given for two issuers: give each entry a kid, or each issuer a key", key.Alg)
 		}
+	}
+	if t.index == nil {
+		t.index, t.ids, t.issuers = make(map[keyName][]*Key), make(map[string]bool), make(map[string]bool)
 	}
 	t.keys = append(t.keys, key)
 	// Clipped, so that nobody can append to what Lookup hands out.

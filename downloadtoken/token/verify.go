@@ -10,8 +10,8 @@ import "context"
 //
 // A source whose keys are bound to issuers also has a method
 // IssuerBound(iss string) bool, as [Table.IssuerBound]. One that may fetch keys when
-// a token names an unknown one has LookupContext, as [Ring.LookupContext], which is
-// then called instead.
+// a token names an unknown one has LookupContext, with the context of Verify before
+// the arguments of Lookup, which is then called instead.
 type KeySource interface {
 	Lookup(kid, alg string) ([]*Key, error)
 }
@@ -44,7 +44,7 @@ type Token struct {
 // the sentinels from [ErrTooLarge] to [ErrClaim], in the order of the steps below, so
 // that a text with several faults always gets the same one.
 //
-// Where keys may be fetched, as by [*Ring], it waits for them no longer than until
+// Where keys may be fetched, as by the ring of package jwks, it waits for them no longer than until
 // ctx ends. The key comes before the signature, so a forged token can cause a
 // fetch; the source bounds how often.
 func (v *Verifier) Verify(ctx context.Context, text string) (*Token, error) {

@@ -239,7 +239,7 @@ func TestEveryTokenHasAFingerprint(t *testing.T) {
 		`{"` + strings.Repeat("n", 300) + `":1,"alg":"HS256"}`, `{"\u0061lg":"HS256"}`, `{"é":1,"alg":"HS256"}`, `{"":1,"alg":"HS256"}`,
 	} {
 		text := mint(t, "HS256", header, `{`+soon+`}`)
-		got, err := verifier.Verify(text, now)
+		got, err := verifier.judge(text, now)
 		if err != nil {
 			t.Errorf("%.20q: %v", header, err)
 			continue

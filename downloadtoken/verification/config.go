@@ -7,7 +7,7 @@ import "github.com/caddyserver/caddy/v2"
 type Config struct {
 	// The keys that may have signed a token. At least one is required, here or in
 	// a set.
-	Key []Key `json:"key,omitempty"`
+	Key []TrustedKey `json:"key,omitempty"`
 
 	// Sets of further keys, which are kept up to date.
 	JWKS []JWKS `json:"jwks,omitempty"`
@@ -40,8 +40,8 @@ type Config struct {
 	Leeway caddy.Duration `json:"leeway,omitempty"`
 }
 
-// Key is a key that may have signed a token.
-type Key struct {
+// TrustedKey is a key that may have signed a token.
+type TrustedKey struct {
 	// The signature algorithm (RFC 7518 section 3.1), and the only one this key
 	// is used with: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384,
 	// PS512, ES256, ES384, ES512 or EdDSA.

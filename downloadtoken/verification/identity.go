@@ -9,13 +9,15 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
 )
 
 // identities name a set so that its other spellings have a name in common with
 // it. They are never fetched: what they take for one and is two is only an error
 // when the configuration is loaded.
 func identities(location string) []string {
-	if filepath.IsAbs(location) {
+	if jwks.IsFile(location) {
 		names := []string{filepath.Clean(location)}
 		// Both, since where a link leads can change from one configuration to the next.
 		if target, err := filepath.EvalSymlinks(location); err == nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
 )
 
 // Keys are the keys of a configuration.
@@ -52,11 +53,11 @@ func (k *Keys) source() token.KeySource {
 	if len(k.sets) == 0 {
 		return k.Static
 	}
-	var all []*token.JWKS
+	var all []*jwks.Set
 	for _, s := range k.sets {
-		all = append(all, s.JWKS)
+		all = append(all, s.Set)
 	}
-	return token.NewRing(k.Static, all...)
+	return jwks.NewRing(k.Static, all...)
 }
 
 // startWith has the sets fetched when the configuration takes over, which
@@ -79,9 +80,12 @@ func (k *Keys) startWith(ctx caddy.Context) error {
 // keys.
 var sets = caddy.NewUsagePool()
 
+// files counts the sets of files, which makes the name of each in the pool its own.
+var files atomic.Uint64
+
 // set is a set in the pool.
 type set struct {
-	*token.JWKS
+	*jwks.Set
 	key      string // in the pool
 	location string
 	ctx      context.Context
@@ -100,11 +104,11 @@ func (s *set) Destruct() error {
 // a reload is to read the file anew, and to fail if it cannot.
 func acquire(c JWKS, logger *zap.Logger) (*set, error) {
 	key := fmt.Sprintf("%q %q %q %v", c.Location, c.Issuer, c.Alg, c.Refresh)
-	if strings.HasPrefix(c.Location, "/") {
-		key = fmt.Sprintf("%s %p", key, &c)
+	if jwks.IsFile(c.Location) {
+		key = fmt.Sprintf("%s #%d", key, files.Add(1))
 	}
 	value, _, err := sets.LoadOrNew(key, func() (caddy.Destructor, error) {
-		jwks, err := token.NewJWKS(token.JWKSOptions{
+		made, err := jwks.New(jwks.Options{
 			Location: c.Location,
 			Issuer:   c.Issuer,
 			Algs:     c.Alg,
@@ -117,7 +121,7 @@ func acquire(c JWKS, logger *zap.Logger) (*set, error) {
 			return nil, err
 		}
 		ctx, end := context.WithCancel(context.Background())
-		return &set{JWKS: jwks, key: key, location: c.Location, ctx: ctx, end: end}, nil
+		return &set{Set: made, key: key, location: c.Location, ctx: ctx, end: end}, nil
 	})
 	if err != nil {
 		return nil, err

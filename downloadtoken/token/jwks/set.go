@@ -1,4 +1,4 @@
-package token
+package jwks
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 const (
@@ -19,14 +21,14 @@ const (
 	minRefresh     = 10 * time.Second
 )
 
-// JWKSOptions say where a JWK set (RFC 7517 5) is and what its keys may do.
-type JWKSOptions struct {
+// Options say where a JWK set (RFC 7517 5) is and what its keys may do.
+type Options struct {
 	// Location is an https URL or the absolute path of a file. A http URL is taken
 	// only with the host localhost, 127.0.0.1 or [::1], since anybody on the way could
 	// replace the keys. Required.
 	Location string
 
-	// Issuer binds every key of the set to one iss, as [Key.Issuer] does; and the iss
+	// Issuer binds every key of the set to one iss, as [token.Key.Issuer] does; and the iss
 	// is bound even while no key was loaded. Default: not bound.
 	Issuer string
 
@@ -56,12 +58,12 @@ type JWKSOptions struct {
 	Warn func(message string, kid string)
 }
 
-// JWKS is a set of keys that is read again from time to time. Make it with
-// [NewJWKS]; [JWKS.Start] keeps it fresh. It may be used from many goroutines.
+// Set is a set of keys that is read again from time to time. Make it with
+// [New]; [Set.Start] keeps it fresh. It may be used from many goroutines.
 //
 // A JWK is used if it is of kty RSA, EC, OKP (Ed25519) or oct, its use (if any) is
 // sig, its key_ops (if any) include verify, its alg (if any) is one of ours and fits,
-// and it is good enough for [NewKey]. Any other is left out with a warning and has no
+// and it is good enough for [token.NewKey]. Any other is left out with a warning and has no
 // influence on the rest. Secrets (oct) are taken from files only. Of a private key
 // the public part is used, with a warning. Two different keys with one kid and alg
 // are both left out. x5c is ignored, and x5u is never followed.
@@ -70,13 +72,13 @@ type JWKSOptions struct {
 // origin is down or answers nonsense, the old keys stay for as long as it takes. A
 // set that could be read takes effect even if no key of it is left, or nobody could
 // ever revoke a last key.
-type JWKS struct {
-	options JWKSOptions
-	policy  jwkPolicy
+type Set struct {
+	options Options
+	policy  policy
 	source  source
 	warner  warner
 
-	table atomic.Pointer[Table] // nil until a set was read
+	table atomic.Pointer[token.Table] // nil until a set was read
 
 	mu          sync.Mutex
 	ctx         context.Context // of Start, nil before
@@ -88,10 +90,10 @@ type JWKS struct {
 	lastSuccess time.Time
 }
 
-// NewJWKS checks the options. A file is read now, and it is an error if it is
+// New checks the options. A file is read now, and it is an error if it is
 // unreadable, no JWK set, or has keys of which none can be used. A URL is not
-// fetched before [JWKS.Start] or [JWKS.LookupFresh]: there is no network I/O.
-func NewJWKS(o JWKSOptions) (*JWKS, error) {
+// fetched before [Set.Start] or [Set.LookupFresh]: there is no network I/O.
+func New(o Options) (*Set, error) {
 	switch {
 	case o.Refresh == 0:
 		o.Refresh = defaultRefresh
@@ -99,7 +101,7 @@ func NewJWKS(o JWKSOptions) (*JWKS, error) {
 		return nil, fmt.Errorf("refresh is under %v, which is too often: write that or more; an unknown kid is asked for at once anyway", minRefresh)
 	}
 	for _, alg := range o.Algs {
-		if _, err := findAlgorithm(alg); err != nil {
+		if _, err := token.FamilyOf(alg); err != nil {
 			return nil, err
 		}
 	}
@@ -107,12 +109,12 @@ func NewJWKS(o JWKSOptions) (*JWKS, error) {
 		o.Now = time.Now
 	}
 	o.Algs = slices.Clone(o.Algs)
-	j := &JWKS{options: o, warner: warner{warn: o.Warn}}
+	j := &Set{options: o, warner: warner{warn: o.Warn}}
 	location, err := parseLocation(o.Location)
 	if err != nil {
 		return nil, err
 	}
-	j.policy = jwkPolicy{issuer: o.Issuer, algs: o.Algs, secrets: location == nil}
+	j.policy = policy{issuer: o.Issuer, algs: o.Algs, secrets: location == nil}
 	if location != nil {
 		j.source = newOrigin(location, o.Client)
 		return j, nil
@@ -124,9 +126,13 @@ func NewJWKS(o JWKSOptions) (*JWKS, error) {
 	return j, nil
 }
 
+// IsFile tells whether a location is that of a file. Whatever treats files in another
+// way must ask it, since what an absolute path is depends on the system.
+func IsFile(location string) bool { return filepath.IsAbs(location) }
+
 // parseLocation returns nil for a file.
 func parseLocation(location string) (*url.URL, error) {
-	if filepath.IsAbs(location) {
+	if IsFile(location) {
 		return nil, nil
 	}
 	scheme, _, isURL := strings.Cut(location, "://")
@@ -150,7 +156,7 @@ func parseLocation(location string) (*url.URL, error) {
 }
 
 // readNow reads a file when the configuration is loaded.
-func (j *JWKS) readNow() error {
+func (j *Set) readNow() error {
 	data, err := j.source.read(context.Background())
 	if err != nil {
 		return fmt.Errorf("key set %w", err)
@@ -159,7 +165,7 @@ func (j *JWKS) readNow() error {
 	if err != nil {
 		return fmt.Errorf("key set cannot be used: %w", err)
 	}
-	if len(table.keys) == 0 && len(complaints) > 0 {
+	if len(table.Keys()) == 0 && len(complaints) > 0 {
 		return fmt.Errorf("key set has no usable key: %s", complaints[0].message)
 	}
 	j.replace(table, complaints)
@@ -167,8 +173,8 @@ func (j *JWKS) readNow() error {
 }
 
 // replace is the only place where keys change.
-func (j *JWKS) replace(table *Table, complaints []complaint) {
-	if len(table.keys) == 0 {
+func (j *Set) replace(table *token.Table, complaints []complaint) {
+	if len(table.Keys()) == 0 {
 		complaints = append(complaints, complaint{"key set has no usable key: until it has, every token that needs one is refused", ""})
 	}
 	j.mu.Lock()
@@ -178,27 +184,27 @@ func (j *JWKS) replace(table *Table, complaints []complaint) {
 	j.warner.report(aboutKeys, complaints)
 }
 
-// Lookup answers as [Table.Lookup] does, from the keys that are there. It never
+// Lookup answers as [token.Table.Lookup] does, from the keys that are there. It never
 // waits.
-func (j *JWKS) Lookup(kid, alg string) ([]*Key, error) { return j.current().Lookup(kid, alg) }
+func (j *Set) Lookup(kid, alg string) ([]*token.Key, error) { return j.current().Lookup(kid, alg) }
 
-func (j *JWKS) current() *Table {
+func (j *Set) current() *token.Table {
 	if table := j.table.Load(); table != nil {
 		return table
 	}
-	return new(Table)
+	return new(token.Table)
 }
 
 // IssuerBound tells whether the set is bound to this iss, whether or not any key was
 // loaded.
-func (j *JWKS) IssuerBound(iss string) bool { return iss != "" && iss == j.options.Issuer }
+func (j *Set) IssuerBound(iss string) bool { return iss != "" && iss == j.options.Issuer }
 
-// JWKSStatus is what to show of a [JWKS]. It holds no key material.
-type JWKSStatus struct {
+// Status is what to show of a [Set]. It holds no key material.
+type Status struct {
 	// Keys is how many are in use; a JWK that is bound to two algorithms counts twice.
 	Keys int
 
-	// LastSuccess is when a set was last read, by [JWKSOptions.Now]; zero: never.
+	// LastSuccess is when a set was last read, by [Options.Now]; zero: never.
 	LastSuccess time.Time
 
 	// LastError is why the latest attempt failed; empty: it did not.
@@ -206,10 +212,10 @@ type JWKSStatus struct {
 }
 
 // Status tells how the set is.
-func (j *JWKS) Status() JWKSStatus {
+func (j *Set) Status() Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	status := JWKSStatus{Keys: len(j.current().keys), LastSuccess: j.lastSuccess}
+	status := Status{Keys: len(j.current().Keys()), LastSuccess: j.lastSuccess}
 	if j.lastError != nil {
 		status.LastError = j.lastError.Error()
 	}

@@ -1,4 +1,4 @@
-package token
+package jwks
 
 import (
 	"cmp"
@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // members of a JWK that a test adds or, with nil, takes away.
@@ -62,7 +64,7 @@ func jwkFor(t testing.TB, alg, kid string) string {
 func setOf(jwks ...string) string { return `{"keys":[` + strings.Join(jwks, ",") + `]}` }
 
 // fromFile takes everything that may be taken.
-var fromFile = jwkPolicy{secrets: true}
+var fromFile = policy{secrets: true}
 
 func TestJWK(t *testing.T) {
 	rsaKey, ecKey, okpKey := public(signers()["RS256"]), public(signers()["ES256"]), public(signers()["EdDSA"])
@@ -70,11 +72,11 @@ func TestJWK(t *testing.T) {
 	oct := []byte(secret)
 	b64 := base64url.EncodeToString
 	x := b64(okpKey.(ed25519.PublicKey))
-	algs := func(names ...string) jwkPolicy { return jwkPolicy{algs: names, secrets: true} }
-	url := jwkPolicy{}
+	algs := func(names ...string) policy { return policy{algs: names, secrets: true} }
+	url := policy{}
 	tests := []struct {
 		name   string
-		policy jwkPolicy
+		policy policy
 		jwk    string
 		want   string // the algorithms
 		warns  string // part of the only complaint
@@ -195,10 +197,20 @@ func TestJWKVerifies(t *testing.T) {
 			wantErr(t, err, nil)
 			verified, err := judgeBy(table).judge(mint(t, alg, `{"alg":"`+alg+`","kid":"k"}`, `{`+soon+`}`), now)
 			wantErr(t, err, nil)
-			static, err := NewKey(alg, public(signer))
+			static, err := token.NewKey(alg, public(signer))
 			wantErr(t, err, nil)
 			if verified.Key.Fingerprint() != static.Fingerprint() {
 				t.Error("the fingerprint depends on where the key comes from")
+			}
+			rsaKey, ok := public(signer).(*rsa.PublicKey)
+			if !ok {
+				return
+			}
+			padded := base64url.EncodeToString(append([]byte{0}, rsaKey.N.Bytes()...))
+			table, _, err = fromFile.read([]byte(setOf(jwkOf(t, rsaKey, "k", members{"alg": alg, "n": padded, "e": "AAEAAQ"}))))
+			wantErr(t, err, nil)
+			if keys := table.Keys(); len(keys) != 1 || keys[0].Fingerprint() != static.Fingerprint() {
+				t.Error("the fingerprint depends on how the key is spelled")
 			}
 		})
 	}
@@ -305,7 +317,7 @@ func TestJWKSetOfRFC9246(t *testing.T) {
 	const simple = "eyJhbGciOiJFUzI1NiIsImtpZCI6IlA1VXBPdjBlTXExd2N4TGY3V3hJZzA5SmRTWUdZRkRPV2tsZHVlYUltZjAifQ." +
 		"eyJleHAiOjE2NDY4NjczNjksImlzcyI6InVDRE4gSW5jIiwiY2RuaXVjIjoiaGFzaDpzaGEtMjU2OzJ0ZGVyZldQYTg2S3U3WW56VzUxWVVwN2RHVWpCU18zU1czRUx4NGhtV1kifQ." +
 		"TaNlJM3D96i_9J9XvlICO6FUIDFTqt3E2YJkEUOLfcH0b89wYRKTbJ9Yj6h_GRgSoZoQO0cps3yUPcWGK3smCw"
-	for name, policy := range map[string]jwkPolicy{"from a URL": {}, "from a file": fromFile} {
+	for name, policy := range map[string]policy{"from a URL": {}, "from a file": fromFile} {
 		t.Run(name, func(t *testing.T) {
 			policy.issuer = "uCDN Inc"
 			table, complaints, err := policy.read([]byte(set))

@@ -1,10 +1,13 @@
-package token
+package jwks
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // maxJWKs is more than any issuer publishes. It bounds what a set can cost us in
@@ -16,8 +19,8 @@ var (
 	errManyJWKs = errors.New("it has more than 1000 keys")
 )
 
-// A jwkPolicy decides which keys of a JWK set (RFC 7517 5) may verify what.
-type jwkPolicy struct {
+// A policy decides which keys of a JWK set (RFC 7517 5) may verify what.
+type policy struct {
 	issuer  string
 	algs    []string // for keys that name none
 	secrets bool     // whether kty oct is taken
@@ -34,12 +37,12 @@ type complaint struct{ message, kid string }
 // Two different keys with the same ID and algorithm are both left out, since either
 // might be the one that its publisher meant to replace. The same key twice counts
 // once (RFC 9246 Appendix A publishes a public and a private half).
-func (p jwkPolicy) read(data []byte) (table *Table, complaints []complaint, err error) {
+func (p policy) read(data []byte) (table *token.Table, complaints []complaint, err error) {
 	values, err := splitJWKs(data)
 	if err != nil {
 		return nil, nil, err
 	}
-	var keys []Key
+	var keys []token.Key
 	for _, value := range values {
 		made, complained := p.makeKeys(value)
 		keys = append(keys, made...)
@@ -91,8 +94,8 @@ func (a *jwkArray) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 }
 
 // makeKeys binds one JWK to each algorithm that it may be used with.
-func (p jwkPolicy) makeKeys(value jsontext.Value) (keys []Key, complaints []complaint) {
-	k, err := parseJWK(value)
+func (p policy) makeKeys(value jsontext.Value) (keys []token.Key, complaints []complaint) {
+	k, err := Parse(value)
 	if err != nil {
 		return nil, []complaint{{unused(err), ""}}
 	}
@@ -117,7 +120,7 @@ func (p jwkPolicy) makeKeys(value jsontext.Value) (keys []Key, complaints []comp
 	return keys, complaints
 }
 
-func (p jwkPolicy) admit(k *jwk) (names []string, public any, err error) {
+func (p policy) admit(k *JWK) (names []string, public any, err error) {
 	if err := k.mayVerify(); err != nil {
 		return nil, nil, err
 	}
@@ -132,58 +135,52 @@ func (p jwkPolicy) admit(k *jwk) (names []string, public any, err error) {
 }
 
 // bind makes a secret as a configuration would, for the warnings.
-func bind(alg string, public any, k *jwk) (Key, []string, error) {
-	if _, isSecret := public.([]byte); isSecret && algorithmByName[alg].hash != 0 {
-		return ParseKey(alg, "base64:"+k.K)
+func bind(alg string, public any, k *JWK) (token.Key, []string, error) {
+	if family, _ := token.FamilyOf(alg); family == token.HMAC && k.Kty == "oct" {
+		return token.ParseKey(alg, "base64:"+k.K)
 	}
-	key, err := NewKey(alg, public)
+	key, err := token.NewKey(alg, public)
 	return key, nil, err
 }
 
 func unused(err error) string { return "JWK is not used: " + err.Error() }
 
 // collect puts the keys of one set into a table.
-func collect(keys []Key) (*Table, []complaint) {
-	first := make(map[keyName]*Key, len(keys))
-	disputed := make(map[keyName]bool)
+func collect(keys []token.Key) (*token.Table, []complaint) {
+	type name struct{ id, alg string }
+	first := make(map[name]*token.Key, len(keys))
+	disputed := make(map[name]bool)
 	for i := range keys {
-		name := keyName{keys[i].ID, keys[i].Alg}
-		if other := first[name]; other == nil {
-			first[name] = &keys[i]
-		} else if name.id != "" && other.Fingerprint() != keys[i].Fingerprint() {
-			disputed[name] = true
+		own := name{keys[i].ID, keys[i].Alg}
+		if other := first[own]; other == nil {
+			first[own] = &keys[i]
+		} else if own.id != "" && other.Fingerprint() != keys[i].Fingerprint() {
+			disputed[own] = true
 		}
 	}
-	table := emptyTable()
+	table := new(token.Table)
 	var complaints []complaint
 	for i := range keys {
 		key := &keys[i]
-		if disputed[keyName{key.ID, key.Alg}] {
+		if disputed[name{key.ID, key.Alg}] {
 			complaints = append(complaints, complaint{"JWK is not used: another key of the set has its kid and the algorithm " + key.Alg + ": each key needs a kid of its own", key.ID})
 			continue
 		}
-		if table.has(key) {
+		if has(table, key) {
 			continue
 		}
-		if err := table.add(key); err != nil {
+		if err := table.Add(key); err != nil {
 			complaints = append(complaints, complaint{unused(err), key.ID})
 		}
 	}
 	return table, complaints
 }
 
-func emptyTable() *Table {
-	table, _ := NewTable() // fails for no keys of none
-	return table
-}
-
 // has tells whether this key is in the table already, under the same name and for
 // the same issuer.
-func (t *Table) has(key *Key) bool {
-	for _, other := range t.index[keyName{key.ID, key.Alg}] {
-		if other.Fingerprint() == key.Fingerprint() && other.Issuer == key.Issuer {
-			return true
-		}
-	}
-	return false
+func has(table *token.Table, key *token.Key) bool {
+	others, _ := table.Lookup(key.ID, key.Alg)
+	return slices.ContainsFunc(others, func(other *token.Key) bool {
+		return other.Fingerprint() == key.Fingerprint() && other.Issuer == key.Issuer
+	})
 }

@@ -1,4 +1,4 @@
-package token
+package jwks
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // How a set is kept fresh. One fetch is under way at a time, the flight; whoever
@@ -26,10 +28,10 @@ const (
 )
 
 // Start begins to read the set in the background, now and then every
-// [JWKSOptions.Refresh], after a failure sooner: in a second, then twice as long each
+// [Options.Refresh], after a failure sooner: in a second, then twice as long each
 // time. It does not wait, and ends with ctx; from then on nothing is fetched any
 // more. Only the first call counts.
-func (j *JWKS) Start(ctx context.Context) {
+func (j *Set) Start(ctx context.Context) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.ctx != nil {
@@ -39,7 +41,7 @@ func (j *JWKS) Start(ctx context.Context) {
 	go j.run(ctx)
 }
 
-func (j *JWKS) run(ctx context.Context) {
+func (j *Set) run(ctx context.Context) {
 	for {
 		flight, failures := j.join(), 0
 		select {
@@ -68,14 +70,14 @@ func nextDelay(refresh time.Duration, failures int, random float64) time.Duratio
 	return delay - time.Duration(float64(delay)*random/10)
 }
 
-// LookupFresh is [JWKS.Lookup], but reads the set again if it does not know the kid,
+// LookupFresh is [Set.Lookup], but reads the set again if it does not know the kid,
 // or if none was ever read. It waits for that until ctx ends, at most 5 seconds.
 //
 // However many ask, one fetch is made at a time; tokens cause at most three in a row
 // and then one every 10 seconds; a kid that was not there causes none for a minute.
-// Whoever may cause none gets [ErrUnknownKey] at once.
-func (j *JWKS) LookupFresh(ctx context.Context, kid, alg string) ([]*Key, error) {
-	if keys, err := j.Lookup(kid, alg); !errors.Is(err, ErrUnknownKey) {
+// Whoever may cause none gets [token.ErrUnknownKey] at once.
+func (j *Set) LookupFresh(ctx context.Context, kid, alg string) ([]*token.Key, error) {
+	if keys, err := j.Lookup(kid, alg); !errors.Is(err, token.ErrUnknownKey) {
 		return keys, err
 	}
 	if flight := j.refetch(ctx, kid, alg); flight != nil {
@@ -88,7 +90,7 @@ func (j *JWKS) LookupFresh(ctx context.Context, kid, alg string) ([]*Key, error)
 
 // A flight is one fetch.
 type flight struct {
-	kid      string // for whose sake, empty if by schedule
+	kid, alg string // for whose sake, empty if by schedule
 	done     chan struct{}
 	failures int // in a row, with this one; set before done is closed
 	waiting  atomic.Int32
@@ -105,11 +107,11 @@ func (f *flight) wait(ctx context.Context) {
 
 // refetch returns the flight that may bring a key, and nil if there is nothing to
 // wait for.
-func (j *JWKS) refetch(ctx context.Context, kid, alg string) *flight {
+func (j *Set) refetch(ctx context.Context, kid, alg string) *flight {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	// Again, now that no flight can land in between.
-	if _, err := j.Lookup(kid, alg); !errors.Is(err, ErrUnknownKey) {
+	if _, err := j.Lookup(kid, alg); !errors.Is(err, token.ErrUnknownKey) {
 		return nil
 	}
 	if kid == "" && j.table.Load() != nil || ctx.Err() != nil || j.ctx != nil && j.ctx.Err() != nil {
@@ -123,7 +125,7 @@ func (j *JWKS) refetch(ctx context.Context, kid, alg string) *flight {
 		if !j.forced.take(now) {
 			return nil
 		}
-		j.beginLocked(kid)
+		j.beginLocked(kid, alg)
 	}
 	if j.flight.waiting.Load() >= maxWaiting {
 		return nil
@@ -133,22 +135,22 @@ func (j *JWKS) refetch(ctx context.Context, kid, alg string) *flight {
 }
 
 // join returns the flight that is under way, or a new one.
-func (j *JWKS) join() *flight {
+func (j *Set) join() *flight {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.flight == nil {
-		j.beginLocked("")
+		j.beginLocked("", "")
 	}
 	return j.flight
 }
 
 // beginLocked does not use the context of a request: the flight is for all.
-func (j *JWKS) beginLocked(kid string) {
+func (j *Set) beginLocked(kid, alg string) {
 	life := j.ctx
 	if life == nil {
 		life = context.Background()
 	}
-	flight := &flight{kid: kid, done: make(chan struct{})}
+	flight := &flight{kid: kid, alg: alg, done: make(chan struct{})}
 	j.flight = flight
 	go func() {
 		defer close(flight.done)
@@ -163,7 +165,7 @@ func (j *JWKS) beginLocked(kid string) {
 }
 
 // fetch replaces the keys, if that can be done.
-func (j *JWKS) fetch(ctx context.Context) error {
+func (j *Set) fetch(ctx context.Context) error {
 	data, err := j.source.read(ctx)
 	if err != nil {
 		return err
@@ -176,7 +178,7 @@ func (j *JWKS) fetch(ctx context.Context) error {
 	return nil
 }
 
-func (j *JWKS) land(f *flight, err error) {
+func (j *Set) land(f *flight, err error) {
 	j.warner.reportFailure(err)
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -185,7 +187,7 @@ func (j *JWKS) land(f *flight, err error) {
 		j.failures++
 	} else {
 		j.failures = 0
-		if table := j.current(); f.kid != "" && !table.ids[f.kid] {
+		if _, err := j.Lookup(f.kid, f.alg); f.kid != "" && errors.Is(err, token.ErrUnknownKey) {
 			j.absent.add(f.kid, j.options.Now())
 		}
 	}

@@ -1,4 +1,4 @@
-package token
+package sign
 
 import (
 	"crypto"
@@ -11,10 +11,10 @@ import (
 // ErrEncryptedKey says that a private key cannot be read without a passphrase.
 var ErrEncryptedKey = errors.New("key is encrypted: give it without a passphrase, as from: openssl pkey -in private.pem; and keep it readable for its user only")
 
-// ParsePrivateKey reads the private key that signs tokens from PEM: PKCS #8, PKCS #1
+// ParsePrivateKey reads a private key from PEM: PKCS #8, PKCS #1
 // or SEC 1, RSA, ECDSA or Ed25519. A block EC PARAMETERS before it is passed over.
 // Errors say what to give instead, and never contain the key. Whether the key is
-// good enough is for [NewKey] to say, of its public half.
+// good enough is for [New] to say.
 func ParsePrivateKey(text string) (crypto.Signer, error) {
 	rest := []byte(strings.TrimSpace(text))
 	var block *pem.Block

@@ -1,10 +1,11 @@
-package token
+package jwks
 
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -13,39 +14,47 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// A jwk is what we read of a JSON Web Key (RFC 7517 4, RFC 7518 6, RFC 8037 2); null
-// is the same as absent. What it does not hold is ignored: x5u would have us follow
+// JWK is what we read and write of a JSON Web Key (RFC 7517 4, RFC 7518 6, RFC 8037 2);
+// null is the same as absent. What it does not hold is ignored: x5u would have us follow
 // an address, and the names and dates in x5c are nobody's promise here.
-type jwk struct {
+type JWK struct {
 	Kty    string   `json:"kty"`
-	Kid    string   `json:"kid"`
-	Alg    *string  `json:"alg"`
-	Use    *string  `json:"use"`
-	KeyOps []string `json:"key_ops"`
+	Use    *string  `json:"use,omitzero"`
+	KeyOps []string `json:"key_ops,omitzero"`
+	Alg    *string  `json:"alg,omitzero"`
+	Kid    string   `json:"kid,omitzero"`
 
-	Crv string `json:"crv"`
-	N   string `json:"n"`
-	E   string `json:"e"`
-	X   string `json:"x"`
-	Y   string `json:"y"`
-	K   string `json:"k"`
+	Crv string `json:"crv,omitzero"`
+	N   string `json:"n,omitzero"`
+	E   string `json:"e,omitzero"`
+	X   string `json:"x,omitzero"`
+	Y   string `json:"y,omitzero"`
+	K   string `json:"k,omitzero"`
 
-	// The private members; only whether they are there.
-	D  jsontext.Value `json:"d"`
-	P  jsontext.Value `json:"p"`
-	Q  jsontext.Value `json:"q"`
-	DP jsontext.Value `json:"dp"`
-	DQ jsontext.Value `json:"dq"`
-	QI jsontext.Value `json:"qi"`
+	// The private members, unread until somebody signs: of what verifies it only
+	// matters whether they are there.
+	D  jsontext.Value `json:"d,omitzero"`
+	P  jsontext.Value `json:"p,omitzero"`
+	Q  jsontext.Value `json:"q,omitzero"`
+	DP jsontext.Value `json:"dp,omitzero"`
+	DQ jsontext.Value `json:"dq,omitzero"`
+	QI jsontext.Value `json:"qi,omitzero"`
 }
+
+// base64url refuses set bits after the last byte.
+var base64url = base64.RawURLEncoding.Strict()
 
 // maxKidBytes is more than any real ID has. Longer ones would only fill logs.
 const maxKidBytes = 1024
 
-func parseJWK(value jsontext.Value) (*jwk, error) {
-	var k jwk
+// Parse reads a JSON Web Key. Its members must be given once and have their types; of
+// the key itself nothing is checked yet. Errors never hold what was read.
+func Parse(value jsontext.Value) (*JWK, error) {
+	var k JWK
 	if value.Kind() != jsontext.KindBeginObject || json.Unmarshal(value, &k) != nil {
 		// The decoder's own words may quote what it read.
 		return nil, errors.New("it is not a JSON object whose members are given once and have the types of RFC 7517")
@@ -57,7 +66,7 @@ func parseJWK(value jsontext.Value) (*jwk, error) {
 }
 
 // mayVerify honours what the publisher meant the key for (RFC 7517 4.2, 4.3).
-func (k *jwk) mayVerify() error {
+func (k *JWK) mayVerify() error {
 	if k.Use != nil && *k.Use != "sig" {
 		return errors.New("its use is not sig")
 	}
@@ -68,14 +77,14 @@ func (k *jwk) mayVerify() error {
 }
 
 // isPrivate tells whether the key could also sign. A secret always can.
-func (k *jwk) isPrivate() bool {
+func (k *JWK) isPrivate() bool {
 	return slices.ContainsFunc([]jsontext.Value{k.D, k.P, k.Q, k.DP, k.DQ, k.QI}, func(v jsontext.Value) bool {
 		return v != nil && v.Kind() != jsontext.KindNull
 	})
 }
 
-// public returns the key as [NewKey] wants it, never the private part.
-func (k *jwk) public() (any, error) {
+// public returns the key as [token.NewKey] wants it, never the private part.
+func (k *JWK) public() (any, error) {
 	switch k.Kty {
 	case "RSA":
 		return k.rsa()
@@ -89,7 +98,7 @@ func (k *jwk) public() (any, error) {
 	return nil, errors.New("its kty is not RSA, EC, OKP or oct")
 }
 
-func (k *jwk) rsa() (*rsa.PublicKey, error) {
+func (k *JWK) rsa() (*rsa.PublicKey, error) {
 	n, err := decodeMember("n", k.N)
 	if err != nil {
 		return nil, err
@@ -105,8 +114,10 @@ func (k *jwk) rsa() (*rsa.PublicKey, error) {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil
 }
 
-func (k *jwk) ecdsa() (*ecdsa.PublicKey, error) {
-	curve := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[k.Crv]
+var curves = map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
+
+func (k *JWK) ecdsa() (*ecdsa.PublicKey, error) {
+	curve := curves[k.Crv]
 	if curve == nil {
 		return nil, errors.New("its crv is not P-256, P-384 or P-521")
 	}
@@ -128,7 +139,7 @@ func (k *jwk) ecdsa() (*ecdsa.PublicKey, error) {
 	return public, nil
 }
 
-func (k *jwk) edwards() (ed25519.PublicKey, error) {
+func (k *JWK) edwards() (ed25519.PublicKey, error) {
 	if k.Crv != "Ed25519" {
 		return nil, errors.New("its crv is not Ed25519, the only one of kty OKP that signs here")
 	}
@@ -139,29 +150,28 @@ func (k *jwk) edwards() (ed25519.PublicKey, error) {
 // algorithms names what the key is to be bound to. Its publisher decides; where he
 // is silent, the configuration; and where that is too, the key, if only one goes with
 // it. The error says what to write.
-func (k *jwk) algorithms(configured []string, public any) ([]string, error) {
+func (k *JWK) algorithms(configured []string, public any) ([]string, error) {
 	if k.Alg != nil {
-		if _, err := findAlgorithm(*k.Alg); err != nil {
+		if _, err := token.FamilyOf(*k.Alg); err != nil {
 			return nil, errors.New("its alg is not one that signs tokens here")
 		}
 		return []string{*k.Alg}, nil
 	}
-	fitting, err := fittingAlgorithms(public)
+	fitting, err := token.Algorithms(public)
 	if err != nil {
 		return nil, err
 	}
-	names := strings.Fields(fitting)
 	if len(configured) > 0 {
-		names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(configured, name) })
+		names := slices.DeleteFunc(slices.Clone(fitting), func(name string) bool { return !slices.Contains(configured, name) })
 		if len(names) == 0 {
-			return nil, fmt.Errorf("it names no alg, and none of the configured ones goes with its kty and crv: add one of %s to alg", fitting)
+			return nil, fmt.Errorf("it names no alg, and none of the configured ones goes with its kty and crv: add one of %s to alg", strings.Join(fitting, " "))
 		}
 		return names, nil
 	}
-	if len(names) > 1 {
-		return nil, fmt.Errorf("it names no alg, and several go with its kty: name those that its issuer uses with alg, one or more of %s", fitting)
+	if len(fitting) > 1 {
+		return nil, fmt.Errorf("it names no alg, and several go with its kty: name those that its issuer uses with alg, one or more of %s", strings.Join(fitting, " "))
 	}
-	return names, nil
+	return fitting, nil
 }
 
 func decodeMember(name, text string) ([]byte, error) {

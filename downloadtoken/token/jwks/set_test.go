@@ -1,4 +1,4 @@
-package token
+package jwks
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // An issuer is a real HTTPS origin that can be made to misbehave.
@@ -92,15 +94,15 @@ func (w *warnings) expect(t testing.TB, parts ...string) {
 	}
 }
 
-func makeJWKS(t testing.TB, o JWKSOptions) *JWKS {
+func makeJWKS(t testing.TB, o Options) *Set {
 	t.Helper()
-	j, err := NewJWKS(o)
+	j, err := New(o)
 	wantErr(t, err, nil)
 	return j
 }
 
 // refresh does what the schedule does, at once.
-func refresh(t testing.TB, j *JWKS) {
+func refresh(t testing.TB, j *Set) {
 	t.Helper()
 	select {
 	case <-j.join().done:
@@ -110,7 +112,7 @@ func refresh(t testing.TB, j *JWKS) {
 }
 
 // lookup wants kids to be there or not, with ES256, without any fetch.
-func lookup(t testing.TB, j *JWKS, kids map[string]error) {
+func lookup(t testing.TB, j *Set, kids map[string]error) {
 	t.Helper()
 	for kid, want := range kids {
 		if _, err := j.Lookup(kid, "ES256"); !errors.Is(err, want) {
@@ -119,7 +121,7 @@ func lookup(t testing.TB, j *JWKS, kids map[string]error) {
 	}
 }
 
-func TestNewJWKS(t *testing.T) {
+func TestNew(t *testing.T) {
 	directory := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(directory, name)
@@ -130,39 +132,39 @@ func TestNewJWKS(t *testing.T) {
 	}
 	tests := []struct {
 		name    string
-		options JWKSOptions
+		options Options
 		err     string
 	}{
-		{"https", JWKSOptions{Location: "https://id.example/jwks?tenant=1"}, ""},
-		{"https in capitals", JWKSOptions{Location: "HTTPS://id.example/jwks"}, ""},
-		{"http on localhost", JWKSOptions{Location: "http://localhost:8080/jwks"}, ""},
-		{"http on 127.0.0.1", JWKSOptions{Location: "http://127.0.0.1/jwks"}, ""},
-		{"http on ::1", JWKSOptions{Location: "http://[::1]:8080/jwks"}, ""},
-		{"http elsewhere", JWKSOptions{Location: "http://id.example/jwks"}, "anybody on the way could replace the keys"},
-		{"http on what begins like it", JWKSOptions{Location: "http://localhost.evil.example/jwks"}, "anybody on the way"},
-		{"http with localhost as user", JWKSOptions{Location: "http://localhost@evil.example/jwks"}, "name or password"},
-		{"password", JWKSOptions{Location: "https://a:hunter2@id.example/jwks"}, "name or password"},
-		{"no host", JWKSOptions{Location: "https:///jwks"}, "cannot be read"},
-		{"not a URL", JWKSOptions{Location: "https://id.example:hunter2/"}, "cannot be read"},
-		{"other scheme", JWKSOptions{Location: "file://host/jwks.json"}, "begins with file://"},
-		{"relative path", JWKSOptions{Location: "jwks.json"}, "absolute path"},
-		{"nothing", JWKSOptions{}, "absolute path"},
-		{"refresh too often", JWKSOptions{Location: "https://id.example/", Refresh: 9 * time.Second}, "under 10s"},
-		{"refresh negative", JWKSOptions{Location: "https://id.example/", Refresh: -time.Hour}, "under 10s"},
-		{"refresh as often as may be", JWKSOptions{Location: "https://id.example/", Refresh: 10 * time.Second}, ""},
-		{"alg unknown", JWKSOptions{Location: "https://id.example/", Algs: []string{"RS256", "none"}}, "algorithm none"},
-		{"file", JWKSOptions{Location: write("good.json", setOf(jwkFor(t, "HS256", "a")))}, ""},
-		{"file without keys", JWKSOptions{Location: write("empty.json", setOf())}, ""},
-		{"file without usable keys", JWKSOptions{Location: write("bad.json", setOf(jwkOf(t, public(signers()["RS256"]), "a", nil)))}, "name those that its issuer uses with alg"},
-		{"file that is PEM", JWKSOptions{Location: write("key.pem", publicPEM(t, public(signers()["RS256"])))}, "not a JWK set"},
-		{"file too large", JWKSOptions{Location: write("large.json", setOf()+repeat(" ", maxSetBytes))}, "larger than 1 MiB"},
-		{"file as large as may be", JWKSOptions{Location: write("full.json", setOf()+repeat(" ", maxSetBytes-len(setOf())))}, ""},
-		{"file missing", JWKSOptions{Location: filepath.Join(directory, "missing.json")}, "file cannot be read: no such file"},
-		{"directory", JWKSOptions{Location: directory}, "not a regular file"},
+		{"https", Options{Location: "https://id.example/jwks?tenant=1"}, ""},
+		{"https in capitals", Options{Location: "HTTPS://id.example/jwks"}, ""},
+		{"http on localhost", Options{Location: "http://localhost:8080/jwks"}, ""},
+		{"http on 127.0.0.1", Options{Location: "http://127.0.0.1/jwks"}, ""},
+		{"http on ::1", Options{Location: "http://[::1]:8080/jwks"}, ""},
+		{"http elsewhere", Options{Location: "http://id.example/jwks"}, "anybody on the way could replace the keys"},
+		{"http on what begins like it", Options{Location: "http://localhost.evil.example/jwks"}, "anybody on the way"},
+		{"http with localhost as user", Options{Location: "http://localhost@evil.example/jwks"}, "name or password"},
+		{"password", Options{Location: "https://a:hunter2@id.example/jwks"}, "name or password"},
+		{"no host", Options{Location: "https:///jwks"}, "cannot be read"},
+		{"not a URL", Options{Location: "https://id.example:hunter2/"}, "cannot be read"},
+		{"other scheme", Options{Location: "file://host/jwks.json"}, "begins with file://"},
+		{"relative path", Options{Location: "jwks.json"}, "absolute path"},
+		{"nothing", Options{}, "absolute path"},
+		{"refresh too often", Options{Location: "https://id.example/", Refresh: 9 * time.Second}, "under 10s"},
+		{"refresh negative", Options{Location: "https://id.example/", Refresh: -time.Hour}, "under 10s"},
+		{"refresh as often as may be", Options{Location: "https://id.example/", Refresh: 10 * time.Second}, ""},
+		{"alg unknown", Options{Location: "https://id.example/", Algs: []string{"RS256", "none"}}, "algorithm none"},
+		{"file", Options{Location: write("good.json", setOf(jwkFor(t, "HS256", "a")))}, ""},
+		{"file without keys", Options{Location: write("empty.json", setOf())}, ""},
+		{"file without usable keys", Options{Location: write("bad.json", setOf(jwkOf(t, public(signers()["RS256"]), "a", nil)))}, "name those that its issuer uses with alg"},
+		{"file that is PEM", Options{Location: write("key.pem", publicPEM(t, public(signers()["RS256"])))}, "not a JWK set"},
+		{"file too large", Options{Location: write("large.json", setOf()+repeat(" ", maxSetBytes))}, "larger than 1 MiB"},
+		{"file as large as may be", Options{Location: write("full.json", setOf()+repeat(" ", maxSetBytes-len(setOf())))}, ""},
+		{"file missing", Options{Location: filepath.Join(directory, "missing.json")}, "file cannot be read: no such file"},
+		{"directory", Options{Location: directory}, "not a regular file"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			j, err := NewJWKS(test.options)
+			j, err := New(test.options)
 			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 				t.Fatalf("error is %v, want %q", err, test.err)
 			}
@@ -178,35 +180,35 @@ func TestNewJWKS(t *testing.T) {
 
 func TestNewJWKSDoesNotFetch(t *testing.T) {
 	i := startIssuer(t, jwkFor(t, "ES256", "a"))
-	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Issuer: "https://a.example"})
+	j := makeJWKS(t, Options{Location: i.URL, Client: i.client(), Issuer: "https://a.example"})
 	_, err := j.Lookup("a", "ES256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	_, err = j.Lookup("a", "none")
-	wantErr(t, err, ErrAlgorithm)
+	wantErr(t, err, token.ErrAlgorithm)
 	if n := i.fetches.Load(); n != 0 {
 		t.Errorf("%d fetches", n)
 	}
-	if !j.IssuerBound("https://a.example") || j.IssuerBound("https://b.example") || j.IssuerBound("") || new(JWKS).IssuerBound("") {
+	if !j.IssuerBound("https://a.example") || j.IssuerBound("https://b.example") || j.IssuerBound("") || new(Set).IssuerBound("") {
 		t.Error("the issuer is not bound before a key was loaded")
 	}
-	if status := j.Status(); status != (JWKSStatus{}) {
+	if status := j.Status(); status != (Status{}) {
 		t.Errorf("status is %v", status)
 	}
 }
 
 func TestRotation(t *testing.T) {
-	for name, start := range map[string]func(t *testing.T) (o JWKSOptions, publish func(jwks ...string)){
-		"https": func(t *testing.T) (JWKSOptions, func(...string)) {
+	for name, start := range map[string]func(t *testing.T) (o Options, publish func(jwks ...string)){
+		"https": func(t *testing.T) (Options, func(...string)) {
 			i := startIssuer(t)
-			return JWKSOptions{Location: i.URL, Client: i.client()}, i.publishes
+			return Options{Location: i.URL, Client: i.client()}, i.publishes
 		},
-		"http on loopback": func(t *testing.T) (JWKSOptions, func(...string)) {
+		"http on loopback": func(t *testing.T) (Options, func(...string)) {
 			i := &issuer{}
 			i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*i.answer.Load())(w, r) }))
 			t.Cleanup(i.Close)
-			return JWKSOptions{Location: i.URL}, i.publishes
+			return Options{Location: i.URL}, i.publishes
 		},
-		"file": func(t *testing.T) (JWKSOptions, func(...string)) {
+		"file": func(t *testing.T) (Options, func(...string)) {
 			path := filepath.Join(t.TempDir(), "jwks.json")
 			publish := func(jwks ...string) {
 				if err := os.WriteFile(path, []byte(setOf(jwks...)), 0o600); err != nil {
@@ -214,7 +216,7 @@ func TestRotation(t *testing.T) {
 				}
 			}
 			publish()
-			return JWKSOptions{Location: path}, publish
+			return Options{Location: path}, publish
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -226,10 +228,10 @@ func TestRotation(t *testing.T) {
 			j := makeJWKS(t, o)
 			said.take()
 			refresh(t, j)
-			lookup(t, j, map[string]error{"old": nil, "new": ErrUnknownKey})
+			lookup(t, j, map[string]error{"old": nil, "new": token.ErrUnknownKey})
 
 			publish(old, new)
-			lookup(t, j, map[string]error{"old": nil, "new": ErrUnknownKey})
+			lookup(t, j, map[string]error{"old": nil, "new": token.ErrUnknownKey})
 			_, err := j.LookupFresh(t.Context(), "new", "ES256") // picked up on first use
 			wantErr(t, err, nil)
 			lookup(t, j, map[string]error{"old": nil, "new": nil})
@@ -237,14 +239,14 @@ func TestRotation(t *testing.T) {
 			publish(new)
 			lookup(t, j, map[string]error{"old": nil}) // until the refresh
 			refresh(t, j)
-			lookup(t, j, map[string]error{"old": ErrUnknownKey, "new": nil})
+			lookup(t, j, map[string]error{"old": token.ErrUnknownKey, "new": nil})
 			said.expect(t)
 
 			publish() // the last key can be revoked too
 			refresh(t, j)
-			lookup(t, j, map[string]error{"old": ErrUnknownKey, "new": ErrUnknownKey})
+			lookup(t, j, map[string]error{"old": token.ErrUnknownKey, "new": token.ErrUnknownKey})
 			said.expect(t, "no usable key")
-			if status := j.Status(); status != (JWKSStatus{LastSuccess: now}) {
+			if status := j.Status(); status != (Status{LastSuccess: now}) {
 				t.Errorf("status is %v", status)
 			}
 		})
@@ -259,11 +261,11 @@ func TestWarnings(t *testing.T) {
 	var said warnings
 	good, bad := jwkFor(t, "ES256", "good"), jwkOf(t, otherECDSA(), "bad", members{"use": "enc"})
 	i := startIssuer(t, bad, good)
-	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Warn: said.warn})
+	j := makeJWKS(t, Options{Location: i.URL, Client: i.client(), Warn: said.warn})
 	for range 3 {
 		refresh(t, j)
 	}
-	lookup(t, j, map[string]error{"good": nil, "bad": ErrUnknownKey})
+	lookup(t, j, map[string]error{"good": nil, "bad": token.ErrUnknownKey})
 	said.expect(t, "bad: JWK is not used: its use is not sig")
 	i.publishes(jwkOf(t, otherECDSA(), "bad", members{"use": "sig", "key_ops": []string{}}), good)
 	refresh(t, j)
@@ -276,7 +278,7 @@ func TestWarnings(t *testing.T) {
 	said.expect(t, "bad: JWK is not used: its use is not sig")
 
 	attempts := 0 // whose cause has a new text each time, such as a port
-	down := overWire(t, JWKSOptions{Warn: said.warn}, func(*http.Request) (string, error) {
+	down := overWire(t, Options{Warn: said.warn}, func(*http.Request) (string, error) {
 		attempts++
 		return "", fmt.Errorf("down %d", attempts)
 	})
@@ -284,7 +286,7 @@ func TestWarnings(t *testing.T) {
 	refresh(t, down)
 	said.expect(t, "key set cannot be fetched: down 1; the keys")
 
-	quiet := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client()})
+	quiet := makeJWKS(t, Options{Location: i.URL, Client: i.client()})
 	refresh(t, quiet)
 	lookup(t, quiet, map[string]error{"good": nil})
 }
@@ -294,9 +296,9 @@ func TestDownAtStart(t *testing.T) {
 	i := startIssuer(t)
 	i.does(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	clock := new(clock)
-	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Now: clock.now})
+	j := makeJWKS(t, Options{Location: i.URL, Client: i.client(), Now: clock.now})
 	_, err := j.LookupFresh(t.Context(), "a", "ES256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	i.publishes(jwkFor(t, "ES256", ""), jwkFor(t, "ES256", "a"))
 	for _, kid := range []string{"", "a"} { // a token without kid waits for the first set too
 		_, err = j.LookupFresh(t.Context(), kid, "ES256")
@@ -315,14 +317,14 @@ func TestEndOfStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "jwks.json")
 	publish := func(jwks ...string) { wantErr(t, os.WriteFile(path, []byte(setOf(jwks...)), 0o600), nil) }
 	publish(jwkFor(t, "ES256", "a"))
-	j := makeJWKS(t, JWKSOptions{Location: path})
+	j := makeJWKS(t, Options{Location: path})
 	ctx, end := context.WithCancel(t.Context())
 	j.Start(ctx)
 	refresh(t, j)
 	end()
 	publish(jwkFor(t, "ES256", "a"), jwkFor(t, "ES384", "b"))
 	_, err := j.LookupFresh(t.Context(), "b", "ES384")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	lookup(t, j, map[string]error{"a": nil})
 }
 
@@ -330,10 +332,10 @@ func TestEndOfStart(t *testing.T) {
 func TestSecretsFromURL(t *testing.T) {
 	var said warnings
 	i := startIssuer(t, jwkFor(t, "HS256", "secret"), jwkFor(t, "ES256", "public"))
-	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Warn: said.warn, Algs: []string{"HS256"}})
+	j := makeJWKS(t, Options{Location: i.URL, Client: i.client(), Warn: said.warn, Algs: []string{"HS256"}})
 	refresh(t, j)
 	_, err := j.Lookup("secret", "HS256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	lookup(t, j, map[string]error{"public": nil})
 	said.expect(t, "secret: JWK is not used: it is a secret")
 }

@@ -1,4 +1,4 @@
-package token
+package jwks
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 func TestMisbehavingOrigin(t *testing.T) {
@@ -58,12 +60,12 @@ func TestMisbehavingOrigin(t *testing.T) {
 			client := i.client()
 			roots := client.Transport.(*http.Transport).TLSClientConfig.RootCAs
 			roots.AddCert(elsewhere.Certificate()) // so that it is not TLS that refuses
-			j := makeJWKS(t, JWKSOptions{Location: i.URL + "/jwks?key=hunter3", Client: client, Now: new(clock).now, Warn: said.warn})
+			j := makeJWKS(t, Options{Location: i.URL + "/jwks?key=hunter3", Client: client, Now: new(clock).now, Warn: said.warn})
 			refresh(t, j)
 			i.does(test.does)
 			refresh(t, j)
 			refresh(t, j)
-			lookup(t, j, map[string]error{"a": nil, "evil": ErrUnknownKey})
+			lookup(t, j, map[string]error{"a": nil, "evil": token.ErrUnknownKey})
 			status := j.Status()
 			if status.Keys != 1 || !strings.Contains("key set "+status.LastError, test.warns) || status.LastError == "" {
 				t.Errorf("status is %v", status)
@@ -88,14 +90,14 @@ func TestMisbehavingOrigin(t *testing.T) {
 func TestCertificateOfOrigin(t *testing.T) {
 	var said warnings
 	i := startIssuer(t, jwkFor(t, "ES256", "evil"))
-	j := makeJWKS(t, JWKSOptions{Location: i.URL, Warn: said.warn}) // its own client does not know the CA
+	j := makeJWKS(t, Options{Location: i.URL, Warn: said.warn}) // its own client does not know the CA
 	refresh(t, j)
-	lookup(t, j, map[string]error{"evil": ErrUnknownKey})
+	lookup(t, j, map[string]error{"evil": token.ErrUnknownKey})
 	said.expect(t, "certificate that is not accepted")
 }
 
 func TestRedirectsThatAreFollowed(t *testing.T) {
-	for hops, want := range map[int]error{0: nil, 3: nil, 4: ErrUnknownKey} {
+	for hops, want := range map[int]error{0: nil, 3: nil, 4: token.ErrUnknownKey} {
 		i := startIssuer(t)
 		i.does(func(w http.ResponseWriter, r *http.Request) {
 			if n := len(r.URL.Query().Get("n")); n < hops {
@@ -106,7 +108,7 @@ func TestRedirectsThatAreFollowed(t *testing.T) {
 		})
 		client := i.client()
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // has no say
-		j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: client})
+		j := makeJWKS(t, Options{Location: i.URL, Client: client})
 		refresh(t, j)
 		lookup(t, j, map[string]error{"a": want})
 	}
@@ -148,16 +150,16 @@ func TestHangingOrigin(t *testing.T) {
 	})
 	ctx, end := context.WithCancel(t.Context())
 	var said warnings
-	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Warn: said.warn})
+	j := makeJWKS(t, Options{Location: i.URL, Client: i.client(), Warn: said.warn})
 	j.Start(ctx)
 	j.Start(ctx)
 	<-asked
-	lookup(t, j, map[string]error{"a": ErrUnknownKey})
+	lookup(t, j, map[string]error{"a": token.ErrUnknownKey})
 	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
 	_, err := j.LookupFresh(impatient, "a", "ES256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	if waited := time.Since(began); waited < 50*time.Millisecond || waited > 3*time.Second {
 		t.Errorf("waited %v", waited)
 	}
@@ -167,7 +169,7 @@ func TestHangingOrigin(t *testing.T) {
 	end()
 	<-j.join().done // the fetch is broken off, or there is none and a new one ends at once
 	_, err = j.LookupFresh(t.Context(), "a", "ES256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	if n := i.fetches.Load(); n != 1 {
 		t.Errorf("%d fetches after the end", n)
 	}
@@ -192,7 +194,7 @@ func wantGoroutines(t testing.TB, want int) {
 func TestFetchLeavesNothing(t *testing.T) {
 	i := startIssuer(t, jwkFor(t, "ES256", "a"))
 	before := runtime.NumGoroutine()
-	j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client()})
+	j := makeJWKS(t, Options{Location: i.URL, Client: i.client()})
 	ctx, end := context.WithCancel(t.Context())
 	j.Start(ctx)
 	_, err := j.LookupFresh(t.Context(), "a", "ES256")
@@ -207,7 +209,7 @@ func TestFileThatGetsWorse(t *testing.T) {
 	if err := os.WriteFile(path, []byte(setOf(jwkFor(t, "ES256", "a"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	j := makeJWKS(t, JWKSOptions{Location: path, Warn: said.warn})
+	j := makeJWKS(t, Options{Location: path, Warn: said.warn})
 	for _, step := range []struct {
 		change func() error
 		warns  string

@@ -1,8 +1,11 @@
-package token
+package sign
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -22,14 +25,22 @@ func TestParsePrivateKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sec1, err := x509.MarshalECPrivateKey(ecdsaSigner())
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sec1, err := x509.MarshalECPrivateKey(ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	parameters := block("EC PARAMETERS", []byte{6, 0})
 	for name, text := range map[string]string{
 		"PKCS #8":        block("PRIVATE KEY", pkcs8),
-		"PKCS #1":        block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaSigner())),
+		"PKCS #1":        block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)),
 		"SEC 1":          block("EC PRIVATE KEY", sec1),
 		"with openssl's": parameters + block("EC PRIVATE KEY", sec1),
 		"white space":    "\n  " + block("PRIVATE KEY", pkcs8) + "\n\n",

@@ -1,4 +1,4 @@
-package token
+package jwks
 
 import (
 	"context"
@@ -9,12 +9,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // published is a set that is loaded, and what it said.
-func published(t testing.TB, issuer string, said *warnings, jwks ...string) *JWKS {
+func published(t testing.TB, issuer string, said *warnings, jwks ...string) *Set {
 	t.Helper()
-	j := overWire(t, JWKSOptions{Issuer: issuer, Warn: said.warn, Now: new(clock).now}, func(*http.Request) (string, error) {
+	j := overWire(t, Options{Issuer: issuer, Warn: said.warn, Now: new(clock).now}, func(*http.Request) (string, error) {
 		return setOf(jwks...), nil
 	})
 	refresh(t, j)
@@ -40,15 +42,15 @@ func TestRing(t *testing.T) {
 		{"first set wins", "shared", "ES256", "https://a.example", nil},
 		{"only in a set", "a", "RS256", "https://a.example", nil},
 		{"only in the last set", "b", "EdDSA", "https://b.example", nil},
-		{"known, for other algorithms", "shared", "RS256", "", ErrAlgorithm},
-		{"unknown", "c", "ES256", "", ErrUnknownKey},
-		{"none", "c", "none", "", ErrAlgorithm},
+		{"known, for other algorithms", "shared", "RS256", "", token.ErrAlgorithm},
+		{"unknown", "c", "ES256", "", token.ErrUnknownKey},
+		{"none", "c", "none", "", token.ErrAlgorithm},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			for name, lookup := range map[string]func() ([]*Key, error){
-				"Lookup":        func() ([]*Key, error) { return ring.Lookup(test.kid, test.alg) },
-				"LookupContext": func() ([]*Key, error) { return ring.LookupContext(t.Context(), test.kid, test.alg) },
+			for name, lookup := range map[string]func() ([]*token.Key, error){
+				"Lookup":        func() ([]*token.Key, error) { return ring.Lookup(test.kid, test.alg) },
+				"LookupContext": func() ([]*token.Key, error) { return ring.LookupContext(t.Context(), test.kid, test.alg) },
 			} {
 				keys, err := lookup()
 				wantErr(t, err, test.err)
@@ -70,9 +72,9 @@ func TestRing(t *testing.T) {
 func TestEmptyRing(t *testing.T) {
 	ring := NewRing(nil)
 	_, err := ring.Lookup("a", "HS256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	_, err = ring.LookupContext(t.Context(), "a", "HS256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	if ring.IssuerBound("") {
 		t.Error("no issuer is bound")
 	}
@@ -81,12 +83,12 @@ func TestEmptyRing(t *testing.T) {
 // However many sources there are, a forged token without kid costs four signatures.
 func TestRingKidless(t *testing.T) {
 	var said warnings
-	key := func(i int) Key { return makeSecret(t, "HS256", fmt.Sprintf("%032d", i)) }
+	key := func(i int) token.Key { return makeSecret(t, "HS256", fmt.Sprintf("%032d", i)) }
 	jwk := func(i int) string {
 		return jwkOf(t, []byte(fmt.Sprintf("%032d", i)), "", members{"alg": "HS256"})
 	}
-	file := func(issuer string, jwks ...string) *JWKS {
-		j := overWire(t, JWKSOptions{Issuer: issuer, Warn: said.warn}, func(*http.Request) (string, error) { return setOf(jwks...), nil })
+	file := func(issuer string, jwks ...string) *Set {
+		j := overWire(t, Options{Issuer: issuer, Warn: said.warn}, func(*http.Request) (string, error) { return setOf(jwks...), nil })
 		j.policy.secrets = true
 		refresh(t, j)
 		return j
@@ -94,7 +96,7 @@ func TestRingKidless(t *testing.T) {
 	ring := NewRing(makeTable(t, key(1), key(2)), file("", jwk(2), jwk(3), jwk(1)), file("", jwk(4), jwk(5)), file("https://a.example", jwk(1)))
 	keys, err := ring.Lookup("", "HS256")
 	wantErr(t, err, nil)
-	if len(keys) != MaxKidless {
+	if len(keys) != token.MaxKidless {
 		t.Errorf("has %v", keys)
 	}
 	for i, key := range keys {
@@ -113,7 +115,7 @@ func TestRingKidless(t *testing.T) {
 func TestRingFollowsItsSets(t *testing.T) {
 	var said warnings
 	set := setOf(jwkFor(t, "ES256", "a"))
-	j := overWire(t, JWKSOptions{Warn: said.warn, Now: new(clock).now}, func(*http.Request) (string, error) { return set, nil })
+	j := overWire(t, Options{Warn: said.warn, Now: new(clock).now}, func(*http.Request) (string, error) { return set, nil })
 	ring := NewRing(makeTable(t, named(makeKey(t, "ES256"), "static", "")), j)
 	expect := func(kids map[string]error) {
 		t.Helper()
@@ -123,14 +125,14 @@ func TestRingFollowsItsSets(t *testing.T) {
 			}
 		}
 	}
-	expect(map[string]error{"static": nil, "a": ErrUnknownKey})
+	expect(map[string]error{"static": nil, "a": token.ErrUnknownKey})
 	refresh(t, j)
 	expect(map[string]error{"static": nil, "a": nil})
 	said.expect(t)
 	set = setOf(jwkFor(t, "ES256", "static"), jwkFor(t, "ES256", "b"))
 	_, err := ring.LookupContext(t.Context(), "b", "ES256")
 	wantErr(t, err, nil)
-	expect(map[string]error{"static": nil, "a": ErrUnknownKey, "b": nil})
+	expect(map[string]error{"static": nil, "a": token.ErrUnknownKey, "b": nil})
 	refresh(t, j)
 	expect(map[string]error{"static": nil, "b": nil})
 	said.expect(t, "static: JWK is not used") // though it is the same key: who removes it there should know
@@ -139,11 +141,11 @@ func TestRingFollowsItsSets(t *testing.T) {
 // A hanging set does not hold up a key that another one brings.
 func TestRingAsksAllSetsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hanging := overWire(t, JWKSOptions{}, func(r *http.Request) (string, error) {
+		hanging := overWire(t, Options{}, func(r *http.Request) (string, error) {
 			<-r.Context().Done()
 			return "", r.Context().Err()
 		})
-		slow := overWire(t, JWKSOptions{}, func(*http.Request) (string, error) {
+		slow := overWire(t, Options{}, func(*http.Request) (string, error) {
 			time.Sleep(time.Second)
 			return setOf(jwkFor(t, "ES256", "a")), nil
 		})
@@ -152,7 +154,7 @@ func TestRingAsksAllSetsAtOnce(t *testing.T) {
 			kid    string
 			err    error
 			waited time.Duration
-		}{{"a", nil, time.Second}, {"a", nil, 0}, {"b", ErrUnknownKey, maxWait}} {
+		}{{"a", nil, time.Second}, {"a", nil, 0}, {"b", token.ErrUnknownKey, maxWait}} {
 			began := time.Now()
 			_, err := ring.LookupContext(t.Context(), test.kid, "ES256")
 			wantErr(t, err, test.err)
@@ -166,7 +168,7 @@ func TestRingAsksAllSetsAtOnce(t *testing.T) {
 
 func TestVerifyContext(t *testing.T) {
 	var fetches atomic.Int32
-	j := overWire(t, JWKSOptions{Issuer: "https://a.example", Now: new(clock).now}, func(*http.Request) (string, error) {
+	j := overWire(t, Options{Issuer: "https://a.example", Now: new(clock).now}, func(*http.Request) (string, error) {
 		fetches.Add(1)
 		return setOf(jwkFor(t, "ES256", "a")), nil
 	})
@@ -177,11 +179,11 @@ func TestVerifyContext(t *testing.T) {
 	}
 	// The iss is bound before there are keys of it.
 	_, err := verifier.judge(of("HS256", "static", "https://a.example"), now)
-	wantErr(t, err, ErrIssuer)
+	wantErr(t, err, token.ErrIssuer)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = verifier.Verify(cancelled, of("ES256", "a", "https://a.example"))
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	if n := fetches.Load(); n != 0 {
 		t.Fatalf("%d fetches", n)
 	}
@@ -191,7 +193,7 @@ func TestVerifyContext(t *testing.T) {
 		t.Errorf("verified by a key of %q after %d fetches", verified.Key.Issuer, fetches.Load())
 	}
 	_, err = verifier.judge(of("ES256", "a", "https://b.example"), now)
-	wantErr(t, err, ErrIssuer)
+	wantErr(t, err, token.ErrIssuer)
 	_, err = verifier.judge(of("HS256", "static", "https://b.example"), now)
 	wantErr(t, err, nil)
 

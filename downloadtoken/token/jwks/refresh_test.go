@@ -1,4 +1,4 @@
-package token
+package jwks
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // A wire stands for the network where time is faked.
@@ -26,7 +28,7 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 }
 
-func overWire(t testing.TB, o JWKSOptions, answer wire) *JWKS {
+func overWire(t testing.TB, o Options, answer wire) *Set {
 	t.Helper()
 	o.Location, o.Client = "https://id.example/jwks", &http.Client{Transport: answer}
 	return makeJWKS(t, o)
@@ -52,7 +54,7 @@ func TestSchedule(t *testing.T) {
 				var at []time.Time
 				times := func() []time.Time { mu.Lock(); defer mu.Unlock(); return at }
 				set := setOf(jwkFor(t, "ES256", "a"))
-				j := overWire(t, JWKSOptions{Refresh: test.refresh}, func(*http.Request) (string, error) {
+				j := overWire(t, Options{Refresh: test.refresh}, func(*http.Request) (string, error) {
 					mu.Lock()
 					defer mu.Unlock()
 					at = append(at, time.Now())
@@ -133,7 +135,7 @@ func TestThunderingHerd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			i := startIssuer(t, jwkFor(t, "ES256", "old"))
 			clock := new(clock)
-			j := makeJWKS(t, JWKSOptions{Location: i.URL, Client: i.client(), Now: clock.now})
+			j := makeJWKS(t, Options{Location: i.URL, Client: i.client(), Now: clock.now})
 			refresh(t, j)
 			i.fetches.Store(0)
 			i.publishes(jwkFor(t, "ES256", "old"), jwkFor(t, "ES256", "new"))
@@ -180,7 +182,7 @@ func TestFlood(t *testing.T) {
 	publish := func(jwks ...string) { text := setOf(jwks...); set.Store(&text) }
 	publish(jwkFor(t, "ES256", "old"))
 	clock := new(clock)
-	j := overWire(t, JWKSOptions{Now: clock.now}, func(*http.Request) (string, error) {
+	j := overWire(t, Options{Now: clock.now}, func(*http.Request) (string, error) {
 		fetches.Add(1)
 		return *set.Load(), nil
 	})
@@ -192,7 +194,7 @@ func TestFlood(t *testing.T) {
 	heap := int64(memory.HeapAlloc)
 	for n := range flood {
 		kid := fmt.Sprintf("%d%s", n, repeat("x", n%maxKidBytes))
-		if keys, err := j.LookupFresh(t.Context(), kid, "ES256"); !errors.Is(err, ErrUnknownKey) || keys != nil {
+		if keys, err := j.LookupFresh(t.Context(), kid, "ES256"); !errors.Is(err, token.ErrUnknownKey) || keys != nil {
 			t.Fatalf("got %v and error %v", keys, err)
 		}
 	}
@@ -207,17 +209,17 @@ func TestFlood(t *testing.T) {
 
 	publish(jwkFor(t, "ES256", "old"), jwkFor(t, "ES384", "new"))
 	_, err := j.LookupFresh(t.Context(), "new", "ES384")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	clock.pass(forcedEvery)
 	_, err = j.LookupFresh(t.Context(), "made up", "ES256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	_, err = j.Lookup("new", "ES384")
 	wantErr(t, err, nil) // the attacker's own fetch brought it
 
 	for range 10_000 { // a day of it
 		clock.pass(forcedEvery)
 		_, err := j.LookupFresh(t.Context(), fmt.Sprint(clock.now()), "ES256")
-		wantErr(t, err, ErrUnknownKey)
+		wantErr(t, err, token.ErrUnknownKey)
 	}
 	if n := len(j.absent.until); n > forcedBurst+int(absentFor/forcedEvery) {
 		t.Errorf("%d kids are remembered", n)
@@ -230,16 +232,16 @@ func TestFlood(t *testing.T) {
 // What needs no fetch causes none.
 func TestLookupFreshDoesNotFetch(t *testing.T) {
 	var fetches atomic.Int32
-	j := overWire(t, JWKSOptions{Now: new(clock).now}, func(*http.Request) (string, error) {
+	j := overWire(t, Options{Now: new(clock).now}, func(*http.Request) (string, error) {
 		fetches.Add(1)
 		return setOf(jwkFor(t, "ES256", "a")), nil
 	})
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := j.LookupFresh(cancelled, "a", "ES256")
-	wantErr(t, err, ErrUnknownKey)
+	wantErr(t, err, token.ErrUnknownKey)
 	_, err = j.LookupFresh(t.Context(), "a", "none")
-	wantErr(t, err, ErrAlgorithm)
+	wantErr(t, err, token.ErrAlgorithm)
 	if n := fetches.Load(); n != 0 || j.flight != nil || j.forced != (bucket{}) {
 		t.Fatalf("%d fetches before there were keys", n)
 	}
@@ -248,7 +250,7 @@ func TestLookupFreshDoesNotFetch(t *testing.T) {
 		kid, alg string
 		err      error
 	}{
-		{"a", "ES256", nil}, {"a", "RS256", ErrAlgorithm}, {"", "ES256", ErrUnknownKey}, {"b", "none", ErrAlgorithm},
+		{"a", "ES256", nil}, {"a", "RS256", token.ErrAlgorithm}, {"", "ES256", token.ErrUnknownKey}, {"b", "none", token.ErrAlgorithm},
 	} {
 		_, err := j.LookupFresh(t.Context(), test.kid, test.alg)
 		wantErr(t, err, test.err)
@@ -263,7 +265,7 @@ func TestLookupFreshDoesNotFetch(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fetches atomic.Int32
-		j := overWire(t, JWKSOptions{}, func(r *http.Request) (string, error) {
+		j := overWire(t, Options{}, func(r *http.Request) (string, error) {
 			fetches.Add(1)
 			<-r.Context().Done()
 			return "", r.Context().Err()
@@ -272,7 +274,7 @@ func TestWaiting(t *testing.T) {
 		ask := func(kid string) time.Duration {
 			began := time.Now()
 			_, err := j.LookupFresh(t.Context(), kid, "ES256")
-			wantErr(t, err, ErrUnknownKey)
+			wantErr(t, err, token.ErrUnknownKey)
 			return time.Since(began)
 		}
 		var waited [maxWaiting]time.Duration
@@ -303,14 +305,14 @@ func TestWaiting(t *testing.T) {
 // A fetch serves all, so it goes on when the request that caused it is gone.
 func TestFlightOutlivesItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := overWire(t, JWKSOptions{}, func(r *http.Request) (string, error) {
+		j := overWire(t, Options{}, func(r *http.Request) (string, error) {
 			time.Sleep(3 * time.Second)
 			return setOf(jwkFor(t, "ES256", "a")), r.Context().Err()
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := j.LookupFresh(ctx, "a", "ES256")
-		wantErr(t, err, ErrUnknownKey)
+		wantErr(t, err, token.ErrUnknownKey)
 		_, err = j.LookupFresh(t.Context(), "a", "ES256")
 		wantErr(t, err, nil)
 	})
@@ -318,20 +320,20 @@ func TestFlightOutlivesItsRequest(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	clock, fail := new(clock), false
-	j := overWire(t, JWKSOptions{Algs: []string{"RS256", "PS256"}, Now: clock.now}, func(*http.Request) (string, error) {
+	j := overWire(t, Options{Algs: []string{"RS256", "PS256"}, Now: clock.now}, func(*http.Request) (string, error) {
 		if fail {
 			return "", errors.New("down")
 		}
 		return setOf(jwkOf(t, public(signers()["RS256"]), "a", nil)), nil
 	})
 	refresh(t, j)
-	if got, want := j.Status(), (JWKSStatus{Keys: 2, LastSuccess: now}); got != want {
+	if got, want := j.Status(), (Status{Keys: 2, LastSuccess: now}); got != want {
 		t.Errorf("is %v, want %v", got, want)
 	}
 	clock.pass(time.Hour)
 	fail = true
 	refresh(t, j)
-	if got, want := j.Status(), (JWKSStatus{2, now, "cannot be fetched: down"}); got != want {
+	if got, want := j.Status(), (Status{2, now, "cannot be fetched: down"}); got != want {
 		t.Errorf("is %v, want %v", got, want)
 	}
 }
