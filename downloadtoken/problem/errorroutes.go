@@ -2,6 +2,7 @@ package problem
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -40,7 +41,7 @@ func HasErrorRoute(r *http.Request, err error) bool {
 			return answered, routes.Surely
 		},
 		Handle: func(handler caddyhttp.MiddlewareHandler, answered bool) (bool, bool) {
-			answered = answered || !routes.Leaves(caddy.GetModuleName(handler))
+			answered = answered || !routes.Leaves(strings.TrimPrefix(caddy.GetModuleID(handler), "http.handlers."))
 			return answered, answered
 		},
 	}

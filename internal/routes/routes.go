@@ -38,8 +38,8 @@ type Walk[S any] struct {
 	// ends with it.
 	Handle func(handler caddyhttp.MiddlewareHandler, before S) (after S, ends bool)
 
-	taken map[string]bool // groups
-	depth int             // of named routes, which may invoke each other
+	taken []string // groups
+	depth int      // of named routes, which may invoke each other
 }
 
 // maxDepth ends what never would.
@@ -50,7 +50,7 @@ const maxDepth = 10
 func (w *Walk[S]) Routes(list caddyhttp.RouteList, s S) (after S, ends bool) {
 	for i := range list {
 		route := &list[i]
-		if w.taken[route.Group] {
+		if slices.Contains(w.taken, route.Group) {
 			continue
 		}
 		inside, match := w.Enter(route, s)
@@ -58,10 +58,7 @@ func (w *Walk[S]) Routes(list caddyhttp.RouteList, s S) (after S, ends bool) {
 			continue
 		}
 		if match == Surely && route.Group != "" {
-			if w.taken == nil {
-				w.taken = make(map[string]bool)
-			}
-			w.taken[route.Group] = true
+			w.taken = append(w.taken, route.Group)
 		}
 		inside, ends := w.handlers(route.Handlers, inside)
 		if match == Surely {
