@@ -48,7 +48,6 @@ func handsOutRefused(srv *caddyhttp.Server) bool {
 	refusals := make(map[refusal]bool)
 	var roots []string // of the files that are guarded
 	look := routes.Walk[[]string]{
-		Named: srv.NamedRoutes,
 		Enter: func(route *caddyhttp.Route, hosts []string) ([]string, routes.Match) {
 			return hostsOf(route, hosts), routes.Maybe
 		},
@@ -66,6 +65,9 @@ func handsOutRefused(srv *caddyhttp.Server) bool {
 		},
 	}
 	look.Routes(srv.Routes, []string{""})
+	for _, named := range srv.NamedRoutes { // whoever may invoke them
+		look.Routes(caddyhttp.RouteList{*named}, []string{""})
+	}
 	for refusal := range refusals {
 		if refusal.mayBeServed(srv, roots) {
 			return true
@@ -116,44 +118,36 @@ func (f refusal) mayBeServed(srv *caddyhttp.Server, roots []string) (found bool)
 	return found
 }
 
-// match asks what matchers say about the status and the host, and leaves everything
-// else open.
+// match says whether the refusal enters the route.
 func (f refusal) match(route *caddyhttp.Route, r *http.Request) routes.Match {
 	if len(route.MatcherSets) == 0 {
 		return routes.Surely
 	}
-	best := routes.Never
 	for _, set := range route.MatcherSets {
-		match := routes.Surely
-		for _, matcher := range set {
-			match = min(match, f.ask(matcher, r))
+		if !slices.ContainsFunc(set, func(matcher any) bool { return f.excludedBy(matcher, r) }) {
+			return routes.Maybe
 		}
-		best = max(best, match)
 	}
-	return best
+	return routes.Never
 }
 
-func (f refusal) ask(matcher any, r *http.Request) routes.Match {
+// excludedBy asks what a matcher says about the status or the host, and leaves
+// everything else open.
+func (f refusal) excludedBy(matcher any, r *http.Request) bool {
 	switch m := matcher.(type) {
 	case *caddyhttp.MatchExpression:
 		if !strings.Contains(m.Expr, "http.error.status_code") {
-			return routes.Maybe
+			return false
 		}
 	case *caddyhttp.MatchHost:
 		if f.host == "" {
-			return routes.Maybe
+			return false
 		}
 	default:
-		return routes.Maybe
+		return false
 	}
 	matches, err := caddyhttp.MatcherSet{matcher}.MatchWithError(r)
-	switch {
-	case err != nil:
-		return routes.Maybe
-	case matches:
-		return routes.Surely
-	}
-	return routes.Never
+	return err == nil && !matches
 }
 
 // hostsOf are the hosts that the route is for, those of what is around it if it
