@@ -1,6 +1,7 @@
 package downloadtoken
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/internal/routes"
 )
 
 // warnOfErrorRoutes looks through the servers for error routes that would hand out
@@ -33,175 +36,128 @@ func warnOfErrorRoutes(ctx caddy.Context, logger *zap.Logger) {
 	}
 }
 
-// guarded is what one download_token handler refuses.
-type guarded struct {
-	hosts    []string // nil: all
-	statuses []int
+// refusal is one that a download_token handler of the server may make.
+type refusal struct {
+	host   string // of the request; empty: any
+	status int
 }
 
 // handsOutRefused reports whether, as far as can be told without a request, a
 // refused one can get its file from an error route.
 func handsOutRefused(srv *caddyhttp.Server) bool {
-	var guards []guarded
+	refusals := make(map[refusal]bool)
 	var roots []string // of the files that are guarded
-	look := func(handler any, hosts []string) {
-		if h, ok := handler.(*Handler); ok {
-			guards = append(guards, guarded{hosts, h.refusedWith()})
-		} else if root := settingOf(handler, "root"); root != "" {
-			roots = append(roots, root)
-		}
+	look := routes.Walk[[]string]{
+		Enter: func(route *caddyhttp.Route, hosts []string) ([]string, routes.Match) {
+			return hostsOf(route, hosts), routes.Maybe
+		},
+		Handle: func(handler caddyhttp.MiddlewareHandler, hosts []string) ([]string, bool) {
+			if h, ok := handler.(*Handler); ok {
+				for _, host := range hosts {
+					for _, d := range denials {
+						refusals[refusal{host, cmp.Or(h.statuses[d], d.status)}] = true
+					}
+				}
+			} else if root := settingOf(handler, "root"); root != "" {
+				roots = append(roots, root)
+			}
+			return hosts, false
+		},
 	}
-	eachHandler(srv.Routes, nil, look)
-	for _, named := range srv.NamedRoutes {
-		eachHandler(caddyhttp.RouteList{*named}, nil, look)
+	look.Routes(srv.Routes, []string{""})
+	for _, named := range srv.NamedRoutes { // whoever may invoke them
+		look.Routes(caddyhttp.RouteList{*named}, []string{""})
 	}
-	for _, guard := range guards {
-		w := errorWalk{srv: srv, guard: guard, roots: roots}
-		if w.routes(srv.Errors.Routes, errorWay{}); w.found {
+	for refusal := range refusals {
+		if refusal.mayBeServed(srv, roots) {
 			return true
 		}
 	}
 	return false
 }
 
-// eachHandler calls look with every handler of the routes.
-func eachHandler(routes caddyhttp.RouteList, hosts []string, look func(handler any, hosts []string)) {
-	for _, route := range routes {
-		within := hostsOf(route, hosts)
-		for _, handler := range route.Handlers {
-			if subroute, ok := handler.(*caddyhttp.Subroute); ok {
-				eachHandler(subroute.Routes, within, look)
-			} else {
-				look(handler, within)
-			}
-		}
-	}
-}
-
-// refusedWith are the status codes with which h refuses.
-func (h *Handler) refusedWith() []int {
-	var statuses []int
-	for _, d := range denials {
-		status := d.status
-		if configured, ok := h.statuses[d]; ok {
-			status = configured
-		}
-		statuses = append(statuses, status)
-	}
-	slices.Sort(statuses)
-	return slices.Compact(statuses)
-}
-
-// errorWalk goes through error routes as Caddy may run them for a refusal.
-type errorWalk struct {
-	srv   *caddyhttp.Server
-	guard guarded
-	roots []string
-	found bool
-}
-
-// errorWay is what has surely happened before a handler is reached.
+// errorWay is what has surely happened before a handler of an error route.
 type errorWay struct {
-	hosts     []string
 	rewritten bool
 	root      string // empty: as it was
-	depth     int    // of named routes, which may invoke each other
 }
 
-// routes returns what has surely happened behind the list, and whether nothing
-// behind it is reached.
-func (w *errorWalk) routes(list caddyhttp.RouteList, way errorWay) (after errorWay, ends bool) {
-	for _, route := range list {
-		if !w.mayMatch(route) {
-			continue
-		}
-		inside := way
-		inside.hosts = hostsOf(route, way.hosts)
-		inside, ends := w.handlers(route.Handlers, inside)
-		if len(route.MatcherSets) == 0 {
-			way = inside
-			if ends || route.Terminal {
+// mayBeServed reports whether an error route may serve the file all the same.
+func (f refusal) mayBeServed(srv *caddyhttp.Server, roots []string) (found bool) {
+	r, err := http.NewRequest(http.MethodGet, "/", nil)
+	if err != nil {
+		return true
+	}
+	r.Host = f.host
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, srv)
+	r = srv.Errors.WithError(r, caddyhttp.Error(f.status, errScope))
+	walk := routes.Walk[errorWay]{
+		Named: srv.NamedRoutes,
+		Enter: func(route *caddyhttp.Route, way errorWay) (errorWay, routes.Match) { return way, f.match(route, r) },
+		Handle: func(handler caddyhttp.MiddlewareHandler, way errorWay) (errorWay, bool) {
+			root := settingOf(handler, "root")
+			switch caddy.GetModuleName(handler) {
+			case "rewrite":
+				uri := settingOf(handler, "uri")
+				way.rewritten = way.rewritten || uri != "" && !strings.HasPrefix(uri, "?")
+			case "vars":
+				way.root = cmp.Or(root, way.root)
+			case "file_server":
+				if root == "" || root == "{http.vars.root}" {
+					root = way.root
+				}
+				found = found || !way.rewritten && (root == "" || slices.Contains(roots, root))
+				return way, true
+			case "static_response", "error":
 				return way, true
 			}
+			return way, false
+		},
+	}
+	walk.Routes(srv.Errors.Routes, errorWay{})
+	return found
+}
+
+// match says whether the refusal enters the route.
+func (f refusal) match(route *caddyhttp.Route, r *http.Request) routes.Match {
+	if len(route.MatcherSets) == 0 {
+		return routes.Surely
+	}
+	for _, set := range route.MatcherSets {
+		if !slices.ContainsFunc(set, func(matcher any) bool { return f.excludedBy(matcher, r) }) {
+			return routes.Maybe
 		}
 	}
-	return way, false
+	return routes.Never
 }
 
-func (w *errorWalk) handlers(handlers []caddyhttp.MiddlewareHandler, way errorWay) (after errorWay, ends bool) {
-	for _, handler := range handlers {
-		switch caddy.GetModuleID(handler) {
-		case "http.handlers.subroute":
-			if subroute, ok := handler.(*caddyhttp.Subroute); ok {
-				way, ends = w.routes(subroute.Routes, way)
-			}
-		case "http.handlers.invoke":
-			if named, ok := w.srv.NamedRoutes[settingOf(handler, "name")]; ok && way.depth < 10 {
-				way.depth++
-				way, ends = w.routes(caddyhttp.RouteList{*named}, way)
-			}
-		case "http.handlers.rewrite":
-			uri := settingOf(handler, "uri")
-			way.rewritten = way.rewritten || uri != "" && !strings.HasPrefix(uri, "?")
-		case "http.handlers.vars":
-			if root := settingOf(handler, "root"); root != "" {
-				way.root = root
-			}
-		case "http.handlers.file_server":
-			root := settingOf(handler, "root")
-			if root == "" || root == "{http.vars.root}" {
-				root = way.root
-			}
-			if !way.rewritten && (root == "" || slices.Contains(w.roots, root)) && meet(way.hosts, w.guard.hosts) {
-				w.found = true
-			}
-			ends = true
-		case "http.handlers.static_response", "http.handlers.error":
-			ends = true
+// excludedBy asks what a matcher says about the status or the host, and leaves
+// everything else open.
+func (f refusal) excludedBy(matcher any, r *http.Request) bool {
+	switch m := matcher.(type) {
+	case *caddyhttp.MatchExpression:
+		if !strings.Contains(m.Expr, "http.error.status_code") {
+			return false
 		}
-		if ends {
-			return way, true
+	case *caddyhttp.MatchHost:
+		if f.host == "" {
+			return false
 		}
+	default:
+		return false
 	}
-	return way, false
-}
-
-// mayMatch reports whether the route can be meant for one of the refusals: what its
-// matchers say about the status is asked, everything else is left open.
-func (w *errorWalk) mayMatch(route caddyhttp.Route) bool {
-	return len(route.MatcherSets) == 0 || slices.ContainsFunc(route.MatcherSets, func(set caddyhttp.MatcherSet) bool {
-		for _, matcher := range set {
-			if m, ok := matcher.(*caddyhttp.MatchExpression); ok && strings.Contains(m.Expr, "http.error.status_code") && !w.matchesAny(m) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-func (w *errorWalk) matchesAny(m *caddyhttp.MatchExpression) bool {
-	return slices.ContainsFunc(w.guard.statuses, func(status int) bool {
-		r, err := http.NewRequest(http.MethodGet, "/", nil)
-		if err != nil {
-			return true
-		}
-		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, w.srv)
-		matches, err := m.MatchWithError(w.srv.Errors.WithError(r, caddyhttp.Error(status, errScope)))
-		return matches || err != nil
-	})
+	matches, err := caddyhttp.MatcherSet{matcher}.MatchWithError(r)
+	return err == nil && !matches
 }
 
 // hostsOf are the hosts that the route is for, those of what is around it if it
-// does not say. nil: all.
-func hostsOf(route caddyhttp.Route, around []string) []string {
+// does not say. One that is only known by a request is empty.
+func hostsOf(route *caddyhttp.Route, around []string) []string {
 	var hosts []string
 	for _, set := range route.MatcherSets {
 		named := len(hosts)
 		for _, matcher := range set {
-			switch m := matcher.(type) {
-			case caddyhttp.MatchHost:
-				hosts = append(hosts, m...)
-			case *caddyhttp.MatchHost:
+			if m, ok := matcher.(*caddyhttp.MatchHost); ok {
 				hosts = append(hosts, *m...)
 			}
 		}
@@ -212,23 +168,19 @@ func hostsOf(route caddyhttp.Route, around []string) []string {
 	if hosts == nil {
 		return around
 	}
+	for i, host := range hosts {
+		if strings.ContainsAny(host, "*{") {
+			hosts[i] = ""
+		}
+	}
 	return hosts
-}
-
-// meet reports whether a request may be for both.
-func meet(a, b []string) bool {
-	return a == nil || b == nil || slices.ContainsFunc(a, func(host string) bool {
-		return strings.ContainsAny(host, "*{") || slices.ContainsFunc(b, func(other string) bool {
-			return strings.ContainsAny(other, "*{") || strings.EqualFold(host, other)
-		})
-	})
 }
 
 // settingOf reads a setting of a handler that is a text, by its name in JSON, so
 // that the handler's package need not be linked in.
 func settingOf(handler any, name string) string {
 	switch caddy.GetModuleID(handler) {
-	case "http.handlers.file_server", "http.handlers.vars", "http.handlers.rewrite", "http.handlers.invoke":
+	case "http.handlers.file_server", "http.handlers.vars", "http.handlers.rewrite":
 	default:
 		return ""
 	}

@@ -164,6 +164,48 @@ func TestCommandExitCodes(t *testing.T) {
 	}
 }
 
+// TestInspectAgreesWithTheServer: what a rehearsal says of a request is what becomes
+// of it.
+func TestInspectAgreesWithTheServer(t *testing.T) {
+	s := start(t, map[string]string{"a.txt": "content"}, oneTime)
+	config := filepath.Join(t.TempDir(), "Caddyfile")
+	refusing := strings.Replace(oneTime, "scope any", "scope path", 1)
+	for name, c := range map[string]struct {
+		body   string
+		target string // default: /a.txt
+		code   int    // of inspect
+		status int    // of the server
+	}{
+		"the second of two handles":    {"handle /a.* {\nrespond 418\n}\nhandle {\n" + oneTime + "\n}", "", 1, http.StatusTeapot},
+		"a handle that does nothing":   {"handle /a.* {\nheader X y\n}\nhandle {\n" + refusing + "\n}", "", 1, http.StatusOK},
+		"handle_path":                  {"handle_path /x/* {\n" + oneTime + "\n}", "/x/a.txt", 0, http.StatusOK},
+		"a rewrite inside a route":     {"route {\n" + strings.TrimSuffix(refusing, "file_server") + "}\nroute {\nrewrite /x /a.txt\nrespond /a.txt 418\n}", "/x", 2, http.StatusForbidden},
+		"try_files":                    {"try_files {path}.txt\nhandle /a.txt {\n" + oneTime + "\n}\nhandle {\nrespond 418\n}", "/a", 0, http.StatusOK},
+		"a map and an expression":      {"map {path} {kind} {\n~\\.txt$ text\ndefault other\n}\n@text `{kind} == \"text\"`\nhandle @text {\n" + refusing + "\n}\nhandle {\nrespond 418\n}", "", 2, http.StatusForbidden},
+		"a request header that is set": {"route {\nrequest_header X y\n@x header X y\nhandle @x {\n" + oneTime + "\n}\nhandle {\nrespond 418\n}\n}", "", 0, http.StatusOK},
+		"method rewritten":             {"method POST\n" + oneTime, "", 2, http.StatusMethodNotAllowed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			target := c.target
+			if target == "" {
+				target = "/a.txt"
+			}
+			if err := os.WriteFile(config, []byte(s.caddyfile(c.body)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.reload(c.body); err != nil {
+				t.Fatal(err)
+			}
+			text := once(t)
+			if stdout, stderr, code := command(t, text, "inspect", "--config", config, "--url", s.url+target, "-"); code != c.code {
+				t.Errorf("inspect: exit code %d, want %d\n%s%s", code, c.code, stdout, stderr)
+			}
+			s.get(target+"?download_token="+text).want(t, c.status)
+		})
+	}
+}
+
 // TestInspectLeavesNoTrace rehearses with a configuration that would do a lot if
 // it were loaded: listen where somebody listens, write logs, make certificates, ask
 // upstreams for their health.

@@ -191,6 +191,7 @@ func TestWarningsAtLoad(t *testing.T) {
 		"a rewrite before it":         {oneTime + "\n\thandle_errors {\n\t\trewrite * /{err.status_code}.html\n\t\tfile_server\n\t}", ""},
 		"a rewrite of some":           {oneTime + "\n\thandle_errors {\n\t\trewrite /a/* /b.html\n\t\tfile_server\n\t}", errors},
 		"a rewrite of the query":      {oneTime + "\n\thandle_errors {\n\t\trewrite * ?a=b\n\t\tfile_server\n\t}", errors},
+		"of a status answered before": {oneTime + "\n\thandle_errors 4xx {\n\t\trespond no\n\t}\n\thandle_errors {\n\t\tfile_server\n\t}", errors},
 		"an answer before it":         {oneTime + "\n\thandle_errors {\n\t\trespond no\n\t\tfile_server\n\t}", ""},
 		"other files":                 {oneTime + "\n\thandle_errors {\n\t\troot /srv/errors\n\t\tfile_server\n\t}", ""},
 		"other files, otherwise":      {oneTime + "\n\thandle_errors {\n\t\tfile_server {\n\t\t\troot /srv/errors\n\t\t}\n\t}", ""},

@@ -28,52 +28,47 @@ type check struct {
 }
 
 // steps are the checks in the order in which the directive makes them, with the
-// reasons for which each refuses.
+// reasons for which each refuses, and what to look at then.
 var steps = []struct {
-	name    string
-	reasons []string
+	name     string
+	remedies map[string]string
 }{
-	{"finding the token", []string{"missing", "ambiguous"}},
-	{"its outer form", []string{"too_large", "malformed"}},
-	{"the header", []string{"critical"}},
-	{"the key", []string{"unknown_key", "algorithm"}},
-	{"the signature", []string{"signature"}},
-	{"the claims", []string{"claim", "expired", "not_yet_valid", "issuer", "audience", "header_typ", "too_long_lived"}},
-	{"the method", []string{"method"}},
-	{"the path and the scope", []string{"bad_path", "scope"}},
-	{"the client's address", []string{"client_ip"}},
-}
-
-// remedies say what to look at.
-var remedies = map[string]string{
-	"missing":        "The directive looks in other places; compare its from lines with how the token is sent.",
-	"ambiguous":      "Send the token once.",
-	"too_large":      "Put fewer or shorter claims into it.",
-	"malformed":      "It was damaged on its way, cut off perhaps, or its header or payload is not strict JSON.",
-	"critical":       "Sign it without the header parameter crit.",
-	"unknown_key":    "Compare the header's kid with those of the key lines. A token without kid needs a key without one. Keys of a jwks address are not fetched here.",
-	"algorithm":      "Compare the header's alg with the algorithms of the key lines.",
-	"signature":      "It was signed with another key, or changed since. Is the secret the same on both sides, byte by byte?",
-	"claim":          "Compare the claims above with the require lines; exp is always needed, and for one use a nonce.",
-	"expired":        "Make a new one. If it is young, compare the clocks, or allow for them with leeway.",
-	"not_yet_valid":  "Compare the clocks; leeway allows for them. The iat of a one-time token must not lie in the future at all.",
-	"issuer":         "Compare the claim iss with the issuer lines, also those inside key.",
-	"audience":       "Compare the claim aud with the audience line. Without one, a token must not have an aud.",
-	"header_typ":     "Compare the header's typ with the header_typ line.",
-	"too_long_lived": "Compare exp less iat with max_ttl; make tokens that live shorter.",
-	"method":         "Use GET or HEAD.",
-	"bad_path":       "Write the address without dot segments, double slashes, backslashes and encoded slashes.",
-	"scope":          "Compare the claim scope above with the scope lines, and the path with what they make of it. Behind handle_path or strip_prefix it takes path_prefix.",
-	"client_ip":      "Compare the claim with the client's address (--client-ip). Behind a proxy it takes trusted_proxies.",
+	{"finding the token", map[string]string{
+		"missing":   "The directive looks in other places; compare its from lines with how the token is sent.",
+		"ambiguous": "Send the token once.",
+	}},
+	{"its outer form", map[string]string{
+		"too_large": "Put fewer or shorter claims into it.",
+		"malformed": "It was damaged on its way, cut off perhaps, or its header or payload is not strict JSON.",
+	}},
+	{"the header", map[string]string{"critical": "Sign it without the header parameter crit."}},
+	{"the key", map[string]string{
+		"unknown_key": "Compare the header's kid with those of the key lines. A token without kid needs a key without one. Keys of a jwks address are not fetched here.",
+		"algorithm":   "Compare the header's alg with the algorithms of the key lines.",
+	}},
+	{"the signature", map[string]string{"signature": "It was signed with another key, or changed since. Is the secret the same on both sides, byte by byte?"}},
+	{"the claims", map[string]string{
+		"claim":          "Compare the claims above with the require lines; exp is always needed, and for one use a nonce.",
+		"expired":        "Make a new one. If it is young, compare the clocks, or allow for them with leeway.",
+		"not_yet_valid":  "Compare the clocks; leeway allows for them. The iat of a one-time token must not lie in the future at all.",
+		"issuer":         "Compare the claim iss with the issuer lines, also those inside key.",
+		"audience":       "Compare the claim aud with the audience line. Without one, a token must not have an aud.",
+		"header_typ":     "Compare the header's typ with the header_typ line.",
+		"too_long_lived": "Compare exp less iat with max_ttl; make tokens that live shorter.",
+	}},
+	{"the method", map[string]string{"method": "Use GET or HEAD."}},
+	{"the path and the scope", map[string]string{
+		"bad_path": "Write the address without dot segments, double slashes, backslashes and encoded slashes.",
+		"scope":    "Compare the claim scope above with the scope lines, and the path with what they make of it. Behind handle_path or strip_prefix it takes path_prefix.",
+	}},
+	{"the client's address", map[string]string{"client_ip": "Compare the claim with the client's address (--client-ip). Behind a proxy it takes trusted_proxies."}},
 }
 
 func newCheck(h *downloadtoken.Handler, reason string, err error) check {
-	c := check{Reason: reason, Remedy: remedies[reason], OneTime: h.OneTime != nil}
+	c := check{Reason: reason, OneTime: h.OneTime != nil}
 	for i, step := range steps {
-		for _, one := range step.reasons {
-			if one == reason {
-				c.Step = i + 1
-			}
+		if remedy, ok := step.remedies[reason]; ok {
+			c.Step, c.Remedy = i+1, remedy
 		}
 	}
 	if err != nil {

@@ -75,18 +75,16 @@ func writeMembers(w io.Writer, title string, members map[string]jsontext.Value, 
 
 // inOrder lists the names of members: those of first, then the others by name.
 func inOrder(members map[string]jsontext.Value, first []string) []string {
-	var names []string
-	for _, name := range first {
-		if _, ok := members[name]; ok {
-			names = append(names, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		if !slices.Contains(first, name) {
-			names = append(names, name)
-		}
-	}
+	names := slices.Sorted(maps.Keys(members))
+	slices.SortStableFunc(names, func(a, b string) int { return rank(a, first) - rank(b, first) })
 	return names
+}
+
+func rank(name string, first []string) int {
+	if i := slices.Index(first, name); i >= 0 {
+		return i
+	}
+	return len(first)
 }
 
 // printable escapes what could steer a terminal: a token is written by strangers.

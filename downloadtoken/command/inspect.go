@@ -19,8 +19,8 @@ link; without an argument, or for -, it is read from standard input, where nobod
 else can see it.
 
 Nothing of that is verified. With --config (any format that Caddy reads; an
-adjacent Caddyfile by default) and --url, the request is rehearsed: it is matched
-with the routes of the configuration, and each download_token directive that it
+adjacent Caddyfile by default) and --url, the request is rehearsed: Caddy takes it
+through the routes of the configuration, and each download_token directive that it
 comes to is asked what it would say to the token, now, with its own keys and rules.
 Of a link that is given as argument, --url may be left out. A token that the
 address does not hold is put where the directive looks first.

@@ -49,23 +49,6 @@ const (
 	verdictUnjudged = "unjudged"
 )
 
-// httpServer is what matters of one in a configuration.
-type httpServer struct {
-	Listen      []string                    `json:"listen"`
-	Routes      caddyhttp.RouteList         `json:"routes"`
-	NamedRoutes map[string]*caddyhttp.Route `json:"named_routes"`
-}
-
-// configuration is the part of one that a request can come to.
-type configuration struct {
-	Apps struct {
-		HTTP struct {
-			Servers map[string]*httpServer `json:"servers"`
-		} `json:"http"`
-		DownloadToken json.RawMessage `json:"download_token"`
-	} `json:"apps"`
-}
-
 // rehearse follows the request through the routes of a configuration.
 func rehearse(o inspectOptions, text string) (*rehearsal, error) {
 	u, err := o.check(text)
@@ -79,7 +62,12 @@ func rehearse(o inspectOptions, text string) (*rehearsal, error) {
 	if encoded == nil {
 		return nil, errors.New("--config is missing, and there is no Caddyfile in this folder")
 	}
-	var c configuration
+	var c struct {
+		Apps struct {
+			HTTP          caddyhttp.App   `json:"http"`
+			DownloadToken json.RawMessage `json:"download_token"`
+		} `json:"apps"`
+	}
 	if err := json.Unmarshal(encoded, &c); err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
@@ -92,27 +80,27 @@ func rehearse(o inspectOptions, text string) (*rehearsal, error) {
 	if held, _ := tokenIn(u); held != "" {
 		text = "" // it is where it is, and that may be the reason why it is refused
 	}
-	result := &rehearsal{Method: o.method, Host: u.Host, Path: u.Path, Verdict: verdictUnjudged}
+	found := &rehearsal{Method: o.method, Host: u.Host, Path: u.Path, Verdict: verdictUnjudged}
 	for _, name := range candidates(c.Apps.HTTP.Servers, u) {
-		server := c.Apps.HTTP.Servers[name]
 		r, err := newRequest(o, u)
 		if err != nil {
 			return nil, err
 		}
-		w := &walker{ctx: ctx, named: server.NamedRoutes, request: r, text: text, groups: make(map[string]struct{})}
-		if _, err := w.routes(server.Routes); err != nil {
+		server := c.Apps.HTTP.Servers[name]
+		found.Server, found.Assumed, found.AnsweredBy = name, nil, ""
+		s := stage{ctx: ctx, named: server.NamedRoutes, text: text, found: found}
+		if err := s.run(server.Routes, make(nowhere), r, nobody); err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
-		result.Server, result.Assumed, result.Checks, result.AnsweredBy = name, w.assumed, w.checks, w.answeredBy
-		if len(w.checks) > 0 {
-			result.Verdict = verdictPassed
-			if w.checks[len(w.checks)-1].Reason != "" {
-				result.Verdict = verdictRefused
+		if n := len(found.Checks); n > 0 {
+			found.Verdict = verdictPassed
+			if found.Checks[n-1].Reason != "" {
+				found.Verdict = verdictRefused
 			}
 			break
 		}
 	}
-	return result, nil
+	return found, nil
 }
 
 // newContext makes surroundings in which modules can be provisioned, and no more:
@@ -147,7 +135,7 @@ func newContext(app json.RawMessage) (caddy.Context, func(), error) {
 
 // candidates names the servers that listen on the port of the address, or, if
 // none does (there may be a proxy in front), all of them.
-func candidates(servers map[string]*httpServer, u *url.URL) []string {
+func candidates(servers map[string]*caddyhttp.Server, u *url.URL) []string {
 	text := u.Port()
 	if text == "" {
 		text = map[string]string{"http": "80", "https": "443"}[u.Scheme]
@@ -191,6 +179,9 @@ type nowhere http.Header
 func (n nowhere) Header() http.Header             { return http.Header(n) }
 func (nowhere) Write(content []byte) (int, error) { return len(content), nil }
 func (nowhere) WriteHeader(int)                   {}
+
+// nobody is what comes behind the last route.
+var nobody = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 
 // write prints the rehearsal for people.
 func (r *rehearsal) write(w io.Writer) {
