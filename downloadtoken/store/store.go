@@ -84,6 +84,7 @@ type Use interface {
 	// there is no room for one. What was spent without terms can be committed
 	// once more with terms, which opens the grant. Everything else is
 	// [rules.ErrUnproven]: to commit twice, after Release, or what was joined.
+	// After [rules.ErrUnavailable] the token may be spent or not.
 	Commit(ctx context.Context, t *rules.Terms) (Grant, error)
 
 	// Release gives back what was not committed, leaves the grant, and lets

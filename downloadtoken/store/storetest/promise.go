@@ -232,7 +232,7 @@ func (w *world) explain(q store.Query, t token, maxTTL time.Duration, u store.Us
 	uses, held := max(t.uses, 1), w.model.open(q.Key)
 	grant, exhausted, lapsed := w.granted(q.Grants, w.clock)
 	if err == nil && u.Grant() != nil {
-		if grant == nil || grant.at != nil && grant.at != u.Grant() || u.Grant().Left() != grant.left {
+		if grant == nil || !sameTerms(u.Grant().Terms(), grant.terms) || u.Grant().Left() != grant.left {
 			w.Fatalf("token %d joined a grant that nobody opened", t.number)
 		}
 		return
@@ -317,15 +317,14 @@ func (w *world) commit() {
 		w.Fatalf("token %d: no grant was opened", b.token)
 	}
 	w.latest = later(w.latest, w.clock)
-	w.grants[terms.Key] = &grant{ends: terms.Ends, left: terms.Budget()}
+	w.grants[terms.Key] = &grant{terms: *terms, left: terms.Budget()}
 	w.join(w.grants[terms.Key], b.r)
 }
 
 // join notes that somebody draws on a grant.
 func (w *world) join(g *grant, u store.Use) {
-	g.at = u.Grant()
 	g.users++
-	w.joinings = append(w.joinings, &joining{grant: g, life: w.life, use: u})
+	w.joinings = append(w.joinings, &joining{grant: g, life: w.life, use: u, at: u.Grant()})
 }
 
 // download draws on a grant, gives back what was not handed over, or ends.
