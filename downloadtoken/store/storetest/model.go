@@ -61,6 +61,7 @@ type model struct {
 	stranded map[rules.Key]int // reservations that a crash left unsettled
 	grants   map[rules.GrantKey]*grant
 	joinings []*joining
+	taken    []taken
 
 	// Of the present life, for explaining refusals.
 	begun    time.Time
@@ -142,7 +143,7 @@ func (m *model) strand() {
 }
 
 func (m *model) lose() {
-	m.kept = false
+	m.kept, m.taken = false, nil
 	clear(m.iat)
 	clear(m.exp)
 }

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -72,19 +71,6 @@ func cutOffAtRandom(t *testing.T, d Disk) {
 	s := begin(d, 2*tokens)
 	var honoured, taken [tokens]atomic.Int32
 	var drawn [tokens]atomic.Int64
-	stop := make(chan struct{})
-	var saw sync.WaitGroup
-	saw.Go(func() {
-		for cut := false; ; cut = !cut {
-			select {
-			case <-stop:
-				c.Cut(false)
-				return
-			default:
-				c.Cut(cut)
-			}
-		}
-	})
 	query := func(n int) store.Query {
 		q := revocable(n)
 		q.Grants = resumed(n).Grants
@@ -93,6 +79,9 @@ func cutOffAtRandom(t *testing.T, d Disk) {
 	together(8, func(crowd int) {
 		for i := range 300 {
 			n := (i*7 + crowd*3) % tokens
+			if i%5 == 0 {
+				c.Cut((i/5+crowd)%2 == 0)
+			}
 			if n%4 == 0 && i > 200 && s.Revoke(background, rules.Revocation{Nonce: named("nonce", n)}, epoch) == nil {
 				taken[n].Store(1)
 			}
@@ -112,14 +101,13 @@ func cutOffAtRandom(t *testing.T, d Disk) {
 				}
 			}
 			if g := u.Grant(); g != nil {
-				n1, _ := g.Draw(background, 100)
-				drawn[n].Add(n1)
+				bytes, _ := g.Draw(background, 100)
+				drawn[n].Add(bytes)
 			}
 			u.Release()
 		}
 	})
-	close(stop)
-	saw.Wait()
+	c.Cut(false)
 	spent := 0
 	for n := range tokens {
 		if got := honoured[n].Load(); got > 1 {
