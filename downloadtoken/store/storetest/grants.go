@@ -168,8 +168,8 @@ func grantsAndACrash(t *testing.T, d Disk) {
 		q.Issued = epoch.Add(time.Duration(number) * 10 * time.Second) // beyond the mark of the one before
 		u := admitQuery(t, s, q, epoch)
 		g, err := u.Commit(background, termsOf(q, 1000))
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || g == nil {
+			t.Fatalf("commit: %v, %v", g, err)
 		}
 		draw(t, g, 900)
 		u.Release()

@@ -26,11 +26,14 @@ type remote struct {
 // ask has the server do something. When ctx ends first, it may still be done;
 // undo, if there is one, then follows.
 func (r *remote) ask(ctx context.Context, writes bool, do func() error, undo func()) error {
-	if ctx.Err() != nil {
+	a := ask{client: r.client, writes: writes, do: do, answer: make(chan error, 1)}
+	select {
+	case r.server.asks <- a:
+	case <-r.server.gone:
+		return rules.ErrUnavailable
+	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", rules.ErrUnavailable, context.Cause(ctx))
 	}
-	a := ask{client: r.client, writes: writes, do: do, answer: make(chan error, 1)}
-	r.server.asks <- a
 	select {
 	case err := <-a.answer:
 		return err

@@ -17,6 +17,7 @@ import (
 // other. It is the [storetest.Disk] of a remote store, and crashes with it.
 type server struct {
 	asks        chan ask
+	gone        chan struct{} // closed at the end of the test
 	broken, cut atomic.Bool
 	client      int // who may ask; earlier ones are refused
 
@@ -69,14 +70,19 @@ type ask struct {
 }
 
 func newServer(t testing.TB) *server {
-	s := &server{asks: make(chan ask)}
+	s := &server{asks: make(chan ask), gone: make(chan struct{})}
 	s.Lose()
 	go func() {
-		for a := range s.asks {
-			a.answer <- s.handle(a)
+		for {
+			select {
+			case a := <-s.asks:
+				a.answer <- s.handle(a)
+			case <-s.gone:
+				return
+			}
 		}
 	}()
-	t.Cleanup(func() { close(s.asks) })
+	t.Cleanup(func() { close(s.gone) })
 	return s
 }
 
