@@ -59,7 +59,9 @@ type Store interface {
 	// that may be used as often as one likes; Admit and Look ask by themselves.
 	Revoked(ctx context.Context, t rules.Revocable, now time.Time) error
 
-	// Revoke takes tokens back, durably when it returns.
+	// Revoke takes tokens back. When it returns nil, that is durable, and in force
+	// for every question that is asked from then on and for those that wait; what was
+	// admitted before goes on. On ErrUnavailable it may be in force or not.
 	Revoke(ctx context.Context, r rules.Revocation, now time.Time) error
 
 	// Revocations are those in force, the newest first.
@@ -82,6 +84,7 @@ type Use interface {
 	// there is no room for one. What was spent without terms can be committed
 	// once more with terms, which opens the grant. Everything else is
 	// [rules.ErrUnproven]: to commit twice, after Release, or what was joined.
+	// After [rules.ErrUnavailable] the token may be spent or not.
 	Commit(ctx context.Context, t *rules.Terms) (Grant, error)
 
 	// Release gives back what was not committed, leaves the grant, and lets
@@ -109,7 +112,7 @@ type Grant interface {
 	Terms() rules.Terms
 
 	// Draw takes at most n bytes out of the budget before they are written. 0: it
-	// is used up.
+	// is used up. On an error none may be written, and they may count as sent.
 	Draw(ctx context.Context, n int64) (int64, error)
 
 	// Return gives back what was drawn and never handed to a writer. What was

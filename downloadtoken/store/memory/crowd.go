@@ -51,6 +51,15 @@ func (m *engine) wakeLocked(k rules.Key) {
 	}
 }
 
+// wakeAll lets everybody look again.
+func (m *engine) wakeAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k := range m.changed {
+		m.wakeLocked(k)
+	}
+}
+
 // joinLocked joins an open grant, waiting for a connection if need be, and
 // returns locked again.
 func (m *engine) joinLocked(ctx context.Context, g *grant, q *store.Query, p *patience, clock func() time.Time) (store.Use, error) {

@@ -233,6 +233,7 @@ func (m *durable) Revoke(_ context.Context, r rules.Revocation, now time.Time) e
 	if err != nil && !errors.Is(err, rules.ErrRevocation) && !errors.Is(err, rules.ErrRevocationsFull) {
 		return fmt.Errorf("%w: %w", rules.ErrUnavailable, err)
 	}
+	m.wakeAll()
 	return err
 }
 

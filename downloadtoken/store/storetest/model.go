@@ -36,10 +36,9 @@ type booking struct {
 
 // grant is an open grant.
 type grant struct {
-	at    store.Grant // as the store hands it out, in this life
-	ends  time.Time
+	terms rules.Terms
 	left  int64
-	users int
+	users int // in this life
 }
 
 // joining is a use of a grant.
@@ -47,6 +46,7 @@ type joining struct {
 	*grant
 	life  int
 	use   store.Use
+	at    store.Grant // as this use of it sees it
 	drawn int64
 }
 
@@ -61,6 +61,7 @@ type model struct {
 	stranded map[rules.Key]int // reservations that a crash left unsettled
 	grants   map[rules.GrantKey]*grant
 	joinings []*joining
+	taken    []taken
 
 	// Of the present life, for explaining refusals.
 	begun    time.Time
@@ -120,7 +121,7 @@ func (m *model) begin(start time.Time, capacity int) {
 func (m *model) resume(start time.Time, capacity int) {
 	m.strand()
 	for k, g := range m.grants {
-		if g.at = nil; g.users > 0 {
+		if g.users > 0 {
 			delete(m.grants, k)
 		}
 	}
@@ -142,7 +143,7 @@ func (m *model) strand() {
 }
 
 func (m *model) lose() {
-	m.kept = false
+	m.kept, m.taken = false, nil
 	clear(m.iat)
 	clear(m.exp)
 }
@@ -211,10 +212,10 @@ func (m *model) opening(keys []rules.GrantKey) bool {
 func (m *model) granted(keys []rules.GrantKey, now time.Time) (open *grant, exhausted, lapsed bool) {
 	for _, k := range keys {
 		g := m.grants[k]
-		if g == nil || !now.Before(g.ends) {
+		if g == nil || !now.Before(g.terms.Ends) {
 			continue
 		}
-		lapsed = lapsed || !m.latest.Before(g.ends)
+		lapsed = lapsed || !m.latest.Before(g.terms.Ends)
 		if g.left > 0 {
 			return g, false, lapsed
 		}

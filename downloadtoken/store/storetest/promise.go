@@ -14,8 +14,9 @@ import (
 )
 
 // Promise drives a store with random operations: tokens with and without iat,
-// several signers, uses, policies, far too little room, clocks that jump, limits
-// that change, crashes, lost and broken storage, late settlements. It makes fifty
+// several signers, uses, policies, grants, revocations, far too little room, clocks
+// that jump, limits that change, crashes, lost and broken storage, late
+// settlements. It makes fifty
 // rounds (five with -short) of -rapid.checks worlds, by default a hundred.
 func Promise(t *testing.T, newDisk func(t testing.TB) Disk) {
 	t.Helper()
@@ -64,8 +65,10 @@ func (w *world) seconds(label string, from, to int) time.Duration {
 
 func (w *world) step() {
 	switch n := w.chance("step"); {
-	case n < 42:
+	case n < 40:
 		w.show()
+	case n < 42:
+		w.revoke()
 	case n < 56:
 		w.commit()
 	case n < 66:
@@ -117,6 +120,7 @@ func (w *world) chance(label string) (n int) {
 func (w *world) setClock(t time.Time) {
 	w.clock = t
 	w.highest = later(w.highest, t)
+	w.saw(t)
 }
 
 // open starts the store anew. Where nothing is found in storage, only the clock
@@ -203,7 +207,7 @@ func (w *world) show() {
 		Uses:    t.uses,
 		Policy:  layout,
 	}
-	q := store.Query{Presentation: p}
+	q := store.Query{Presentation: p, Revocable: t.revocable()}
 	for client := range 2 {
 		if w.chance("resumes") < 40 {
 			q.Grants = append(q.Grants, grantName(p.Key, client))
@@ -229,10 +233,14 @@ func (w *world) show() {
 // explain checks that whoever is refused is refused by a rule, and that whoever
 // joins joins what was opened.
 func (w *world) explain(q store.Query, t token, maxTTL time.Duration, u store.Use, err error) {
+	must, may := w.takenBack(t, w.clock)
+	if must && !errors.Is(err, rules.ErrRevoked) && !(w.broken && errors.Is(err, rules.ErrUnavailable)) {
+		w.Fatalf("token %d was taken back, and answered %v, %v", t.number, u, err)
+	}
 	uses, held := max(t.uses, 1), w.model.open(q.Key)
 	grant, exhausted, lapsed := w.granted(q.Grants, w.clock)
 	if err == nil && u.Grant() != nil {
-		if grant == nil || grant.at != nil && grant.at != u.Grant() || u.Grant().Left() != grant.left {
+		if grant == nil || !sameTerms(u.Grant().Terms(), grant.terms) || u.Grant().Left() != grant.left {
 			w.Fatalf("token %d joined a grant that nobody opened", t.number)
 		}
 		return
@@ -249,8 +257,12 @@ func (w *world) explain(q store.Query, t token, maxTTL time.Duration, u store.Us
 		ok = ok && (w.opening(q.Grants) || held > 0 && w.spent(q.Key)+held >= uses)
 	case errors.Is(err, rules.ErrUnproven):
 		ok = ok && (w.floored(t) || w.older(t, maxTTL))
+	case errors.Is(err, rules.ErrRevoked):
+		ok = may
 	case errors.Is(err, rules.ErrUnavailable):
 		ok = w.broken
+	default:
+		ok = false
 	}
 	if !ok {
 		w.Fatalf("token %d (issued %v, expires %v) answered without a reason: %v",
@@ -317,15 +329,14 @@ func (w *world) commit() {
 		w.Fatalf("token %d: no grant was opened", b.token)
 	}
 	w.latest = later(w.latest, w.clock)
-	w.grants[terms.Key] = &grant{ends: terms.Ends, left: terms.Budget()}
+	w.grants[terms.Key] = &grant{terms: *terms, left: terms.Budget()}
 	w.join(w.grants[terms.Key], b.r)
 }
 
 // join notes that somebody draws on a grant.
 func (w *world) join(g *grant, u store.Use) {
-	g.at = u.Grant()
 	g.users++
-	w.joinings = append(w.joinings, &joining{grant: g, life: w.life, use: u})
+	w.joinings = append(w.joinings, &joining{grant: g, life: w.life, use: u, at: u.Grant()})
 }
 
 // download draws on a grant, gives back what was not handed over, or ends.

@@ -1,8 +1,24 @@
 // Package storetest is the contract of [store.Store] as a test.
 //
 // A store passes if no sequence of operations makes it honour a token more
-// often than it may, and if it refuses an unused token only where a rule says
-// so. The model it is held against is a plain map that never forgets.
+// often than it may or after it was taken back, and if it refuses an unused token
+// only where a rule says so. The model it is held against is a plain map that
+// never forgets.
+//
+// # How to use it
+//
+// Write a [Disk]: whatever lies under the store and outlives it, with faults that
+// can be switched on. Then, in a test of the store:
+//
+//	func TestContract(t *testing.T) {
+//		storetest.Run(t, func(t testing.TB) storetest.Disk { return newDisk(t) })
+//	}
+//
+// Where the store can be stopped cleanly, its Disk is a [Stopper] as well, and
+// where it can lose its storage while it runs, a [Cutter]; what needs them is
+// skipped otherwise. With -short it takes seconds, and with -race it should be
+// run. It uses pgregory.net/rapid, whose flags tell how long: -rapid.checks.
+// Tests that run at the same time disturb the count of goroutines.
 package storetest
 
 import (
@@ -28,8 +44,19 @@ type Disk interface {
 // knows all that they knew.
 type Stopper interface {
 	// Stop ends the store that was opened last. Reservations that are open then
-	// count as spent and may still be committed; it admits nothing any more.
+	// count as spent and may still be committed; it admits nothing any more. It
+	// may be called again.
 	Stop(now time.Time)
+}
+
+// Cutter is a Disk that the store can be cut off from while it runs, as from a
+// server: then no method can answer. A store that reads storage only when it is
+// opened has none.
+type Cutter interface {
+	// Cut makes everything that is asked from now on end in
+	// ErrUnavailable, until Cut(false). Whether it was done all the same
+	// is not known.
+	Cut(cut bool)
 }
 
 // Life is one run of a process.
@@ -74,6 +101,15 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"grants opened together", openTogether},
 		{"grants and a crash", grantsAndACrash},
 		{"waiting for a reservation", waiters},
+		{"revocations", revocations},
+		{"revoked, then not", revokedThenNot},
+		{"revoked twice", revokedTwice},
+		{"revoked on broken storage", revokedOnBrokenStorage},
+		{"revoked in mid-wait", revokedInMidWait},
+		{"clean stop", cleanStop},
+		{"cancelled", cancelled},
+		{"cut off", cutOff},
+		{"cut off at random", cutOffAtRandom},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newDisk(t)) })
 	}
