@@ -17,5 +17,6 @@ import (
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/pathpermissions"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/session"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
 )

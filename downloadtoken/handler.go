@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
@@ -243,7 +244,7 @@ func (h *Handler) admitsClient(v *visit) bool {
 	if !ok {
 		return false
 	}
-	client, err := netip.ParseAddr(clientIP(v.r))
+	client, err := netip.ParseAddr(problem.ClientIP(v.r))
 	if err != nil {
 		return false
 	}
@@ -253,12 +254,6 @@ func (h *Handler) admitsClient(v *visit) bool {
 	}
 	prefix, err := netip.ParsePrefix(bound)
 	return err == nil && prefix.Contains(client)
-}
-
-// clientIP is the client's address as Caddy determined it, in text.
-func clientIP(r *http.Request) string {
-	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	return ip
 }
 
 // publish sets the placeholders that describe an accepted token.

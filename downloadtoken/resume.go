@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -37,7 +38,7 @@ func (k grantKeys) list() (keys []rules.GrantKey) {
 }
 
 func (o *oneTime) grantKeys(spent rules.Key, v *visit) (k grantKeys) {
-	network := networkOf(clientIP(v.r))
+	network := networkOf(problem.ClientIP(v.r))
 	if o.resume != nil {
 		client := network
 		if o.resume.Roam {
@@ -95,7 +96,7 @@ func (h *Handler) brokeOff(v *visit, m *meter) {
 			zap.String("reason", "budget"),
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("path", token.Redact(v.path)),
-			zap.String("client_ip", clientIP(v.r)))...)
+			zap.String("client_ip", problem.ClientIP(v.r)))...)
 }
 
 // budgetFields say how much of a grant was used.
