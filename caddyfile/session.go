@@ -5,7 +5,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/issuer"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/session"
 )
 
 func init() {
@@ -39,11 +39,11 @@ func init() {
 //
 // key, jwks and require may be repeated; each of the others may be given once.
 func parseSessionDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	s := new(issuer.Session)
+	s := new(session.Session)
 	return s, unmarshal(h.Dispenser, s, &s.Config, sessionSubdirectives)
 }
 
 // sessionSubdirectives are those that only the session has.
-var sessionSubdirectives = map[string]func(*caddyfile.Dispenser, *issuer.Session) error{
-	"origin": list(func(s *issuer.Session) *[]string { return &s.Origin }, "origin https://app.example.com"),
+var sessionSubdirectives = map[string]func(*caddyfile.Dispenser, *session.Session) error{
+	"origin": list(func(s *session.Session) *[]string { return &s.Origin }, "origin https://app.example.com"),
 }

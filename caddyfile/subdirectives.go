@@ -3,9 +3,11 @@ package caddyfile
 import (
 	"strconv"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 )
 
 // usage is the error for wrong arguments of the current subdirective, or of
@@ -55,69 +57,31 @@ func parseFrom(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 
 // parseScope reads
 //
-//	scope any
-//	scope template <scope> <path pattern>
-//	scope path [<claim> [<prefix>]]
-//	scope path_permissions [<slug>] {
-//		account <id>
+//	scope <kind> [<args>...] {
+//		...
 //	}
+//
+// The kind is a module that reads the rest.
 func parseScope(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 {
+	if !d.NextArg() {
 		return usage(d, "scope", "scope template dataset:{id} /datasets/{id}/*")
 	}
-	s := downloadtoken.Scope{Type: args[0]}
-	switch args[0] {
-	case "any":
-		if len(args) != 1 {
-			return usage(d, "scope any", "scope any")
-		}
-	case "template":
-		if len(args) != 3 {
-			return usage(d, "scope template", "scope template dataset:{id} /datasets/{id}/*")
-		}
-		s.Scope, s.Path = args[1], args[2]
-	case "path":
-		if len(args) > 3 {
-			return usage(d, "scope path", "scope path scope download:")
-		}
-		if len(args) > 1 {
-			s.Claim = args[1]
-		}
-		if len(args) > 2 {
-			s.Prefix = args[2]
-		}
-	case "path_permissions":
-		if len(args) > 2 {
-			return usage(d, "scope path_permissions", "scope path_permissions raw")
-		}
-		if len(args) > 1 {
-			s.Slug = args[1]
-		}
-		if err := parseAccount(d, &s); err != nil {
-			return err
-		}
-	default:
-		return d.Errf("scope: unknown kind '%s'; write any, template, path or path_permissions", args[0])
+	kind := d.Val()
+	info, err := scopes.Kind(kind)
+	if err != nil {
+		return d.Errf("scope: %v", err)
 	}
-	h.Scope = append(h.Scope, s)
-	return noBlock(d, "scope")
-}
-
-// parseAccount reads the block of scope path_permissions.
-func parseAccount(d *caddyfile.Dispenser, s *downloadtoken.Scope) error {
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "account" {
-			return d.Errf("scope path_permissions: unrecognized option '%s'; it has only account", d.Val())
-		}
-		if s.Account != "" {
-			return d.Err("scope path_permissions: account specified more than once")
-		}
-		if !d.AllArgs(&s.Account) || s.Account == "" {
-			return d.Err("scope path_permissions: account takes one argument, the account ID")
-		}
+	module := info.New()
+	unmarshaler, ok := module.(caddyfile.Unmarshaler)
+	if !ok {
+		return d.Errf("scope %s: cannot be used in a Caddyfile", kind)
 	}
-	return nil
+	rest := d.NewFromNextSegment()
+	if err := unmarshaler.UnmarshalCaddyfile(rest); err != nil {
+		return err
+	}
+	h.ScopeRaw = append(h.ScopeRaw, caddyconfig.JSONModuleObject(module, "type", kind, nil))
+	return noBlock(rest, "scope")
 }
 
 // parseAttachment reads

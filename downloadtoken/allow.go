@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
@@ -19,7 +20,7 @@ func (d *delivery) allow() error {
 	switch {
 	case !scope.Suffix(d.authorised, d.v.r.URL.Path):
 		d.stopped = errOtherFile
-	case d.v.opening == listingOnly && !d.mayBeSeen():
+	case d.v.opening == scopes.ListingOnly && !d.mayBeSeen():
 		d.stopped = errScope
 	case d.grant != nil:
 		d.stopped = d.continues()

@@ -41,47 +41,6 @@ func (s Source) Sources() []token.Source {
 	return sources
 }
 
-// Scope says what a token opens.
-type Scope struct {
-	// `any`: every path. `template`: the paths that the `scope` claim names by
-	// means of a template. `path`: the paths that stand in a claim, by the rules
-	// of the WLCG Common JWT Profile. `path_permissions`: what
-	// `access.pathPermissions` of an Upload (Bytescale) token grants.
-	Type string `json:"type"`
-
-	// For `template`: the pattern of the `scope` claim, such as `dataset:{id}`.
-	// The claim is one scope, or an array of them.
-	Scope string `json:"scope,omitempty"`
-
-	// For `template`: the pattern of the paths that such a scope opens, such as
-	// `/datasets/{id}/*`. `{id}` stands for (a part of) one path segment and must
-	// have the value that it has in the scope; `{id:uuid}` must be a UUID, of
-	// which the case does not matter; `*` as the last segment is everything below
-	// the directory.
-	Path string `json:"path,omitempty"`
-
-	// For `path`: the claim that holds the paths. It is a string or an array of
-	// strings. `/a/b` opens that file, or folder, and what is below; `/a/b/` what
-	// is below; nothing that is not an absolute, normalised path opens anything.
-	// Default: `scope`, with the prefix `download:`.
-	Claim string `json:"claim,omitempty"`
-
-	// For `path`: what a path is introduced by, such as `download:` or
-	// `storage.read:`. The strings of the claim are then lists separated by
-	// spaces (RFC 8693 section 4.2), of which those with the prefix count, and
-	// their paths are percent-encoded. Default: none, each string is one path.
-	Prefix string `json:"prefix,omitempty"`
-
-	// For `path_permissions`: the transformation that this site serves, as in the
-	// `downloadFile` permission. Default: `raw`, the original files.
-	Slug string `json:"slug,omitempty"`
-
-	// For `path_permissions`: the account that a token's `accountId` must name. A
-	// token without the claim is accepted, but not in Authorization. Default: not
-	// checked.
-	Account string `json:"account,omitempty"`
-}
-
 // OneTime makes tokens usable once.
 //
 // The promise: a one-time token is never honoured twice, not by parallel

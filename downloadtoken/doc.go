@@ -30,7 +30,8 @@
 // order is a security property. Each step is somebody's question:
 //
 //   - package token: is this token genuine, and acceptable now?
-//   - package scope: does it open this path?
+//   - package scope: does it open this path? The kinds of it are guest modules, in
+//     package scopes
 //   - package nonce: was it used before?
 //   - this package: what does Caddy know, and what is the client told?
 //

@@ -1,6 +1,7 @@
 package downloadtoken
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/netip"
 	"time"
@@ -9,7 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -71,7 +74,7 @@ type Handler struct {
 
 	// What a token opens. One that admits the path is enough; none is a
 	// configuration error, `any` has to be said.
-	Scope []Scope `json:"scope,omitempty"`
+	ScopeRaw []json.RawMessage `json:"scope,omitempty" caddy:"namespace=http.handlers.download_token.scopes inline_key=type"`
 
 	// Put in front of the request's path before it is compared with a scope:
 	// what `handle_path` or `uri strip_prefix` took off. Default: none.
@@ -110,7 +113,7 @@ type Handler struct {
 	verifier   *token.Verifier
 	rules      token.Rules
 	keys       *verification.Keys
-	scopes     []scopeRule
+	scopes     []scopes.Scope
 	app        *store.App
 	store      store.Handle
 	oneTime    *oneTime
@@ -202,7 +205,7 @@ func (h *Handler) judge(v *visit) error {
 	if v.path, err = scope.Path(v.r.URL); err != nil {
 		return err
 	}
-	if v.opening = h.opening(v, h.PathPrefix+v.path); v.opening == closed {
+	if v.opening = h.opening(v, h.PathPrefix+v.path); v.opening == scopes.Closed {
 		return errScope
 	}
 	if !h.admitsClient(v) {
@@ -223,7 +226,7 @@ type visit struct {
 	token       *token.Token
 	nonce       string
 	path        string // r.URL.Path as it was authorised
-	opening     opening
+	opening     scopes.Opening
 	original    original
 	press       string         // the value that came with the button's POST
 	confirmed   bool           // it was the button's POST
@@ -243,7 +246,7 @@ func (h *Handler) admitsClient(v *visit) bool {
 	if !ok {
 		return false
 	}
-	client, err := netip.ParseAddr(clientIP(v.r))
+	client, err := netip.ParseAddr(problem.ClientIP(v.r))
 	if err != nil {
 		return false
 	}
@@ -253,12 +256,6 @@ func (h *Handler) admitsClient(v *visit) bool {
 	}
 	prefix, err := netip.ParsePrefix(bound)
 	return err == nil && prefix.Contains(client)
-}
-
-// clientIP is the client's address as Caddy determined it, in text.
-func clientIP(r *http.Request) string {
-	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	return ip
 }
 
 // publish sets the placeholders that describe an accepted token.

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"net/http"
@@ -22,6 +23,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
@@ -134,8 +137,8 @@ func BenchmarkHandler(b *testing.B) {
 		target := "/datasets/2489e9ad-2ee2-8e00-8ec9-32d5f69181c0/cog.tif?download_token=" + token
 		b.Run(pair.method.Alg(), func(b *testing.B) {
 			h := &downloadtoken.Handler{
-				Config: verification.Config{Key: []verification.TrustedKey{{Alg: pair.method.Alg(), Key: pair.material}}},
-				Scope:  []downloadtoken.Scope{{Type: "template", Scope: "dataset:{id:uuid}", Path: "/datasets/{id:uuid}/*"}},
+				Config:   verification.Config{Key: []verification.TrustedKey{{Alg: pair.method.Alg(), Key: pair.material}}},
+				ScopeRaw: []json.RawMessage{[]byte(`{"type": "template", "scope": "dataset:{id:uuid}", "path": "/datasets/{id:uuid}/*"}`)},
 			}
 			provision(b, h)
 			serve(b, h, target, http.StatusOK)
@@ -153,8 +156,8 @@ func BenchmarkHandler(b *testing.B) {
 	}
 	b.Run("refused-signature", func(b *testing.B) {
 		h := &downloadtoken.Handler{
-			Config: verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
-			Scope:  []downloadtoken.Scope{{Type: "any"}},
+			Config:   verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
+			ScopeRaw: []json.RawMessage{[]byte(`{"type": "any"}`)},
 		}
 		provision(b, h)
 		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"exp": 1}).SignedString([]byte("another"))
@@ -165,9 +168,9 @@ func BenchmarkHandler(b *testing.B) {
 	})
 	b.Run("one-time-HS256", func(b *testing.B) {
 		h := &downloadtoken.Handler{
-			Config:  verification.Config{MaxTTL: caddy.Duration(time.Hour), Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
-			Scope:   []downloadtoken.Scope{{Type: "any"}},
-			OneTime: new(downloadtoken.OneTime),
+			Config:   verification.Config{MaxTTL: caddy.Duration(time.Hour), Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
+			ScopeRaw: []json.RawMessage{[]byte(`{"type": "any"}`)},
+			OneTime:  new(downloadtoken.OneTime),
 		}
 		provision(b, h)
 		targets := make([]string, b.N)

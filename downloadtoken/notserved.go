@@ -59,7 +59,7 @@ func (h *Handler) notServed(v *visit, status int, err error) error {
 		zap.Int("status", status),
 		zap.String("fingerprint", v.fingerprint.String()),
 		zap.String("path", token.Redact(v.path)),
-		zap.String("client_ip", clientIP(v.r)))
+		zap.String("client_ip", problem.ClientIP(v.r)))
 	return h.showError(v, err)
 }
 

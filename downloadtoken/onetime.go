@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -162,7 +163,7 @@ func (h *Handler) logSpent(v *visit) {
 	h.logger.Info("token spent",
 		zap.String("fingerprint", v.fingerprint.String()),
 		zap.String("path", token.Redact(v.path)),
-		zap.String("client_ip", clientIP(v.r)))
+		zap.String("client_ip", problem.ClientIP(v.r)))
 }
 
 // spending is a reserved nonce on its way to being spent or released.

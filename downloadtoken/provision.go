@@ -40,7 +40,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.verifier, h.keys = verifier, keys
 	h.rules = h.Rules()
 	h.rules.OneTime = h.OneTime != nil
-	if err := h.provisionScopes(); err != nil {
+	if err := h.provisionScopes(ctx); err != nil {
 		return err
 	}
 	if err := h.provisionStore(ctx, keys); err != nil {
@@ -102,17 +102,17 @@ func (h *Handler) provisionSources() error {
 }
 
 // provisionScopes prepares the scopes.
-func (h *Handler) provisionScopes() error {
-	if len(h.Scope) == 0 {
+func (h *Handler) provisionScopes(ctx caddy.Context) error {
+	if len(h.ScopeRaw) == 0 {
 		return errors.New("scope: missing; say what a token opens, such as: scope template dataset:{id} /datasets/{id}/* " +
 			"(or, if every token may open every file: scope any)")
 	}
-	for i, s := range h.Scope {
-		rule, err := s.rule(h.logger)
+	for i, raw := range h.ScopeRaw {
+		s, err := loadScope(ctx, raw)
 		if err != nil {
 			return fmt.Errorf("scope %d: %w", i+1, err)
 		}
-		h.scopes = append(h.scopes, rule)
+		h.scopes = append(h.scopes, s)
 	}
 	if h.PathPrefix != "" {
 		if strings.HasSuffix(h.PathPrefix, "/") {

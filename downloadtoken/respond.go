@@ -36,7 +36,7 @@ func (h *Handler) deny(v *visit, err error) error {
 			zap.String("reason", d.reason),
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("path", token.Redact(v.r.URL.Path)),
-			zap.String("client_ip", clientIP(v.r)),
+			zap.String("client_ip", problem.ClientIP(v.r)),
 			zap.Int("status", status))
 		if detail := d.detailOf(err); detail != "" {
 			fields = append(fields, zap.String("detail", detail))

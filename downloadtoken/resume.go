@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -39,7 +40,7 @@ func (k grantKeys) list() (keys []rules.GrantKey) {
 // grantKeys pins the grants to the path as it was judged: behind handle_path, files
 // of several folders have one r.URL.Path.
 func (o *oneTime) grantKeys(spent rules.Key, v *visit, judged string) (k grantKeys) {
-	network := networkOf(clientIP(v.r))
+	network := networkOf(problem.ClientIP(v.r))
 	if o.resume != nil {
 		client := network
 		if o.resume.Roam {
@@ -100,7 +101,7 @@ func (h *Handler) brokeOff(v *visit, m *meter) {
 			zap.String("reason", "budget"),
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("path", token.Redact(v.path)),
-			zap.String("client_ip", clientIP(v.r)))...)
+			zap.String("client_ip", problem.ClientIP(v.r)))...)
 }
 
 // budgetFields say how much of a grant was used.

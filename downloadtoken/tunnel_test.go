@@ -3,6 +3,7 @@ package downloadtoken_test
 import (
 	"bufio"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -71,9 +72,9 @@ var attempts = map[string]func(w http.ResponseWriter) error{
 func TestOneTokenIsOneRequest(t *testing.T) {
 	for mode, oneTime := range map[string]*downloadtoken.OneTime{"time-limited": nil, "one-time": {}, "resumable": {Resume: &downloadtoken.Resume{Window: caddy.Duration(time.Minute)}}} {
 		h := &downloadtoken.Handler{
-			Config:  verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}, MaxTTL: caddy.Duration(time.Hour)},
-			Scope:   []downloadtoken.Scope{{Type: "any"}},
-			OneTime: oneTime,
+			Config:   verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}, MaxTTL: caddy.Duration(time.Hour)},
+			ScopeRaw: []json.RawMessage{[]byte(`{"type": "any"}`)},
+			OneTime:  oneTime,
 		}
 		provision(t, h)
 		target := func() string {
@@ -130,8 +131,8 @@ func TestOneTokenIsOneRequest(t *testing.T) {
 func TestPreflightsGetAWriterOfTheirOwn(t *testing.T) {
 	const origin = "Access-Control-Allow-Origin"
 	h := &downloadtoken.Handler{
-		Config: verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
-		Scope:  []downloadtoken.Scope{{Type: "any"}},
+		Config:   verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
+		ScopeRaw: []json.RawMessage{[]byte(`{"type": "any"}`)},
 	}
 	provision(t, h)
 	for name, tt := range map[string]struct {

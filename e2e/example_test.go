@@ -215,7 +215,7 @@ func TestDemonstrationNextToAnotherServer(t *testing.T) {
 func TestExampleIsTheWholeCommandLine(t *testing.T) {
 	path := caddyBinary(t)
 	modules := run(t, "", path, "list-modules")
-	for _, module := range []string{"http.handlers.download_token", "download_token", "download_token.stores.memory", "http.handlers.file_server"} {
+	for _, module := range []string{"http.handlers.download_token", "download_token", "download_token.stores.memory", "http.handlers.download_token.scopes.path_permissions", "http.handlers.file_server"} {
 		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(module) + `$`).MatchString(modules) {
 			t.Errorf("module %s is missing", module)
 		}

@@ -12,6 +12,9 @@ import (
 
 	_ "github.com/caddy-download-token/caddy-download-token/caddyfile"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
 )
 

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/go-json-experiment/json"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -37,23 +37,7 @@ func (i *Issuer) answer(v *visit, m *minted, link string) error {
 	header := v.w.Header()
 	header.Set("Location", location)
 	header.Add("Vary", "Accept")
-	return writeJSON(v.w, i.Status, mediaType, document)
-}
-
-// writeJSON answers with a document.
-func writeJSON(w http.ResponseWriter, status int, mediaType string, document any) error {
-	body, err := json.Marshal(document)
-	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, err)
-	}
-	body = append(body, '\n')
-	header := w.Header()
-	header.Set("Content-Type", mediaType)
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone: nobody left to tell
-	return nil
+	return problem.WriteJSON(v.w, i.Status, mediaType, document)
 }
 
 // tokenDocument is the answer in JSON.

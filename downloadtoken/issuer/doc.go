@@ -1,14 +1,10 @@
-// Package issuer makes tokens, takes them back, and keeps one in a cookie.
+// Package issuer makes tokens and takes them back.
 //
 // [Issuer] is the handler download_token_issuer. It stands behind whatever
 // authenticates the user (basic_auth, forward_auth, another plugin), and answers
 // POST with a signed token that says what the configuration says. DELETE revokes
 // one. It keeps nothing: what a token may do stands in the token, and what its
 // revocation needs stands in the URL that Location names.
-//
-// [Session] is the handler download_token_session. It takes a token that
-// somebody else has signed and sets it as a cookie, as the browser SDK of Upload
-// (Bytescale) expects, so that an <img> can show a private file.
 //
 // Signing keys are read when the configuration is loaded, are checked as strictly
 // as those that verify, and are in no log line, error or JSON. Neither are tokens

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
@@ -141,7 +142,7 @@ func (i *Issuer) issue(v *visit) error {
 		return i.deny(v, refusedBody, nil)
 	}
 	for _, value := range i.RequireUUID {
-		if !isUUID(v.repl.ReplaceAll(value, "")) {
+		if !scope.IsUUID(v.repl.ReplaceAll(value, "")) {
 			return i.deny(v, refusedUUID, nil)
 		}
 	}
@@ -167,14 +168,8 @@ func (i *Issuer) issue(v *visit) error {
 	i.logger.Info("token minted",
 		zap.String("fingerprint", m.fingerprint.String()),
 		zap.Time("expires", m.expires),
-		zap.String("client_ip", clientIP(v.r)))
+		zap.String("client_ip", problem.ClientIP(v.r)))
 	return i.answer(v, m, url)
-}
-
-// clientIP is the client's address as Caddy determined it, in text.
-func clientIP(r *http.Request) string {
-	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	return ip
 }
 
 // Interface guards

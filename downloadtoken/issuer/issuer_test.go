@@ -173,34 +173,6 @@ func TestLocations(t *testing.T) {
 	}
 }
 
-// TestSameOrigin: only this host is the same, and behind TLS only https.
-func TestSameOrigin(t *testing.T) {
-	for _, tt := range []struct {
-		origin, host string
-		tls, want    bool
-	}{
-		{"https://files.example.com", "files.example.com", true, true},
-		{"https://files.example.com", "Files.Example.com", true, true},
-		{"http://files.example.com", "files.example.com", true, false},
-		{"http://files.example.com", "files.example.com", false, true},
-		{"https://files.example.com", "files.example.com", false, true}, // a proxy ends TLS
-		{"https://files.example.com:8443", "files.example.com", true, false},
-		{"https://example.com", "files.example.com", true, false},
-		{"null", "files.example.com", true, false},
-		{"null", "", false, false},
-		{"file://", "", false, false},
-	} {
-		r := httptest.NewRequest(http.MethodPut, "/", nil)
-		r.Host = tt.host
-		if tt.tls {
-			r.TLS = new(tls.ConnectionState)
-		}
-		if got := isSameOrigin(tt.origin, r); got != tt.want {
-			t.Errorf("%+v: %v", tt, got)
-		}
-	}
-}
-
 // TestOriginOf believes only trusted proxies.
 func TestOriginOf(t *testing.T) {
 	for _, tt := range []struct {

@@ -3,7 +3,6 @@ package issuer
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -102,8 +101,3 @@ func (i *Issuer) provisionRevoker(ctx caddy.Context) error {
 	i.revoker = app.(*store.App)
 	return nil
 }
-
-var uuid = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-
-// isUUID reports whether text is a UUID (RFC 9562 section 4), in either case.
-func isUUID(text string) bool { return uuid.MatchString(text) }

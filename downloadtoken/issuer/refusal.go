@@ -11,26 +11,18 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// refusal is one way to be refused: a status, a word for programs and the log, and
-// a sentence for people.
-type refusal struct {
-	status int
-	reason string
-	detail string
-}
-
 // What [Issuer] refuses.
 var (
-	refusedAnonymous = &refusal{http.StatusUnauthorized, "unauthenticated", "Sign in first: a token is made for a known user only."}
-	refusedMethod    = &refusal{http.StatusMethodNotAllowed, "method", "POST makes a token, DELETE revokes one."}
-	refusedBody      = &refusal{http.StatusRequestEntityTooLarge, "body", "The request needs no body, and this one is too large or incomplete."}
-	refusedUUID      = &refusal{http.StatusUnprocessableEntity, "not_a_uuid", "The address must name a UUID, such as 123e4567-e89b-42d3-a456-426614174000."}
-	refusedPath      = &refusal{http.StatusUnprocessableEntity, "bad_path", "No link can open this name: it has a backslash, a control character, a segment that is one or two dots, a doubled slash, or a space where a path must have none."}
-	refusedClaim     = &refusal{http.StatusBadRequest, "claim", "The request lacks something that the token must say, or it does not fit into a token."}
-	refusedNaming    = &refusal{http.StatusBadRequest, "malformed", "Name one token to revoke, whole and once, in the query parameter download_token."}
-	refusedUnknown   = &refusal{http.StatusNotFound, "unknown", "There is no such token here, or it is somebody else's. Name it in the query parameter download_token, or by the URL that Location named."}
-	refusedStore     = &refusal{http.StatusServiceUnavailable, "unavailable", "The server cannot revoke tokens at the moment. This one still works; try again in a few seconds."}
-	refusedInternal  = &refusal{http.StatusInternalServerError, "internal", "The server cannot make tokens at the moment."}
+	refusedAnonymous = problem.New(http.StatusUnauthorized, "unauthenticated", "Sign in first: a token is made for a known user only.")
+	refusedMethod    = problem.New(http.StatusMethodNotAllowed, "method", "POST makes a token, DELETE revokes one.")
+	refusedBody      = problem.New(http.StatusRequestEntityTooLarge, "body", "The request needs no body, and this one is too large or incomplete.")
+	refusedUUID      = problem.New(http.StatusUnprocessableEntity, "not_a_uuid", "The address must name a UUID, such as 123e4567-e89b-42d3-a456-426614174000.")
+	refusedPath      = problem.New(http.StatusUnprocessableEntity, "bad_path", "No link can open this name: it has a backslash, a control character, a segment that is one or two dots, a doubled slash, or a space where a path must have none.")
+	refusedClaim     = problem.New(http.StatusBadRequest, "claim", "The request lacks something that the token must say, or it does not fit into a token.")
+	refusedNaming    = problem.New(http.StatusBadRequest, "malformed", "Name one token to revoke, whole and once, in the query parameter download_token.")
+	refusedUnknown   = problem.New(http.StatusNotFound, "unknown", "There is no such token here, or it is somebody else's. Name it in the query parameter download_token, or by the URL that Location named.")
+	refusedStore     = problem.New(http.StatusServiceUnavailable, "unavailable", "The server cannot revoke tokens at the moment. This one still works; try again in a few seconds.")
+	refusedInternal  = problem.New(http.StatusInternalServerError, "internal", "The server cannot make tokens at the moment.")
 )
 
 // allowed are the methods for Allow.
@@ -39,17 +31,17 @@ const allowed = "POST, DELETE"
 // deny refuses the request. The cause, if any, is for the log; it holds no secrets
 // and no values. It answers, or returns an error if the server has an error route
 // that will.
-func (i *Issuer) deny(v *visit, refused *refusal, cause error) error {
+func (i *Issuer) deny(v *visit, refused *problem.Refusal, cause error) error {
 	log := i.logger.Info
-	if refused.status >= http.StatusInternalServerError {
+	if refused.Status >= http.StatusInternalServerError {
 		log = i.logger.Error
 	}
 	log("request refused",
-		zap.String("reason", refused.reason),
+		zap.String("reason", refused.Reason),
 		zap.String("method", v.r.Method),
 		zap.String("path", token.Redact(v.r.URL.Path)),
-		zap.String("client_ip", clientIP(v.r)),
-		zap.Int("status", refused.status),
+		zap.String("client_ip", problem.ClientIP(v.r)),
+		zap.Int("status", refused.Status),
 		zap.Error(cause))
 	header := v.w.Header()
 	switch refused {
@@ -60,10 +52,10 @@ func (i *Issuer) deny(v *visit, refused *refusal, cause error) error {
 	case refusedStore:
 		header.Set("Retry-After", "5")
 	}
-	failure := caddyhttp.Error(refused.status, errors.New("download_token_issuer: "+refused.reason))
+	failure := caddyhttp.Error(refused.Status, errors.New("download_token_issuer: "+refused.Reason))
 	// Caddy gives the original URL back to error routes, and they may show it.
 	if !v.holdsToken && problem.HasErrorRoute(v.r, failure) {
 		return failure
 	}
-	return problem.Write(v.w, refused.status, refused.reason, refused.detail)
+	return problem.Write(v.w, refused.Status, refused.Reason, refused.Detail)
 }

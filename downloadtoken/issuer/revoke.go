@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
@@ -60,7 +61,7 @@ func (i *Issuer) revoke(v *visit) error {
 		}
 		i.logger.Info("token revoked",
 			zap.String("fingerprint", named.fingerprint.String()),
-			zap.String("client_ip", clientIP(v.r)))
+			zap.String("client_ip", problem.ClientIP(v.r)))
 	}
 	v.w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -11,6 +11,16 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
+// Refusal is one way to be refused: a status, a word for programs and the log, and
+// a sentence for people.
+type Refusal struct {
+	Status         int
+	Reason, Detail string
+}
+
+// New makes a refusal. Neither word nor sentence may hold a token, a key or a claim.
+func New(status int, reason, detail string) *Refusal { return &Refusal{status, reason, detail} }
+
 // details is the body of a refusal (RFC 9457), with the extension member
 // reason.
 type details struct {
@@ -24,22 +34,34 @@ type details struct {
 // Write answers with problem details: the reason is a word for programs, the
 // detail a sentence for people. Neither may hold a token, a key or a claim.
 func Write(w http.ResponseWriter, status int, reason, detail string) error {
-	body, err := json.Marshal(details{
+	return WriteJSON(w, status, "application/problem+json", details{
 		Type:   "about:blank",
 		Title:  http.StatusText(status),
 		Status: status,
 		Detail: detail,
 		Reason: reason,
 	})
+}
+
+// WriteJSON answers with a document.
+func WriteJSON(w http.ResponseWriter, status int, mediaType string, document any) error {
+	body, err := json.Marshal(document)
 	if err != nil {
-		return caddyhttp.Error(status, err)
+		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
 	body = append(body, '\n')
 	header := w.Header()
-	header.Set("Content-Type", "application/problem+json")
-	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Type", mediaType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone: nobody left to tell
 	return nil
+}
+
+// ClientIP is the client's address as Caddy determined it, in text, for the line
+// in the log.
+func ClientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
 }

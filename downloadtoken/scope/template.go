@@ -78,7 +78,7 @@ func (t *Template) take(values []string, path string) bool {
 			continue
 		}
 		value, ok := s.value(text)
-		if !ok || t.uuid[s.variable] && !isUUID(value) {
+		if !ok || t.uuid[s.variable] && !IsUUID(value) {
 			return false
 		}
 		if earlier := values[s.variable]; earlier != "" && !t.same(s.variable, earlier, value) {
@@ -127,8 +127,8 @@ func (t *Template) same(variable int, a, b string) bool {
 	return a == b
 }
 
-// isUUID knows the text form of RFC 9562 section 4, of any version.
-func isUUID(text string) bool {
+// IsUUID knows the text form of RFC 9562 section 4, of any version, in either case.
+func IsUUID(text string) bool {
 	if len(text) != 36 {
 		return false
 	}

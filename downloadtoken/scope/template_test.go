@@ -311,3 +311,15 @@ func FuzzTemplate(f *testing.F) {
 		}
 	})
 }
+
+func TestIsUUID(t *testing.T) {
+	for text, want := range map[string]bool{
+		lowerUUID: true, upperUUID: true,
+		"": false, "2489e9ad2ee28e008ec932d5f69181c0": false, "{" + lowerUUID + "}": false, lowerUUID + "\n": false,
+		"2489e9ad-2ee2-8e00-8ec9-32d5f69181cg": false, "2489e9ad-2ee2-8e00-8ec9+32d5f69181c0": false,
+	} {
+		if got := IsUUID(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

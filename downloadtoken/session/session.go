@@ -1,18 +1,20 @@
-package issuer
+// Package session is the handler download_token_session: it takes a token that
+// somebody else has signed and sets it as a cookie, as the browser SDK of Upload
+// (Bytescale) expects, so that an <img> can show a private file.
+package session
 
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
@@ -112,11 +114,11 @@ func (s *Session) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	case http.MethodOptions:
-		header.Set("Allow", sessionMethods)
+		header.Set("Allow", allowed)
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	return s.deny(w, r, refusedSessionMethod, nil)
+	return s.deny(w, r, refusedMethod, nil)
 }
 
 // begin verifies the token and sets the cookie.
@@ -161,8 +163,8 @@ func (s *Session) begin(w http.ResponseWriter, r *http.Request, account string) 
 	s.logger.Info("session begun",
 		zap.String("fingerprint", verified.Fingerprint.String()),
 		zap.Bool("cookie", setCookie),
-		zap.String("client_ip", clientIP(r)))
-	return writeJSON(w, http.StatusOK, plainJSON, accessToken{text, left})
+		zap.String("client_ip", problem.ClientIP(r)))
+	return problem.WriteJSON(w, http.StatusOK, "application/json", accessToken{text, left})
 }
 
 // maxCookie is what browsers keep of name and value together (RFC 6265bis section
@@ -185,17 +187,6 @@ func (s *Session) cookie(account, value string, maxAge int) *http.Cookie {
 		HttpOnly: true,
 		SameSite: sameSite,
 	}
-}
-
-// checkOrigin refuses what browsers never send as an origin (RFC 6454 section
-// 6.2), because it would never match.
-func checkOrigin(origin string) error {
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || origin != strings.ToLower(u.Scheme+"://"+u.Host) {
-		return errors.New("origin: '" + origin + "' is not an origin; write scheme, host and port if it is not the usual one, " +
-			"in lower case and without a slash at the end, such as https://app.example.com")
-	}
-	return nil
 }
 
 // Interface guards

@@ -1,14 +1,15 @@
-package issuer
+package session
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 )
 
-// sessionMethods are the methods of [Session], for Allow and for preflights.
-const sessionMethods = "PUT, DELETE, OPTIONS"
+// allowed are the methods of [Session], for Allow and for preflights.
+const allowed = "PUT, DELETE, OPTIONS"
 
 // admitOrigin reports whether a page of that origin may use the session, and says
 // so to the browser (WHATWG Fetch, "CORS protocol"). A request without Origin comes
@@ -42,4 +43,15 @@ func (s *Session) admitOrigin(w http.ResponseWriter, r *http.Request) bool {
 func isSameOrigin(origin string, r *http.Request) bool {
 	u, err := url.Parse(origin)
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) && (r.TLS == nil || u.Scheme == "https")
+}
+
+// checkOrigin refuses what browsers never send as an origin (RFC 6454 section
+// 6.2), because it would never match.
+func checkOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || origin != strings.ToLower(u.Scheme+"://"+u.Host) {
+		return errors.New("origin: '" + origin + "' is not an origin; write scheme, host and port if it is not the usual one, " +
+			"in lower case and without a slash at the end, such as https://app.example.com")
+	}
+	return nil
 }

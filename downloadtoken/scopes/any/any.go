@@ -1,0 +1,44 @@
+// Package any is the scope of tokens that open everything.
+package any
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+)
+
+func init() {
+	caddy.RegisterModule(Scope{})
+}
+
+// Scope opens every path.
+type Scope struct{}
+
+// CaddyModule returns the Caddy module information.
+func (Scope) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  scopes.Namespace + ".any",
+		New: func() caddy.Module { return new(Scope) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the scope from Caddyfile tokens. Syntax:
+//
+//	scope any
+func (*Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume kind
+	if d.NextArg() {
+		return d.Err("scope any: wrong number of arguments; write it like this: scope any")
+	}
+	return nil
+}
+
+// Opens implements [scopes.Scope].
+func (*Scope) Opens(scopes.Query) scopes.Opening { return scopes.Open }
+
+// Interface guards
+var (
+	_ scopes.Scope          = (*Scope)(nil)
+	_ caddyfile.Unmarshaler = (*Scope)(nil)
+)

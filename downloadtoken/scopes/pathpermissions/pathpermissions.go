@@ -1,0 +1,169 @@
+// Package pathpermissions is the scope of Upload's (now Bytescale's) tokens. What
+// they grant is decided by [scope.Permissions].
+package pathpermissions
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+)
+
+func init() {
+	caddy.RegisterModule(new(Scope))
+}
+
+// defaultSlug is what Upload calls the original of a file.
+const defaultSlug = "raw"
+
+// Scope opens what `access.pathPermissions` of an Upload (Bytescale) token grants,
+// if the token is for this account and, by `allowedOrigins`, for this origin.
+type Scope struct {
+	// The transformation that this site serves, as in the `downloadFile`
+	// permission. Default: `raw`, the original files.
+	Slug string `json:"slug,omitempty"`
+
+	// The account that a token's `accountId` must name. A token without the claim
+	// is accepted, but not in Authorization. Default: not checked.
+	Account string `json:"account,omitempty"`
+
+	logger *zap.Logger
+	warned sync.Once
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Scope) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  scopes.Namespace + ".path_permissions",
+		New: func() caddy.Module { return new(Scope) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the scope from Caddyfile tokens. Syntax:
+//
+//	scope path_permissions [<slug>] {
+//		account <id>
+//	}
+func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume kind
+	if d.Args(&s.Slug); d.NextArg() {
+		return d.Err("scope path_permissions: wrong number of arguments; write it like this: scope path_permissions raw")
+	}
+	for d.NextBlock(0) {
+		if d.Val() != "account" {
+			return d.Errf("scope path_permissions: unrecognized option '%s'; it has only account", d.Val())
+		}
+		if s.Account != "" {
+			return d.Err("scope path_permissions: account specified more than once")
+		}
+		if !d.AllArgs(&s.Account) || s.Account == "" {
+			return d.Err("scope path_permissions: account takes one argument, the account ID")
+		}
+	}
+	return nil
+}
+
+// Provision sets the default.
+func (s *Scope) Provision(ctx caddy.Context) error {
+	s.logger = ctx.Logger()
+	if s.Slug == "" {
+		s.Slug = defaultSlug
+	}
+	return nil
+}
+
+// Opens implements [scopes.Scope].
+func (s *Scope) Opens(q scopes.Query) scopes.Opening {
+	if !s.isForAccount(q) || !isForOrigin(q) {
+		return scopes.Closed
+	}
+	access, ok := q.Token.Claims.Raw("access")
+	if !ok {
+		return scopes.Closed // "The access permissions for the JWT. Required: No": none are granted
+	}
+	permissions, unknown, err := scope.ParsePermissions(access)
+	if err != nil {
+		return scopes.Closed
+	}
+	if len(unknown) > 0 {
+		s.warned.Do(func() {
+			s.logger.Warn("a token has a match.scope other than This, Children or Grandchildren+; such entries open nothing",
+				zap.String("fingerprint", q.Token.Fingerprint.String()))
+		})
+	}
+	operation, granted := scope.Download, scopes.Open
+	switch {
+	case strings.HasSuffix(q.Path, "/"):
+		operation, granted = scope.List, scopes.ListingOnly
+	case q.Request.Method == http.MethodHead:
+		operation = scope.Details
+	}
+	if permissions.Admits(q.Path, s.Slug, operation) {
+		return granted
+	}
+	return scopes.Closed
+}
+
+// isForAccount reports whether the token is for the configured account. The
+// claim accountId is younger than the tokens, so it may be missing; but not
+// where the vendor requires it, in Authorization.
+func (s *Scope) isForAccount(q scopes.Query) bool {
+	if s.Account == "" {
+		return true
+	}
+	if !q.Token.Claims.Has("accountId") {
+		return q.From.Field() != "Authorization"
+	}
+	id, _ := q.Token.Claims.String("accountId")
+	return id == s.Account
+}
+
+// isForOrigin reports whether the request comes from one of the origins that
+// the claim allowedOrigins names. Without the claim every origin will do, and
+// clients that have none; with it, a request whose origin is not known is
+// refused.
+func isForOrigin(q scopes.Query) bool {
+	if !q.Token.Claims.Has("allowedOrigins") {
+		return true
+	}
+	allowed, _ := q.Token.Claims.Strings("allowedOrigins")
+	origin := originOf(q.Request)
+	return origin != "" && slices.ContainsFunc(allowed, func(one string) bool {
+		return strings.EqualFold(strings.TrimSuffix(one, "/"), origin)
+	})
+}
+
+// originOf finds the origin (RFC 6454) of the page that made the request, or
+// "". Browsers send Origin with fetch; with an image of a page they send
+// Referer only; and without either, still whether it is a page of this site.
+func originOf(r *http.Request) string {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return origin
+	}
+	if referer, err := url.Parse(r.Header.Get("Referer")); err == nil && referer.Host != "" {
+		return referer.Scheme + "://" + referer.Host
+	}
+	if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
+		scheme := "http"
+		if r.TLS != nil {
+			scheme = "https"
+		}
+		return scheme + "://" + r.Host
+	}
+	return ""
+}
+
+// Interface guards
+var (
+	_ scopes.Scope          = (*Scope)(nil)
+	_ caddy.Provisioner     = (*Scope)(nil)
+	_ caddyfile.Unmarshaler = (*Scope)(nil)
+)

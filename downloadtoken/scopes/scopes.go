@@ -1,0 +1,62 @@
+// Package scopes is the boundary of what a token opens: each kind of scope is a
+// guest module in the namespace http.handlers.download_token.scopes, named by the
+// word that follows `scope` in a Caddyfile and by `type` in JSON.
+//
+// A module implements [Scope] and, to be used in a Caddyfile,
+// [github.com/caddyserver/caddy/v2/caddyconfig/caddyfile.Unmarshaler]: it is given
+// its name, the rest of the line and the block. Its errors are introduced by
+// `scope <n>: <kind>:`, so they need not say that again.
+//
+// What can be decided without Caddy is in package scope.
+package scopes
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// Namespace is where the kinds of scopes are.
+const Namespace = "http.handlers.download_token.scopes"
+
+// Scope says what a token opens. It is asked by many requests at the same time.
+type Scope interface {
+	// Opens decides about one path. It must not change what it is asked about,
+	// wait for anything, or log a value of the token.
+	Opens(Query) Opening
+}
+
+// Query is what a scope is asked.
+type Query struct {
+	Token   *token.Token  // genuine, and acceptable now
+	Path    string        // what scope.Path made of the request, with path_prefix in front
+	From    token.Source  // where the token was
+	Request *http.Request // without the token
+}
+
+// Opening is what a token may do with a path; of several scopes the most generous
+// one counts.
+type Opening int
+
+const (
+	Closed      Opening = iota
+	ListingOnly         // see the folder's listing, not its index file
+	Open
+)
+
+// Kind finds the module of a kind of scope. The error lists those that there are.
+func Kind(name string) (caddy.ModuleInfo, error) {
+	info, err := caddy.GetModule(Namespace + "." + name)
+	if err != nil {
+		var names []string
+		for _, info := range caddy.GetModules(Namespace) {
+			names = append(names, info.ID.Name())
+		}
+		return info, fmt.Errorf("unknown kind '%s'; write one of %s", name, strings.Join(names, ", "))
+	}
+	return info, nil
+}

@@ -1,0 +1,73 @@
+// Package template is the scope of tokens that name a thing which the site keeps
+// under a path. The language of the patterns is [scope.Template].
+package template
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+)
+
+func init() {
+	caddy.RegisterModule(Scope{})
+}
+
+// Scope opens the paths that the `scope` claim names by means of a template. The
+// claim is one scope, or an array of them.
+type Scope struct {
+	// The pattern of the `scope` claim, such as `dataset:{id}`.
+	Scope string `json:"scope,omitempty"`
+
+	// The pattern of the paths that such a scope opens, such as `/datasets/{id}/*`.
+	// `{id}` stands for (a part of) one path segment and must have the value that
+	// it has in the scope; `{id:uuid}` must be a UUID, of which the case does not
+	// matter; `*` as the last segment is everything below the directory.
+	Path string `json:"path,omitempty"`
+
+	template *scope.Template
+}
+
+// CaddyModule returns the Caddy module information.
+func (Scope) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  scopes.Namespace + ".template",
+		New: func() caddy.Module { return new(Scope) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the scope from Caddyfile tokens. Syntax:
+//
+//	scope template <scope> <path pattern>
+func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume kind
+	if !d.AllArgs(&s.Scope, &s.Path) {
+		return d.Err("scope template: wrong number of arguments; write it like this: scope template dataset:{id} /datasets/{id}/*")
+	}
+	return nil
+}
+
+// Provision reads the patterns.
+func (s *Scope) Provision(caddy.Context) (err error) {
+	s.template, err = scope.ParseTemplate(s.Scope, s.Path)
+	return err
+}
+
+// Opens implements [scopes.Scope].
+func (s *Scope) Opens(q scopes.Query) scopes.Opening {
+	named, _ := q.Token.Claims.Strings("scope")
+	for _, one := range named {
+		if s.template.Admits(one, q.Path) {
+			return scopes.Open
+		}
+	}
+	return scopes.Closed
+}
+
+// Interface guards
+var (
+	_ scopes.Scope          = (*Scope)(nil)
+	_ caddy.Provisioner     = (*Scope)(nil)
+	_ caddyfile.Unmarshaler = (*Scope)(nil)
+)
