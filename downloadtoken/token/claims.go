@@ -91,7 +91,7 @@ func parseClaims(encoded string) (Claims, error) {
 }
 
 func (c *Claims) readRegistered() error {
-	ok := true
+	var ok bool
 	if value, present := c.members["iss"]; present {
 		if c.Issuer, ok = unquote(value); !ok {
 			return &refusal{ErrClaim, "iss is not a string"}

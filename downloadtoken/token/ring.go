@@ -118,7 +118,7 @@ func (r *Ring) merge() (*merger, [][]complaint) {
 	m := &merger{from: make([]*Table, len(r.sets)), table: emptyTable()}
 	complaints := make([][]complaint, len(r.sets))
 	for _, key := range r.static.keys {
-		m.table.add(key) // it was in such a table before
+		_ = m.table.add(key) // it was in such a table before
 	}
 	for i, set := range r.sets {
 		m.from[i] = set.table.Load()
