@@ -12,6 +12,7 @@ import (
 // TestChromiumPlays: a video element plays and seeks, forth and back, with one
 // token. The index of an mp4 file stands at its end.
 func TestChromiumPlays(t *testing.T) {
+	t.Parallel()
 	ffmpeg, dir := tool(t, "ffmpeg"), t.TempDir()
 	files := make(map[string]string)
 	for name, codec := range map[string][]string{
@@ -25,7 +26,8 @@ func TestChromiumPlays(t *testing.T) {
 	}
 	for name := range files {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, files, asking(resumable("1h"), ""))
+			t.Parallel()
+			s := startApart(t, files, "", asking(resumable("1h"), ""))
 			var got struct {
 				Duration, Played, Forth, Back float64
 				Error                         any
@@ -73,6 +75,7 @@ Object.assign(result, await page.evaluate(async (src) => {
 // TestChromiumOpensPDF: the viewer shows the last page of a linearised and of an
 // ordinary file, from one token, with and without the button.
 func TestChromiumOpensPDF(t *testing.T) {
+	t.Parallel()
 	qpdf, dir := tool(t, "qpdf"), t.TempDir()
 	files := make(map[string]string)
 	for _, size := range []int{500_000, 3_000_000, 20_000_000} {
@@ -84,7 +87,8 @@ func TestChromiumOpensPDF(t *testing.T) {
 	}
 	for name, config := range map[string]string{"link": resumable("1h"), "confirm page": asking(resumable("1h"), "")} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, files, config)
+			t.Parallel()
+			s := startApart(t, files, "", config)
 			links := make(map[string]string)
 			for file := range files {
 				links[file] = s.url + "/" + file + "?download_token=" + once(t) + "#page=20"

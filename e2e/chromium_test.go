@@ -39,9 +39,15 @@ const result = {};
 try {
 `
 
+// browsers has room for those that run at a time: more than two, and they keep
+// each other from what they have seconds for.
+var browsers = make(chan struct{}, 2)
+
 // browse runs a script in Chromium and reads the result that it leaves.
 func browse(t testing.TB, script string, input map[string]any, result any) {
 	t.Helper()
+	browsers <- struct{}{}
+	defer func() { <-browsers }()
 	text, err := json.Marshal(input)
 	if err != nil {
 		t.Fatal(err)
@@ -69,9 +75,10 @@ func artefact(t testing.TB, name string) string {
 // TestPageInChromium presses the button, with a mouse and with a keyboard, and
 // looks at the page: light, dark, narrow, with a name from right to left.
 func TestPageInChromium(t *testing.T) {
+	t.Parallel()
 	const name, rtl = "Annual report 2026.zip", "التقرير السنوي 2026.zip"
 	content := random(t, 1<<20)
-	s := start(t, map[string]string{name: content, rtl: content}, asking(oneTime, ""))
+	s := startApart(t, map[string]string{name: content, rtl: content}, "", asking(oneTime, ""))
 	link := func(name string) string {
 		return s.url + "/" + strings.ReplaceAll(name, " ", "%20") + "?download_token=" + once(t)
 	}
@@ -165,7 +172,8 @@ for (const colorScheme of ['light', 'dark']) {
 
 // TestScannersInChromium: a form that a script submits is not pressed.
 func TestScannersInChromium(t *testing.T) {
-	s := start(t, map[string]string{"a.zip": "a"}, asking(oneTime, ""))
+	t.Parallel()
+	s := startApart(t, map[string]string{"a.zip": "a"}, "", asking(oneTime, ""))
 	link := s.url + "/a.zip?download_token=" + once(t)
 	var got struct{ Heading string }
 	browse(t, `
@@ -189,10 +197,12 @@ result.heading = await page.getByRole('heading', { name: 'Ready' }).innerText();
 // TestChromiumResumes: a download whose connection is cut twice is complete in
 // the end, from one token.
 func TestChromiumResumes(t *testing.T) {
+	t.Parallel()
 	content := random(t, 50<<20)
 	for name, config := range map[string]string{"link": resumable("1h"), "confirm page": asking(resumable("1h"), "")} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, map[string]string{"f.bin": content}, config)
+			t.Parallel()
+			s := startApart(t, map[string]string{"f.bin": content}, "", config)
 			var limit atomic.Int64
 			limit.Store(20 << 20)
 			proxy := throttle(t, strings.TrimPrefix(s.url, "http://"), &limit)

@@ -31,12 +31,14 @@ type doubleClick struct {
 // double-click, gets the file, far away from the server, too; the page says
 // nothing that is not so; and nobody else gets anything.
 func TestDoubleClick(t *testing.T) {
+	t.Parallel()
 	contents := []string{random(t, 10_000), random(t, 5<<20)}
 	behindProxy := "servers {\n\t\ttrusted_proxies static 127.0.0.0/8\n\t}"
 	browsers := map[string]func(testing.TB, *relay, []doubleClick, bool){"Firefox": firefoxDoubleClicks, "Chromium": chromiumDoubleClicks}
 	for policy, config := range map[string]string{"once": oneTime, "resume": resumable("1h")} {
 		t.Run(policy, func(t *testing.T) {
-			s := startWith(t, nil, behindProxy, asking(config, ""))
+			t.Parallel()
+			s := startApart(t, nil, behindProxy, asking(config, ""))
 			for i, content := range contents {
 				s.put(fmt.Sprint(i), content)
 			}

@@ -229,10 +229,11 @@ func needsOf(t testing.TB) map[string]need {
 // TestPrograms: what the table in docs/reference.md says that programs need will
 // do, and no less.
 func TestPrograms(t *testing.T) {
+	t.Parallel()
 	needs, files := needsOf(t), sampleFiles(t)
 	for i, policy := range policies {
 		t.Run(strings.Trim(policy.name, "`"), func(t *testing.T) {
-			s := start(t, nil, policy.config)
+			s := startApart(t, nil, "", policy.config)
 			abreast(t, 4, slices.Sorted(maps.Keys(needs)), func(t *testing.T, name string) {
 				n := needs[name]
 				drawn := s.try(t, name, files, i >= n.policy)
