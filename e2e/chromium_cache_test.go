@@ -16,6 +16,7 @@ func TestTwoUsersInOneChromium(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			roomForBrowser(t)
 			s := startApart(t, map[string]string{"f/alice.txt": "for Alice"}, "", site+`
 	respond /page "a page"
 	@files path /f/*
@@ -82,6 +83,7 @@ result.fetched.push(await fetches(alice));
 // stands at its end, from one request, because nothing invites to ask for parts.
 func TestChromiumPlaysOnce(t *testing.T) {
 	t.Parallel()
+	roomForBrowser(t)
 	file := filepath.Join(t.TempDir(), "v.mp4")
 	run(t, "", tool(t, "ffmpeg"), "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=8,noise=alls=50:allf=t",
 		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-b:v", "8M", file)

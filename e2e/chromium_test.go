@@ -39,15 +39,19 @@ const result = {};
 try {
 `
 
-// browsers has room for those that run at a time: more than two, and they keep
-// each other from what they have seconds for.
+// roomForBrowser waits until the test can have a browser; it keeps the room until it
+// ends. With more than two at a time, they keep each other from what they have seconds
+// for. It comes before the test makes links, which expire.
+func roomForBrowser(t testing.TB) {
+	browsers <- struct{}{}
+	t.Cleanup(func() { <-browsers })
+}
+
 var browsers = make(chan struct{}, 2)
 
 // browse runs a script in Chromium and reads the result that it leaves.
 func browse(t testing.TB, script string, input map[string]any, result any) {
 	t.Helper()
-	browsers <- struct{}{}
-	defer func() { <-browsers }()
 	text, err := json.Marshal(input)
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +80,7 @@ func artefact(t testing.TB, name string) string {
 // looks at the page: light, dark, narrow, with a name from right to left.
 func TestPageInChromium(t *testing.T) {
 	t.Parallel()
+	roomForBrowser(t)
 	const name, rtl = "Annual report 2026.zip", "التقرير السنوي 2026.zip"
 	content := random(t, 1<<20)
 	s := startApart(t, map[string]string{name: content, rtl: content}, "", asking(oneTime, ""))
@@ -173,6 +178,7 @@ for (const colorScheme of ['light', 'dark']) {
 // TestScannersInChromium: a form that a script submits is not pressed.
 func TestScannersInChromium(t *testing.T) {
 	t.Parallel()
+	roomForBrowser(t)
 	s := startApart(t, map[string]string{"a.zip": "a"}, "", asking(oneTime, ""))
 	link := s.url + "/a.zip?download_token=" + once(t)
 	var got struct{ Heading string }
@@ -202,6 +208,7 @@ func TestChromiumResumes(t *testing.T) {
 	for name, config := range map[string]string{"link": resumable("1h"), "confirm page": asking(resumable("1h"), "")} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			roomForBrowser(t)
 			s := startApart(t, map[string]string{"f.bin": content}, "", config)
 			var limit atomic.Int64
 			limit.Store(20 << 20)

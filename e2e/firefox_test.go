@@ -26,11 +26,9 @@ type firefox struct {
 }
 
 // startFirefox starts one with a profile of its own. It saves downloads without
-// asking. Preferences are lines of user.js. A test may have one.
+// asking. Preferences are lines of user.js.
 func startFirefox(t testing.TB, preferences ...string) *firefox {
 	t.Helper()
-	browsers <- struct{}{}
-	t.Cleanup(func() { <-browsers })
 	program, profile := tool(t, "firefox-esr"), t.TempDir()
 	f := &firefox{t: t, downloads: t.TempDir()}
 	address := freeAddress(t)

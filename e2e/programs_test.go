@@ -272,6 +272,9 @@ func (s *server) try(t *testing.T, name string, files map[string]string, works b
 	if content == "" {
 		missing(t, p.file+" could not be made")
 	}
+	if slices.Contains(p.needs, "chromium") || slices.Contains(p.needs, "firefox-esr") {
+		roomForBrowser(t)
+	}
 	path := "/" + rand.Text() + "/" + p.file // of its own, to tell the requests apart
 	s.put(path, content)
 	u := &usage{t: t, dir: t.TempDir(), relay: far(t, s.url, 5*time.Millisecond), content: content, patience: 30 * time.Second}
