@@ -308,6 +308,7 @@ func (c *chaos) stepClock() {
 var chaosBegan = time.Now()
 
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	for _, run := range []chaosRun{
 		{name: "killed", round: (*chaos).killIt, bare: true, honoured: 0.2},
 		{name: "stopped", round: (*chaos).stopIt, bare: true, honoured: 0.8},
@@ -331,6 +332,7 @@ func TestChaos(t *testing.T) {
 			}},
 	} {
 		t.Run(run.name, func(t *testing.T) {
+			t.Parallel()
 			c := newChaos(t, run, "one_time")
 			c.run(run)
 			c.judge(run)
@@ -465,6 +467,7 @@ func (c *chaos) judge(run chaosRun) {
 // TestChaosResume: what is sent for a token stays within its budget, however the
 // server ends and starts again.
 func TestChaosResume(t *testing.T) {
+	t.Parallel()
 	run := chaosRun{round: func(c *chaos) {
 		[]func(){c.killIt, c.stopIt, func() {
 			time.Sleep(mrand.N(time.Second))

@@ -10,11 +10,14 @@ import (
 // TestTwoUsersInOneChromium: the URL is the same for both, and the browser keeps
 // the file that the first has opened. It asks before it shows it to anybody.
 func TestTwoUsersInOneChromium(t *testing.T) {
+	t.Parallel()
 	for name, site := range map[string]string{
 		"as it is": "", "the site says max-age": `header Cache-Control "public, max-age=3600, immutable"`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, map[string]string{"f/alice.txt": "for Alice"}, site+`
+			t.Parallel()
+			roomForBrowser(t)
+			s := startApart(t, map[string]string{"f/alice.txt": "for Alice"}, "", site+`
 	respond /page "a page"
 	@files path /f/*
 	download_token @files {
@@ -79,6 +82,8 @@ result.fetched.push(await fetches(alice));
 // TestChromiumPlaysOnce: a one-time link without resume plays a video whose index
 // stands at its end, from one request, because nothing invites to ask for parts.
 func TestChromiumPlaysOnce(t *testing.T) {
+	t.Parallel()
+	roomForBrowser(t)
 	file := filepath.Join(t.TempDir(), "v.mp4")
 	run(t, "", tool(t, "ffmpeg"), "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=8,noise=alls=50:allf=t",
 		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-b:v", "8M", file)
@@ -86,7 +91,7 @@ func TestChromiumPlaysOnce(t *testing.T) {
 	if strings.Index(content, "moov") < len(content)/2 {
 		t.Fatal("the index does not stand at the end")
 	}
-	s := start(t, map[string]string{"v.mp4": content}, oneTime)
+	s := startApart(t, map[string]string{"v.mp4": content}, "", oneTime)
 	var got struct {
 		Duration, Played float64
 		Error            any

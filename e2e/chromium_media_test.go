@@ -12,11 +12,12 @@ import (
 // TestChromiumPlays: a video element plays and seeks, forth and back, with one
 // token. The index of an mp4 file stands at its end.
 func TestChromiumPlays(t *testing.T) {
+	t.Parallel()
 	ffmpeg, dir := tool(t, "ffmpeg"), t.TempDir()
 	files := make(map[string]string)
 	for name, codec := range map[string][]string{
 		"v.mp4":  {"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"},
-		"v.webm": {"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"},
+		"v.webm": {"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"},
 	} {
 		file := filepath.Join(dir, name)
 		run(t, "", ffmpeg, append(append([]string{"-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=40,noise=alls=50:allf=t"},
@@ -25,7 +26,9 @@ func TestChromiumPlays(t *testing.T) {
 	}
 	for name := range files {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, files, asking(resumable("1h"), ""))
+			t.Parallel()
+			roomForBrowser(t)
+			s := startApart(t, files, "", asking(resumable("1h"), ""))
 			var got struct {
 				Duration, Played, Forth, Back float64
 				Error                         any
@@ -53,7 +56,7 @@ Object.assign(result, await page.evaluate(async (src) => {
 	const back = await seek(video.duration * 0.1);
 	return { duration: video.duration, played, forth, back, error: video.error && video.error.message };
 }, input.link));
-`, map[string]any{"link": s.url + "/" + name + "?download_token=" + once(t)}, &got)
+`, map[string]any{"link": s.url + "/" + name + "?download_token=" + onceSlowly(t)}, &got)
 			if got.Error != nil || got.Duration < 39 || got.Played < 1 || got.Forth < 36.5 || got.Forth > 41 || got.Back < 4.5 || got.Back > 10 {
 				t.Errorf("%+v of %d bytes", got, len(files[name]))
 			}
@@ -73,6 +76,7 @@ Object.assign(result, await page.evaluate(async (src) => {
 // TestChromiumOpensPDF: the viewer shows the last page of a linearised and of an
 // ordinary file, from one token, with and without the button.
 func TestChromiumOpensPDF(t *testing.T) {
+	t.Parallel()
 	qpdf, dir := tool(t, "qpdf"), t.TempDir()
 	files := make(map[string]string)
 	for _, size := range []int{500_000, 3_000_000, 20_000_000} {
@@ -84,10 +88,12 @@ func TestChromiumOpensPDF(t *testing.T) {
 	}
 	for name, config := range map[string]string{"link": resumable("1h"), "confirm page": asking(resumable("1h"), "")} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, files, config)
+			t.Parallel()
+			roomForBrowser(t)
+			s := startApart(t, files, "", config)
 			links := make(map[string]string)
 			for file := range files {
-				links[file] = s.url + "/" + file + "?download_token=" + once(t) + "#page=20"
+				links[file] = s.url + "/" + file + "?download_token=" + onceSlowly(t) + "#page=20"
 			}
 			var got struct{ Blue map[string]int }
 			browse(t, `
@@ -109,7 +115,7 @@ for (const [file, link] of Object.entries(input.links)) {
 	await page.goto(link);
 	if (input.asks) await page.getByRole('button', { name: 'Download' }).click({ noWaitAfter: true });
 	for (const end = Date.now() + 15000; Date.now() < end && !(result.blue[file] > 100000);) {
-		await new Promise((resolve) => setTimeout(resolve, 100));
+		await new Promise((resolve) => setTimeout(resolve, 300)); // a picture costs more than a page
 		result.blue[file] = await blue(await page.screenshot());
 	}
 	await page.context().close();

@@ -39,6 +39,16 @@ const result = {};
 try {
 `
 
+// roomForBrowser waits until the test can have a browser; it keeps the room until it
+// ends. With more than two at a time, they keep each other from what they have seconds
+// for. It comes before the test makes links, which expire.
+func roomForBrowser(t testing.TB) {
+	browsers <- struct{}{}
+	t.Cleanup(func() { <-browsers })
+}
+
+var browsers = make(chan struct{}, 2)
+
 // browse runs a script in Chromium and reads the result that it leaves.
 func browse(t testing.TB, script string, input map[string]any, result any) {
 	t.Helper()
@@ -69,9 +79,11 @@ func artefact(t testing.TB, name string) string {
 // TestPageInChromium presses the button, with a mouse and with a keyboard, and
 // looks at the page: light, dark, narrow, with a name from right to left.
 func TestPageInChromium(t *testing.T) {
+	t.Parallel()
+	roomForBrowser(t)
 	const name, rtl = "Annual report 2026.zip", "التقرير السنوي 2026.zip"
 	content := random(t, 1<<20)
-	s := start(t, map[string]string{name: content, rtl: content}, asking(oneTime, ""))
+	s := startApart(t, map[string]string{name: content, rtl: content}, "", asking(oneTime, ""))
 	link := func(name string) string {
 		return s.url + "/" + strings.ReplaceAll(name, " ", "%20") + "?download_token=" + once(t)
 	}
@@ -165,7 +177,9 @@ for (const colorScheme of ['light', 'dark']) {
 
 // TestScannersInChromium: a form that a script submits is not pressed.
 func TestScannersInChromium(t *testing.T) {
-	s := start(t, map[string]string{"a.zip": "a"}, asking(oneTime, ""))
+	t.Parallel()
+	roomForBrowser(t)
+	s := startApart(t, map[string]string{"a.zip": "a"}, "", asking(oneTime, ""))
 	link := s.url + "/a.zip?download_token=" + once(t)
 	var got struct{ Heading string }
 	browse(t, `
@@ -189,10 +203,13 @@ result.heading = await page.getByRole('heading', { name: 'Ready' }).innerText();
 // TestChromiumResumes: a download whose connection is cut twice is complete in
 // the end, from one token.
 func TestChromiumResumes(t *testing.T) {
+	t.Parallel()
 	content := random(t, 50<<20)
 	for name, config := range map[string]string{"link": resumable("1h"), "confirm page": asking(resumable("1h"), "")} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, map[string]string{"f.bin": content}, config)
+			t.Parallel()
+			roomForBrowser(t)
+			s := startApart(t, map[string]string{"f.bin": content}, "", config)
 			var limit atomic.Int64
 			limit.Store(20 << 20)
 			proxy := throttle(t, strings.TrimPrefix(s.url, "http://"), &limit)

@@ -147,7 +147,8 @@ func (s *server) stores() string {
 }
 
 func TestASecondRequestWaitsForTheFirstByte(t *testing.T) {
-	s := start(t, map[string]string{"a.txt": "content of a"}, withFault)
+	t.Parallel()
+	s := startApart(t, map[string]string{"a.txt": "content of a"}, "", withFault)
 	begin := func(query, fault string) chan answer {
 		first := make(chan answer, 1)
 		go func() { first <- s.get("/a.txt"+query, "Fault", fault) }()

@@ -19,7 +19,10 @@ var (
 
 // doubleClick is a link that somebody clicks on twice, and what came of it.
 type doubleClick struct {
+	server      *server
+	once        bool // it cannot be resumed
 	name, token string
+	link        string // through a relay
 	pause       time.Duration
 	content     string
 
@@ -31,47 +34,54 @@ type doubleClick struct {
 // double-click, gets the file, far away from the server, too; the page says
 // nothing that is not so; and nobody else gets anything.
 func TestDoubleClick(t *testing.T) {
+	t.Parallel()
 	contents := []string{random(t, 10_000), random(t, 5<<20)}
 	behindProxy := "servers {\n\t\ttrusted_proxies static 127.0.0.0/8\n\t}"
-	browsers := map[string]func(testing.TB, *relay, []doubleClick, bool){"Firefox": firefoxDoubleClicks, "Chromium": chromiumDoubleClicks}
+	browsers := map[string]func(testing.TB, []doubleClick, bool){"Firefox": firefoxDoubleClicks, "Chromium": chromiumDoubleClicks}
+	servers := make(map[string]*server)
 	for policy, config := range map[string]string{"once": oneTime, "resume": resumable("1h")} {
-		t.Run(policy, func(t *testing.T) {
-			s := startWith(t, nil, behindProxy, asking(config, ""))
-			for i, content := range contents {
-				s.put(fmt.Sprint(i), content)
-			}
-			abreast(t, 2, []string{"Firefox", "Chromium", "Firefox without scripts", "Chromium without scripts"}, func(t *testing.T, name string) {
-				browser, _, scriptless := strings.Cut(name, " without ")
-				var clicks []doubleClick
-				for round := range *doubleClickRounds {
-					for i, milliseconds := range []int{20, 60, 100, 120, 200, 400} {
-						for j, content := range contents {
-							if *doubleClickRounds == 1 && (i+j)%2 == 1 {
-								continue // the short form takes turns
-							}
-							c := doubleClick{
-								name:  fmt.Sprintf("%s-%d-%dms-%d.bin", strings.ReplaceAll(name, " ", "-"), round, milliseconds, len(content)),
-								pause: time.Duration(milliseconds) * time.Millisecond, content: content, token: once(t),
-							}
-							if err := os.Link(filepath.Join(s.root, fmt.Sprint(j)), filepath.Join(s.root, c.name)); err != nil {
-								t.Fatal(err)
-							}
-							clicks = append(clicks, c)
-						}
-					}
-				}
-				for part := range slices.Chunk(clicks, 12) {
-					browsers[browser](t, far(t, s.url, *doubleClickLatency), part, !scriptless)
-				}
-				for _, c := range clicks {
-					s.wantDoubleClick(t, c)
-					if policy == "once" {
-						s.get("/"+c.name+"?download_token="+c.token).want(t, http.StatusUnauthorized)
-					}
-				}
-			})
-		})
+		s := startApart(t, nil, behindProxy, asking(config, ""))
+		for i, content := range contents {
+			s.put(fmt.Sprint(i), content)
+		}
+		servers[policy] = s
 	}
+	abreast(t, 2, []string{"Firefox", "Chromium", "Firefox without scripts", "Chromium without scripts"}, func(t *testing.T, name string) {
+		roomForBrowser(t)
+		browser, _, scriptless := strings.Cut(name, " without ")
+		var clicks []doubleClick
+		for policy, s := range servers {
+			r := far(t, s.url, *doubleClickLatency)
+			for round := range *doubleClickRounds {
+				for i, milliseconds := range []int{20, 60, 100, 120, 200, 400} {
+					for j, content := range contents {
+						if *doubleClickRounds == 1 && (i+j)%2 == 1 {
+							continue // the short form takes turns
+						}
+						c := doubleClick{
+							server: s, once: policy == "once",
+							name:  fmt.Sprintf("%s-%s-%d-%dms-%d.bin", policy, strings.ReplaceAll(name, " ", "-"), round, milliseconds, len(content)),
+							pause: time.Duration(milliseconds) * time.Millisecond, content: content, token: onceSlowly(t),
+						}
+						c.link = r.link("/"+c.name, c.token)
+						if err := os.Link(filepath.Join(s.root, fmt.Sprint(j)), filepath.Join(s.root, c.name)); err != nil {
+							t.Fatal(err)
+						}
+						clicks = append(clicks, c)
+					}
+				}
+			}
+		}
+		for part := range slices.Chunk(clicks, 12) {
+			browsers[browser](t, part, !scriptless)
+		}
+		for _, c := range clicks {
+			c.server.wantDoubleClick(t, c)
+			if c.once {
+				c.server.get("/"+c.name+"?download_token="+c.token).want(t, http.StatusUnauthorized)
+			}
+		}
+	})
 }
 
 // wantDoubleClick checks what came of a double click.
@@ -104,11 +114,11 @@ func (s *server) wantDoubleClick(t *testing.T, c doubleClick) {
 
 // firefoxDoubleClicks clicks in one tab after the other, and looks what came of it
 // when all are done.
-func firefoxDoubleClicks(t testing.TB, r *relay, clicks []doubleClick, scripts bool) {
+func firefoxDoubleClicks(t testing.TB, clicks []doubleClick, scripts bool) {
 	f := startFirefox(t, fmt.Sprintf(`user_pref("javascript.enabled", %v);`, scripts))
 	tabs := make([]string, len(clicks))
 	for i, c := range clicks {
-		tabs[i] = f.open(r.link("/"+c.name, c.token))
+		tabs[i] = f.open(c.link)
 		f.click("button", c.pause)
 	}
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
@@ -130,14 +140,14 @@ func firefoxDoubleClicks(t testing.TB, r *relay, clicks []doubleClick, scripts b
 }
 
 // chromiumDoubleClicks clicks in a few windows at a time.
-func chromiumDoubleClicks(t testing.TB, r *relay, clicks []doubleClick, scripts bool) {
+func chromiumDoubleClicks(t testing.TB, clicks []doubleClick, scripts bool) {
 	type link struct {
 		Link, Want string
 		Pause      int64
 	}
 	links := make([]link, len(clicks))
 	for i, c := range clicks {
-		links[i] = link{r.link("/"+c.name, c.token), sha256Of(c.content), c.pause.Milliseconds()}
+		links[i] = link{c.link, sha256Of(c.content), c.pause.Milliseconds()}
 	}
 	var got struct {
 		Clicks []struct {

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +46,14 @@ type buildError struct {
 func (e *buildError) Error() string { return e.error.Error() + "\n" + string(e.output) }
 
 func TestMain(m *testing.M) {
+	if config := os.Getenv(serveEnv); config != "" {
+		if err := serve(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	sideBySide()
 	home, err := os.MkdirTemp("", "download-token-home-")
 	if err != nil {
 		panic(err)
@@ -58,6 +70,18 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(*dir)
 	}
 	os.Exit(code)
+}
+
+// sideBySide has more tests run in parallel than there are processors, unless
+// -parallel says how many: those that can do so mostly wait, for other programs
+// and for time to pass.
+func sideBySide() {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 }
 
 // builtIn is the folder of the binary, once there is one.

@@ -24,6 +24,7 @@ import (
 // an iat with milliseconds lies in their future until the next one begins: they
 // need a leeway of a second.
 func TestIssuedTokensElsewhere(t *testing.T) {
+	t.Parallel()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +65,7 @@ func TestIssuedTokensElsewhere(t *testing.T) {
 				write(t, signing, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 				write(t, verifying, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})))
 			}
-			s := start(t, map[string]string{"a.txt": "a"}, fmt.Sprintf(`handle /tokens {
+			s := startApart(t, map[string]string{"a.txt": "a"}, "", fmt.Sprintf(`handle /tokens {
 		download_token_issuer {
 			key %[1]s {file.%[2]s} {
 				kid main

@@ -234,8 +234,9 @@ func golangKey(t testing.TB, alg, text string) (key any) {
 // TestForeignLibraries: what the libraries of four languages mint, with the keys
 // that keygen made, opens a file once.
 func TestForeignLibraries(t *testing.T) {
+	t.Parallel()
 	dir := keys(t)
-	s := start(t, map[string]string{"a.txt": "a"},
+	s := startApart(t, map[string]string{"a.txt": "a"}, "",
 		"download_token {\n"+keyLines(dir)+"\t\tscope any\n\t\tmax_ttl 10m\n\t\tone_time\n\t}\n\tfile_server")
 	for name, library := range libraries {
 		t.Run(name, func(t *testing.T) {

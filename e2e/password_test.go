@@ -133,11 +133,12 @@ func TestPasswordChallenge(t *testing.T) {
 // TestPasswordClients downloads with the programs that send one, as their users
 // are told to.
 func TestPasswordClients(t *testing.T) {
+	t.Parallel()
 	repository, wheel := gitRepository(t), pipWheel(t)
-	s := start(t, map[string]string{
+	s := startApart(t, map[string]string{
 		"team/a.txt":                     "content of a",
 		"team/simple/guarded/index.html": `<a href="/team/guarded-1.0-py3-none-any.whl">guarded-1.0-py3-none-any.whl</a>`,
-	}, password)
+	}, "", password)
 	for _, name := range []string{"repo.git", "guarded-1.0-py3-none-any.whl"} {
 		from := map[string]string{"repo.git": repository}[name]
 		if from == "" {

@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -341,22 +339,6 @@ var restless = &http.Client{
 	CheckRedirect: client.CheckRedirect,
 	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 	Timeout:       30 * time.Second,
-}
-
-// steadyAddress finds a loopback address that nothing listens on, with a port
-// that the system gives to no outgoing connection. Otherwise clients that try
-// to reach a server that is down might be given its port, or reach themselves.
-func steadyAddress(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 // tree describes everything in folders: names, contents, times.

@@ -229,10 +229,11 @@ func needsOf(t testing.TB) map[string]need {
 // TestPrograms: what the table in docs/reference.md says that programs need will
 // do, and no less.
 func TestPrograms(t *testing.T) {
+	t.Parallel()
 	needs, files := needsOf(t), sampleFiles(t)
 	for i, policy := range policies {
 		t.Run(strings.Trim(policy.name, "`"), func(t *testing.T) {
-			s := start(t, nil, policy.config)
+			s := startApart(t, nil, "", policy.config)
 			abreast(t, 4, slices.Sorted(maps.Keys(needs)), func(t *testing.T, name string) {
 				n := needs[name]
 				drawn := s.try(t, name, files, i >= n.policy)
@@ -270,6 +271,9 @@ func (s *server) try(t *testing.T, name string, files map[string]string, works b
 	content := files[p.file]
 	if content == "" {
 		missing(t, p.file+" could not be made")
+	}
+	if slices.Contains(p.needs, "chromium") || slices.Contains(p.needs, "firefox-esr") {
+		roomForBrowser(t)
 	}
 	path := "/" + rand.Text() + "/" + p.file // of its own, to tell the requests apart
 	s.put(path, content)

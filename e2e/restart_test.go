@@ -39,6 +39,7 @@ func issuedAt(t testing.TB, at time.Time) string {
 }
 
 func TestCleanRestart(t *testing.T) {
+	t.Parallel()
 	p := newProcess(t, fileA, restartable)
 	p.start()
 	spent, unused, looked := once(t), once(t), once(t)
@@ -63,6 +64,7 @@ func TestCleanRestart(t *testing.T) {
 
 // TestReservedAtShutdown stops a server that has not sent the first byte yet.
 func TestReservedAtShutdown(t *testing.T) {
+	t.Parallel()
 	waiting := make(chan struct{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		waiting <- struct{}{}
@@ -88,6 +90,7 @@ func TestReservedAtShutdown(t *testing.T) {
 }
 
 func TestDownloadInFlightAtShutdown(t *testing.T) {
+	t.Parallel()
 	content := random(t, 32<<20) // more than the sockets take
 	p := newProcess(t, map[string]string{"a.txt": content}, restartable)
 	p.start()
@@ -111,6 +114,7 @@ func TestDownloadInFlightAtShutdown(t *testing.T) {
 // TestResumeAcrossShutdown reads on while the server stops, and once more from
 // the next one: what is sent after the snapshot was written counts, too.
 func TestResumeAcrossShutdown(t *testing.T) {
+	t.Parallel()
 	const size = 24 << 20
 	content := random(t, size)
 	for name, end := range map[string]func(p *process){
@@ -159,6 +163,7 @@ func TestResumeAcrossShutdown(t *testing.T) {
 }
 
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	t.Run("tokens with iat", func(t *testing.T) {
 		p := newSkewedProcess(t, fileA, restartable)
 		p.start()
@@ -199,6 +204,7 @@ func TestCrash(t *testing.T) {
 }
 
 func TestRevocationsSurviveAKill(t *testing.T) {
+	t.Parallel()
 	p := newProcess(t, fileA, restartable)
 	for range 5 {
 		p.start()
@@ -226,6 +232,7 @@ func (p *process) revoke(body string) {
 // TestOtherCommandsTouchNothing runs commands that read a configuration where a
 // server is running, was killed, or has stopped.
 func TestOtherCommandsTouchNothing(t *testing.T) {
+	t.Parallel()
 	p := newProcess(t, fileA, restartable)
 	untouched := func(when string) {
 		t.Helper()
@@ -262,6 +269,7 @@ func TestOtherCommandsTouchNothing(t *testing.T) {
 
 // TestDamagedStorage damages what a server that stopped cleanly has left.
 func TestDamagedStorage(t *testing.T) {
+	t.Parallel()
 	p := newSkewedProcess(t, fileA, restartable)
 	p.start()
 	p.get(once(t)).want(t, http.StatusOK)
@@ -346,6 +354,7 @@ func TestDamagedStorage(t *testing.T) {
 
 // TestStaleSnapshot puts a snapshot back that was taken away.
 func TestStaleSnapshot(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*process){"stopped": (*process).stop, "killed": (*process).kill} {
 		t.Run(name, func(t *testing.T) {
 			p := newProcess(t, fileA, restartable)
@@ -389,6 +398,7 @@ func (p *process) unprivileged() {
 }
 
 func TestReadOnlyStorage(t *testing.T) {
+	t.Parallel()
 	readOnly := func(t *testing.T, dirs ...string) {
 		for _, dir := range dirs {
 			if err := os.Chmod(dir, 0o555); err != nil {
@@ -474,6 +484,7 @@ func TestReadOnlyStorage(t *testing.T) {
 // TestStorageMovedByAReload changes the storage under a running server, and
 // back, with and without a reload.
 func TestStorageMovedByAReload(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*process){"stopped": (*process).stop, "killed": (*process).kill} {
 		t.Run(name, func(t *testing.T) {
 			p := newSkewedProcess(t, fileA, restartable)
@@ -529,6 +540,7 @@ func TestStorageMovedByAReload(t *testing.T) {
 
 // TestClockSetBack starts a server whose clock has gone back an hour.
 func TestClockSetBack(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*process){"stopped": (*process).stop, "killed": (*process).kill} {
 		t.Run(name, func(t *testing.T) {
 			p := newSkewedProcess(t, fileA, restartable)

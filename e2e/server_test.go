@@ -11,12 +11,14 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	mrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +34,7 @@ import (
 const secret = "planted-hmac-secret-0123456789-abcdefghijklmnop-0123456789-xyz-!"
 
 // server is a Caddy that runs in this process, so that the race detector sees
-// it. There can be one at a time.
+// it, or apart. In this process there can be one at a time.
 type server struct {
 	t       testing.TB
 	url     string // of the site, without a slash at the end
@@ -54,12 +56,7 @@ func start(t testing.TB, files map[string]string, body string) *server {
 // startWith is start with global options.
 func startWith(t testing.TB, files map[string]string, globals, body string) *server {
 	t.Helper()
-	s := &server{t: t, root: t.TempDir(), dir: scratch(t), globals: globals}
-	s.url = "http://" + freeAddress(t)
-	s.admin = freeAddress(t)
-	for name, content := range files {
-		s.put(name, content)
-	}
+	s := prepare(t, files, globals)
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("stopping: %v", err)
@@ -68,6 +65,17 @@ func startWith(t testing.TB, files map[string]string, globals, body string) *ser
 	})
 	if err := caddy.Load(s.adapt(body), true); err != nil {
 		t.Fatalf("loading: %v", err)
+	}
+	return s
+}
+
+// prepare makes folders, files and addresses of a server.
+func prepare(t testing.TB, files map[string]string, globals string) *server {
+	t.Helper()
+	s := &server{t: t, root: t.TempDir(), dir: scratch(t), globals: globals}
+	s.url, s.admin = "http://"+steadyAddress(t), steadyAddress(t)
+	for name, content := range files {
+		s.put(name, content)
 	}
 	return s
 }
@@ -314,6 +322,12 @@ func once(t testing.TB) string {
 	return mint(t, claims{"jti": rand.Text()})
 }
 
+// onceSlowly mints a one-time token for what a browser takes its time for.
+func onceSlowly(t testing.TB) string {
+	t.Helper()
+	return mint(t, claims{"jti": rand.Text(), "exp": time.Now().Add(9 * time.Minute).Unix()})
+}
+
 // oneTime is the directive that most tests use.
 const oneTime = `download_token {
 		key HS256 "` + secret + `"
@@ -333,6 +347,28 @@ func freeAddress(t testing.TB) string {
 	defer l.Close()
 	return l.Addr().String()
 }
+
+// steadyAddress finds a loopback address that nothing listens on, with a port
+// that the system gives to no outgoing connection, and that no other test of this
+// process has. Otherwise clients that try to reach a server that is down might be
+// given its port, or reach themselves.
+func steadyAddress(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 15000+mrand.IntN(15000))
+		if _, given := steadyAddresses.LoadOrStore(address, true); given {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+var steadyAddresses sync.Map // that were given
 
 // tool returns the path of a program. Without it the test is skipped, or fails
 // if DOWNLOAD_TOKEN_STRICT is set.
@@ -357,7 +393,7 @@ func missing(t testing.TB, what string) {
 // run runs a program and returns what it prints.
 func run(t testing.TB, stdin, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // others run beside it
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)

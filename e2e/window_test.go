@@ -72,6 +72,7 @@ http {
 // the window says. That everything has left the server, for the buffers of a
 // kernel or a proxy, does not say that it has arrived.
 func TestWindow(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"1.5MB": random(t, 1_500_000), "40MB": random(t, 40_000_000)}
 	p := newSkewedProcess(t, files, strings.Replace(resumable("30m"), "max_ttl 10m", "max_ttl 2h", 1))
 	p.start()

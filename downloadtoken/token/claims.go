@@ -112,7 +112,7 @@ func Decode(text string) (header, claims map[string]jsontext.Value, err error) {
 }
 
 func (c *Claims) readRegistered() error {
-	ok := true
+	var ok bool
 	if value, present := c.members["iss"]; present {
 		if c.Issuer, ok = unquote(value); !ok {
 			return &refusal{ErrClaim, "iss is not a string"}

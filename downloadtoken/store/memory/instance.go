@@ -27,7 +27,7 @@ func isNew(file string) bool {
 func settledID() (instance [16]byte, err error) {
 	for same := time.Duration(0); same < settling && isNew(instanceFile()); same += settling / 16 {
 		before := instance
-		if instance, err = caddy.InstanceID(); instance != before {
+		if instance, _ = caddy.InstanceID(); instance != before {
 			same = 0
 		}
 		time.Sleep(settling / 16)

@@ -120,7 +120,7 @@ func (r *Ring) merge() (*merger, [][]complaint) {
 	m := &merger{from: make([]*token.Table, len(r.sets)), table: new(token.Table)}
 	complaints := make([][]complaint, len(r.sets))
 	for _, key := range r.static.Keys() {
-		m.table.Add(key) // it was in such a table before
+		_ = m.table.Add(key) // it was in such a table before
 	}
 	for i, set := range r.sets {
 		m.from[i] = set.table.Load()
