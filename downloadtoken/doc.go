@@ -32,7 +32,7 @@
 //   - package token: is this token genuine, and acceptable now?
 //   - package scope: does it open this path? The kinds of it are guest modules, in
 //     package scopes
-//   - package nonce: was it used before?
+//   - package store: was it used before, or taken back?
 //   - this package: what does Caddy know, and what is the client told?
 //
 // The first three decide. They are pure, know nothing of Caddy and take the time
@@ -52,16 +52,6 @@
 // join it instead of being refused, and meter.go draws every byte on its budget
 // before it is written. With confirm, people are asked first: ask.go finds out by
 // HEAD what the next handlers would serve, and page.go makes a page of it.
-//
-// # Stores
-//
-// A store is a guest module in the namespace download_token.stores that
-// implements [StoreModule]. What it opens is a [Store], shared by name and kept
-// across config reloads: a new configuration takes hold of it before the old one
-// lets go, and a request holds it for as long as it is in flight. It touches
-// storage only from Start on, since a configuration that is merely
-// validated must leave no trace. What a store has to promise is written in
-// package nonce, and package noncetest is that promise as a test.
 //
 // # Secrets
 //

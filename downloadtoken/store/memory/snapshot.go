@@ -17,7 +17,7 @@ import (
 // first; the grants; then SHA-256 of it all. Integers are big-endian.
 const snapshotMagic = "dltsnap\x02"
 
-var errSnapshot = errors.New("nonce: snapshot is damaged or of an unknown version")
+var errSnapshot = errors.New("store: snapshot is damaged or of an unknown version")
 
 // Seal ends the store's work and returns all that it knows, for the next
 // process to go on from with [Memory.Restore] as if there had been no restart.
