@@ -32,11 +32,11 @@
 //   - package token: is this token genuine, and acceptable now?
 //   - package scope: does it open this path? The kinds of it are guest modules, in
 //     package scopes
-//   - package store: was it used before, or taken back?
+//   - package store, by its rules: was it used before, or taken back?
 //   - this package: what does Caddy know, and what is the client told?
 //
-// The first three decide. They are pure, know nothing of Caddy and take the time
-// as an argument. What refuses a request is a sentinel error of theirs, and
+// The first three decide. What decides in them is pure, knows nothing of Caddy and
+// takes the time as an argument. What refuses a request is a sentinel error of theirs, and
 // denial.go is the one place where reason, status and codes meet.
 //
 // # One time

@@ -283,7 +283,7 @@ func TestDocsAdmin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fields := regexp.MustCompile(`json:"(\w+)`).FindAllStringSubmatch(readText(t, "../downloadtoken/admin.go")+readText(t, "../downloadtoken/adminrevoke.go"), -1)
+	fields := regexp.MustCompile(`json:"(\w+)`).FindAllStringSubmatch(readText(t, "../downloadtoken/store/admin.go")+readText(t, "../downloadtoken/store/adminrevoke.go"), -1)
 	outcomes := 0
 	for _, file := range sources {
 		for _, match := range regexp.MustCompile(`countOutcome\("(\w+)"\)`).FindAllStringSubmatch(readText(t, file), -1) {
