@@ -38,11 +38,7 @@ type grant struct {
 }
 
 func newGrant(t rules.Terms) *grant {
-	g := &grant{terms: t, left: t.Budget(), slots: make(chan struct{}, store.MaxConnections)}
-	if t.Size == 0 {
-		g.left = int64(max(t.Copies, 1))
-	}
-	return g
+	return &grant{terms: t, left: t.Budget(), slots: make(chan struct{}, store.MaxConnections)}
 }
 
 // Terms are what the grant was opened with.

@@ -31,8 +31,13 @@ type Terms struct {
 }
 
 // Budget is the number of bytes that a grant for these terms sends in all:
-// Copies times the file, and a little more for what clients ask for twice.
+// Copies times the file, and a little more for what clients ask for twice. Of a
+// file whose size is not known it is the number of answers; each one that joins
+// takes one, and so does the first.
 func (t Terms) Budget() int64 {
+	if t.Size == 0 {
+		return int64(max(t.Copies, 1))
+	}
 	return int64(max(t.Copies, 1))*t.Size + min(1<<20, t.Size/4)
 }
 

@@ -46,10 +46,11 @@ type owner struct {
 
 // held is an open grant.
 type held struct {
-	terms rules.Terms
-	left  int64
-	users int
-	told  bool
+	terms    rules.Terms
+	left     int64
+	users    int
+	requests int
+	told     bool
 }
 
 // booking is a use that was admitted.
@@ -175,7 +176,7 @@ func (s *server) judge(q *store.Query, now time.Time) (*held, error) {
 	exhausted := false
 	for _, k := range q.Grants {
 		if g, ok := s.grants[k]; ok && g.terms.IsOpen(now) {
-			if g.left > 0 {
+			if g.left > 0 && g.requests < store.MaxRequests {
 				return g, nil
 			}
 			exhausted = true
@@ -206,10 +207,21 @@ func (s *server) admit(q *store.Query, now time.Time) (*booking, error) {
 		return nil, err
 	}
 	if g != nil {
-		g.users++
-		return &booking{grant: g}, nil
+		if g.users >= store.MaxConnections {
+			return nil, rules.ErrInUse
+		}
+		return &booking{grant: g.join()}, nil
 	}
 	return s.take(q, &p), nil
+}
+
+func (g *held) join() *held {
+	g.users++
+	g.requests++
+	if g.terms.Size == 0 {
+		g.left--
+	}
+	return g
 }
 
 func (s *server) take(q *store.Query, p *rules.Showing) *booking {
@@ -239,8 +251,8 @@ func (s *server) commit(b *booking, t *rules.Terms) error {
 		s.entries[b.key].reserved--
 		s.entries[b.key].committed++
 	}
-	if t != nil && slices.Contains(b.keys, t.Key) {
-		b.grant = &held{terms: *t, left: t.Budget(), users: 1}
+	if t != nil && slices.Contains(b.keys, t.Key) && (t.ETag != "" || t.Size == 0) && t.IsOpen(t.Begins) {
+		b.grant = (&held{terms: *t, left: t.Budget()}).join()
 		s.grants[t.Key] = b.grant
 	}
 	if t != nil || len(b.keys) == 0 {

@@ -96,6 +96,7 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"broken at random", brokenAtRandom},
 		{"cannot be confused", hostile},
 		{"grant", grantOnce},
+		{"whole answers", wholeAnswers},
 		{"limits of a grant", grantLimits},
 		{"no grant without a spend", noGrantWithoutASpend},
 		{"grants opened together", openTogether},
