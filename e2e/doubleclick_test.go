@@ -26,8 +26,9 @@ type doubleClick struct {
 	pause       time.Duration
 	content     string
 
-	whole bool   // the file is there, in the folder of downloads
-	text  string // what the page says in the end
+	whole bool     // the file is there, in the folder of downloads
+	files []string // what the browser says of its downloads
+	text  string   // what the page says in the end
 }
 
 // TestDoubleClick: whoever presses the button twice, as people do who learned to
@@ -88,7 +89,7 @@ func TestDoubleClick(t *testing.T) {
 func (s *server) wantDoubleClick(t *testing.T, c doubleClick) {
 	t.Helper()
 	if !c.whole {
-		t.Errorf("%s: the file did not come; the page says %q", c.name, c.text)
+		t.Errorf("%s: the file did not come; the page says %q, the browser %q, the server %+v", c.name, c.text, c.files, s.accessLines("/"+c.name))
 	}
 	// Its own address may still have a grant.
 	other := s.get("/"+c.name+"?download_token="+c.token, "X-Forwarded-For", "203.0.113.8")
@@ -121,7 +122,7 @@ func firefoxDoubleClicks(t testing.TB, clicks []doubleClick, scripts bool) {
 		tabs[i] = f.open(c.link)
 		f.click("button", c.pause)
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		missing := 0
 		for i := range clicks {
 			clicks[i].whole = clicks[i].whole || f.saved(clicks[i].name) == clicks[i].content
@@ -161,8 +162,8 @@ const doubleClick = async ({ Link, Want, Pause }) => {
 	const page = await open({ javaScriptEnabled: input.scripts });
 	const files = [];
 	page.on('download', async (download) => {
-		const file = await download.path().catch(() => '');
-		files.push(file && createHash('sha256').update(readFileSync(file)).digest('hex'));
+		const file = await download.path().catch(() => null);
+		files.push(file ? createHash('sha256').update(readFileSync(file)).digest('hex') : 'failed: ' + await download.failure());
 	});
 	await page.goto(Link);
 	const box = await page.getByRole('button').boundingBox();
@@ -174,7 +175,7 @@ const doubleClick = async ({ Link, Want, Pause }) => {
 	press(1);
 	await sleep(Pause);
 	press(2);
-	for (const end = Date.now() + 5000; Date.now() < end && !files.includes(Want); ) await sleep(50);
+	for (const end = Date.now() + 20000; Date.now() < end && !files.includes(Want); ) await sleep(50);
 	await sleep(700); // for what the page may still say
 	let text = null;
 	while (text === null) text = await page.evaluate(() => document.body.innerText).catch(() => null); // the page may be changing
@@ -188,7 +189,7 @@ await Promise.all([1, 2, 3].map(async () => {
 }));
 `, map[string]any{"links": links, "scripts": scripts}, &got)
 	for i := range clicks {
-		clicks[i].text = got.Clicks[i].Text
+		clicks[i].text, clicks[i].files = got.Clicks[i].Text, got.Clicks[i].Files
 		for _, file := range got.Clicks[i].Files {
 			clicks[i].whole = clicks[i].whole || file == links[i].Want
 		}
