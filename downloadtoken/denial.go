@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -53,7 +54,7 @@ var denials = []*denial{
 	{token.ErrHeaderTyp, "header_typ", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrTooLongLived, "too_long_lived", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{errMethod, "method", http.StatusMethodNotAllowed, toldMethod, ""},
-	{errUnconfirmed, "unconfirmed", http.StatusForbidden, toldUnconfirmed, ""},
+	{confirm.ErrUnconfirmed, "unconfirmed", http.StatusForbidden, toldUnconfirmed, ""},
 	{scope.ErrPath, "bad_path", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
@@ -129,9 +130,12 @@ func statusesOf(configured []Status) map[*denial]int {
 }
 
 // told is what a refused client is told: a word for programs, a sentence for
-// people. It is coarse so that nobody can find out by trial which key, claim or
-// address a token would need.
+// people. It is coarse so that trials do not show which key, claim or address a token
+// would need.
 type told struct{ word, sentence string }
+
+// page is the page that says it to people.
+func (t told) page(status int) confirm.Page { return confirm.Refusal(t.word, t.sentence, status) }
 
 var (
 	toldMissing     = told{"missing", "The download token is missing. Copy the link again, whole, or ask for a new one."}

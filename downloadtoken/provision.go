@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
@@ -46,19 +50,58 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionStore(ctx, keys); err != nil {
 		return err
 	}
-	if h.pages, err = h.Confirm.pages(); err != nil {
+	if err := h.provisionAnswers(); err != nil {
 		return err
 	}
-	if h.OneTime != nil && !h.pages.presses {
+	if h.OneTime != nil && !h.pages.Presses {
 		h.logger.Warn("the template of confirm has no hidden field press, so a double click can lose a one-time link; " +
 			`write into its form: <input type="hidden" name="press" value="{{.Press}}">`)
 	}
-	h.statuses = statusesOf(h.Status)
 	return registerMetrics(ctx)
 }
 
 // Cleanup lets go of the sets of keys.
 func (h *Handler) Cleanup() error { return h.keys.Close() }
+
+// provisionAnswers prepares what clients get.
+func (h *Handler) provisionAnswers() (err error) {
+	h.provisionRefusals()
+	h.answers = response.Policy{
+		OneTime:    h.oneTime != nil,
+		Whole:      h.oneTime != nil && h.oneTime.resume == nil,
+		Negotiated: h.Confirm != nil,
+	}
+	for _, source := range h.sources {
+		if name := source.Field(); name != "" { // the URL has none: answers to two URLs are apart anyhow
+			h.answers.Carriers = append(h.answers.Carriers, name)
+		}
+	}
+	if h.Attachment != nil {
+		h.answers.Disposition = h.Attachment.disposition
+	}
+	refusals := []confirm.Page{toldNoFile.page(http.StatusNotFound), toldSiteError.page(http.StatusInternalServerError)}
+	for _, d := range denials {
+		refusals = append(refusals, d.told.page(d.status))
+	}
+	template := ""
+	if h.Confirm != nil {
+		template = h.Confirm.Template
+	}
+	h.pages, err = confirm.Load(template, refusals)
+	return err
+}
+
+// disposition is the value of Content-Disposition for the request (RFC 6266).
+func (a *Attachment) disposition(r *http.Request) string {
+	name := ""
+	if a.Filename != "" {
+		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+		name = repl.ReplaceAll(a.Filename, "")
+	} else if !strings.HasSuffix(r.URL.Path, "/") {
+		name = path.Base(r.URL.Path)
+	}
+	return response.Attachment(name)
+}
 
 // provisionSources sets the default and checks the names.
 func (h *Handler) provisionSources() error {
@@ -125,8 +168,8 @@ func (h *Handler) provisionScopes(ctx caddy.Context) error {
 	return nil
 }
 
-// provisionStore opens the store and makes sure that nobody else uses the same
-// one-time tokens in another way.
+// provisionStore opens the store and makes sure that no other directive uses the
+// same one-time tokens in another way.
 func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) error {
 	appModule, err := ctx.App("download_token")
 	if err != nil {
@@ -158,7 +201,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 			return err
 		}
 	}
-	for _, source := range keys.Sources() { // whose keys nobody knows yet
+	for _, source := range keys.Sources() { // whose keys are not known yet
 		if err := app.Agree(name, sha256.Sum256([]byte(source)), use); err != nil {
 			return err
 		}
@@ -248,7 +291,7 @@ func (r *Resume) prepare() error {
 	return nil
 }
 
-// maxCopies bounds the copies of `resume`; whoever wants more wants `uses`.
+// maxCopies bounds the copies of `resume`; more than that is what `uses` is for.
 const maxCopies = 100
 
 // maxUses bounds `uses`; a token for more is not a one-time token any more.

@@ -1,4 +1,4 @@
-package downloadtoken
+package confirm
 
 import (
 	"bytes"
@@ -18,12 +18,14 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 )
 
 //go:embed pages/page.html
 var defaultPage string
 
-// Page is what a template of [Confirm] is given, as in {{.Title}}. The template
+// Page is what a template is given, as in {{.Title}}. The template
 // is one of html/template. It may have styles in <style>, scripts in <script>, and
 // pictures in data: URLs; attributes with styles or scripts, and everything from
 // elsewhere, are blocked. Styles and scripts may depend on the state only. For
@@ -64,13 +66,14 @@ type Page struct {
 	Press string
 }
 
-// page is the page for what a refused client is told.
-func (t told) page(status int) Page {
-	title, ok := titles[t.word]
+// Refusal is the page that says why there is no file: word is what programs are
+// told, sentence what people are.
+func Refusal(word, sentence string, status int) Page {
+	title, ok := titles[word]
 	if !ok {
 		title = "This link does not work"
 	}
-	return Page{State: t.word, Status: status, Title: title, Detail: t.sentence, Retry: retried[t.word]}
+	return Page{State: word, Status: status, Title: title, Detail: sentence, Retry: retried[word]}
 }
 
 // titles are the headings of refusals, by what the client is told.
@@ -100,11 +103,13 @@ var retried = map[string]bool{
 	"in_use": true, "unconfirmed": true, "prefetch": true, "early_data": true, "unavailable": true,
 }
 
-// pages writes pages for people.
-type pages struct {
+// Pages writes pages for people.
+type Pages struct {
 	template *template.Template
 	policy   string // Content-Security-Policy
-	presses  bool   // the form says which page it is from
+
+	// The form says which page it is from, so that the button may be pressed twice.
+	Presses bool
 }
 
 var (
@@ -113,45 +118,46 @@ var (
 	postForm      = regexp.MustCompile(`(?i)<form[^>]*\smethod\s*=\s*["']?post\b`)
 )
 
-// pages reads the template. c may be nil.
-func (c *Confirm) pages() (*pages, error) {
-	if c == nil || c.Template == "" {
-		return newPages(defaultPage)
+// Load reads a template and tries it with a page of every kind: that with the
+// button, and each of refusals. name is an absolute path, in which global
+// placeholders are replaced; empty: the built-in template. An error says what to
+// write instead.
+func Load(name string, refusals []Page) (*Pages, error) {
+	if name == "" {
+		return newPages(defaultPage, refusals)
 	}
-	file, err := caddy.NewReplacer().ReplaceOrErr(c.Template, true, true)
+	file, err := caddy.NewReplacer().ReplaceOrErr(name, true, true)
 	if err != nil {
 		return nil, fmt.Errorf("confirm: template: %w; write an absolute path, or {env.NAME} with one in it", err)
 	}
 	if !filepath.IsAbs(file) {
-		return nil, fmt.Errorf("confirm: the template '%s' is not an absolute path; write it like this: confirm /etc/caddy/download.html", c.Template)
+		return nil, fmt.Errorf("confirm: the template '%s' is not an absolute path; write it like this: confirm /etc/caddy/download.html", name)
 	}
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("confirm: the template '%s' is not a regular file; write the path of an HTML file", c.Template)
+		return nil, fmt.Errorf("confirm: the template '%s' is not a regular file; write the path of an HTML file", name)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("confirm: the template cannot be read: %w; without a file name, the built-in one is used", err)
 	}
-	p, err := newPages(string(text))
+	p, err := newPages(string(text), refusals)
 	if err != nil {
-		return nil, fmt.Errorf("confirm: the template '%s': %w", c.Template, err)
+		return nil, fmt.Errorf("confirm: the template '%s': %w", name, err)
 	}
 	return p, nil
 }
 
 // newPages parses a template and tries it. Its styles and scripts are allowed by
 // their hash, so they may depend on the state, and on nothing else.
-func newPages(text string) (*pages, error) {
+func newPages(text string, refusals []Page) (*Pages, error) {
 	parsed, err := template.New("page").Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w; see html/template of Go for what can stand there", err)
 	}
-	p := &pages{template: parsed}
-	samples := []Page{{State: "page", Status: http.StatusOK, Title: "T", Detail: "D", Name: "N", Size: "1.0 KB", Bytes: 1000, Press: samplePress}}
-	for _, d := range denials {
-		samples = append(samples, d.told.page(d.status))
-	}
-	samples = append(samples, toldNoFile.page(http.StatusNotFound), toldSiteError.page(http.StatusInternalServerError))
+	p := &Pages{template: parsed}
+	samples := append([]Page{{
+		State: "page", Status: http.StatusOK, Title: "T", Detail: "D", Name: "N", Size: "1.0 KB", Bytes: 1000, Press: samplePress,
+	}}, refusals...)
 	var styles, scripts sources
 	for _, sample := range samples {
 		rendered, err := p.render(sample)
@@ -159,9 +165,9 @@ func newPages(text string) (*pages, error) {
 			return nil, fmt.Errorf("%w; the fields are .State, .Title, .Detail, .Status, .Retry, .Name, .Size, .Bytes and .Press", err)
 		}
 		if sample.State == "page" && !postForm.Match(rendered) {
-			return nil, errors.New(`nobody can start the download, because there is no <form method="post"> when .State is page`)
+			return nil, errors.New(`the download cannot be started, because there is no <form method="post"> when .State is page`)
 		}
-		p.presses = p.presses || bytes.Contains(rendered, []byte(samplePress))
+		p.Presses = p.Presses || bytes.Contains(rendered, []byte(samplePress))
 		styles.add(styleElement, rendered)
 		scripts.add(scriptElement, rendered)
 	}
@@ -193,52 +199,27 @@ func (s sources) String() string {
 	return strings.Join(s, " ")
 }
 
-func (p *pages) render(page Page) ([]byte, error) {
+func (p *Pages) render(page Page) ([]byte, error) {
 	var b bytes.Buffer
 	err := p.template.Execute(&b, page)
 	return b.Bytes(), err
 }
 
-// write answers with a page.
-func (p *pages) write(w http.ResponseWriter, page Page) error {
+// Write answers with a page.
+func (p *Pages) Write(w http.ResponseWriter, page Page) error {
 	body, err := p.render(page)
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("download_token: confirm: %w", err))
 	}
 	header := w.Header()
-	dropBodyFields(header) // of the file, such as the Content-Disposition that a site sets for all
-	forbidCaching(header)
+	response.DropBodyFields(header) // of the file, such as the Content-Disposition that a site sets for all
+	response.ForbidCaching(header)
 	header.Set("Content-Security-Policy", p.policy)
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Robots-Tag", "noindex")
 	w.WriteHeader(page.Status)
-	_, _ = w.Write(body) // the client is gone: nobody left to tell
+	_, _ = w.Write(body) // an error means that the client is gone
 	return nil
-}
-
-// acceptsHTML reports whether Accept names text/html, as browsers do for what
-// somebody opens (RFC 9110 section 12.5.1).
-func acceptsHTML(header http.Header) bool {
-	for item := range strings.SplitSeq(strings.Join(header.Values("Accept"), ","), ",") {
-		mediaType, params, _ := strings.Cut(item, ";")
-		if strings.EqualFold(strings.TrimSpace(mediaType), "text/html") && !weightless(params) {
-			return true
-		}
-	}
-	return false
-}
-
-// weightless reports whether the parameters of a media range say q=0: not
-// acceptable (RFC 9110 section 12.4.2).
-func weightless(params string) bool {
-	for param := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(param, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "q") {
-			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			return err == nil && q == 0
-		}
-	}
-	return false
 }

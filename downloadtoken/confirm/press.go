@@ -1,4 +1,4 @@
-package downloadtoken
+package confirm
 
 import (
 	"crypto/hmac"
@@ -16,10 +16,10 @@ import (
 // carries a value of its own, and a press that has spent a one-time token may be
 // repeated for a few seconds, with the same value and from the same address.
 const (
-	// pressWindow is how long after the first press another one is answered.
-	pressWindow = 10 * time.Second
-	// pressCopies is how often the file is sent in all, for as many presses.
-	pressCopies = 2
+	// PressWindow is how long after the first press another one is answered.
+	PressWindow = 10 * time.Second
+	// PressCopies is how often the file is sent in all, for as many presses.
+	PressCopies = 2
 	// pressLifetime is how long the value of a page counts. After that, the button
 	// works, but must not be pressed twice.
 	pressLifetime = time.Hour
@@ -40,18 +40,18 @@ const (
 	pressMAC    = 16
 )
 
-// newPress makes the value of a page. The page is for a token, a path and a
+// NewPress makes the value of a page. The page is for a token, a path and a
 // client.
-func newPress(page rules.GrantKey, now time.Time) string {
+func NewPress(page rules.GrantKey, now time.Time) string {
 	b := make([]byte, pressRandom, pressRandom+pressTime+pressMAC)
 	_, _ = rand.Read(b)
 	b = binary.BigEndian.AppendUint64(b, uint64(now.UnixMicro()))
 	return base64.RawURLEncoding.EncodeToString(append(b, macOfPress(b, page)...))
 }
 
-// isPress reports whether the value was made by this process, for this token,
+// IsPress reports whether the value was made by this process, for this token,
 // path and client, and not long ago.
-func isPress(value string, page rules.GrantKey, now time.Time) bool {
+func IsPress(value string, page rules.GrantKey, now time.Time) bool {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil || len(b) != pressRandom+pressTime+pressMAC {
 		return false

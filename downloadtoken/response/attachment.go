@@ -1,30 +1,14 @@
-package downloadtoken
+package response
 
 import (
-	"net/http"
-	"path"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
-// disposition is the value of Content-Disposition for the request (RFC 6266).
-func (a *Attachment) disposition(r *http.Request) string {
-	name := ""
-	if a.Filename != "" {
-		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		name = repl.ReplaceAll(a.Filename, "")
-	} else if !strings.HasSuffix(r.URL.Path, "/") {
-		name = path.Base(r.URL.Path)
-	}
-	return attachment(name)
-}
-
-// attachment builds a Content-Disposition that every client reads the same
+// Attachment builds a Content-Disposition that every client reads the same
 // way: a quoted ASCII name, and the exact one in UTF-8 (RFC 8187) where they
 // differ.
-func attachment(name string) string {
+func Attachment(name string) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
 		case r < 0x20, r == 0x7f, r == utf8.RuneError:

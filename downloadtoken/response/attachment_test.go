@@ -1,4 +1,4 @@
-package downloadtoken
+package response
 
 import (
 	"mime"
@@ -23,7 +23,7 @@ func TestAttachmentNames(t *testing.T) {
 		{"\xff\xfe", "attachment"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := attachment(tt.name); got != tt.want {
+			if got := Attachment(tt.name); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 		})
@@ -37,7 +37,7 @@ func FuzzAttachment(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		header := attachment(name)
+		header := Attachment(name)
 		for _, b := range []byte(header) {
 			if b < 0x20 || b >= utf8.RuneSelf || b == 0x7f {
 				t.Fatalf("byte %#x in %q", b, header)

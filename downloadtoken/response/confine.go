@@ -1,4 +1,4 @@
-package downloadtoken
+package response
 
 import (
 	"errors"
@@ -13,10 +13,10 @@ import (
 var errSwitch = errors.New("download_token: a later handler, or the server behind it, wanted to switch protocols (101) or to take " +
 	"over the connection; a token opens one request, so WebSocket and other upgrades do not pass: serve them without download_token")
 
-// confine takes out of a request what asks for more than its own answer. What
+// Confine takes out of a request what asks for more than its own answer. What
 // goes over a connection after 101, or in the stream of an extended CONNECT (RFC
-// 8441, RFC 9220), is requests that nobody judges, whatever has expired since.
-func confine(r *http.Request) {
+// 8441, RFC 9220), are requests that are not judged, whatever has expired since.
+func Confine(r *http.Request) {
 	confineHeader(r.Header)
 	for _, name := range overrides {
 		delete(r.Header, name)
@@ -24,7 +24,7 @@ func confine(r *http.Request) {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		// A server behind that ignores the body of a GET may take it for the next
 		// request (RFC 9110 section 9.3.1).
-		dropBody(r)
+		DropBody(r)
 	}
 	if !strings.HasPrefix(r.Proto, "HTTP/") { // quic-go puts the :protocol of an extended CONNECT there
 		r.Proto = fmt.Sprintf("HTTP/%d.%d", r.ProtoMajor, r.ProtoMinor)
@@ -38,8 +38,8 @@ func confine(r *http.Request) {
 // URL for the one that was judged.
 var overrides = []string{"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url"}
 
-// dropBody makes a request without a body of r.
-func dropBody(r *http.Request) {
+// DropBody makes a request without a body of r.
+func DropBody(r *http.Request) {
 	if r.Body != nil { // as in a request of the server
 		r.Body = http.NoBody
 	}

@@ -1,4 +1,4 @@
-package downloadtoken
+package response
 
 import (
 	"io"
@@ -30,7 +30,7 @@ func TestConfine(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &http.Request{Header: tt.have, Proto: "websocket", ProtoMajor: 3}
-			confine(r)
+			Confine(r)
 			if !reflect.DeepEqual(r.Header, tt.want) {
 				t.Errorf("%v, want %v", r.Header, tt.want)
 			}
@@ -50,7 +50,7 @@ func TestConfineDropsTheBodyOfAGET(t *testing.T) {
 		r := httptest.NewRequest(tt.method, "/a", strings.NewReader("GET /b HTTP/1.1\r\n\r\n"))
 		r.Header.Set("Content-Length", "19")
 		r.TransferEncoding = []string{"chunked"}
-		confine(r)
+		Confine(r)
 		body, _ := io.ReadAll(r.Body)
 		if (len(body) > 0) != tt.kept || (r.ContentLength > 0) != tt.kept || (r.TransferEncoding != nil) != tt.kept || (r.Header.Get("Content-Length") != "") != tt.kept {
 			t.Errorf("%s: %q, %d, %v, %v", tt.method, body, r.ContentLength, r.TransferEncoding, r.Header)

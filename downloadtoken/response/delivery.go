@@ -1,115 +1,104 @@
-package downloadtoken
+package response
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
+	"net/url"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 )
 
-// Why a response that the next handler had begun was not let out.
-var (
-	errOtherFile = errors.New("download_token: a later handler changed the path after it was authorised; " +
-		"put rewrite, uri and try_files before download_token, or download_token behind them")
-	errNoBody = errors.New("download_token: the next handler announced a body and sent none")
-)
-
-// deliver serves the request with the next handler.
-func (h *Handler) deliver(v *visit, next caddyhttp.Handler) error {
-	return h.newDelivery(v).serve(next)
+// Gate decides whether the answer to one request may go out.
+type Gate interface {
+	// Admit is asked once, when the header of the final answer is about to go out;
+	// with [Delivery.Spends], only when its first byte, or deliberately none, is
+	// there. An error keeps the answer back; [ErrPartial] asks for the whole file
+	// instead of a part. The meter counts the bytes of the answer; nil: they are not
+	// counted.
+	Admit(status int, header http.Header) (*Meter, error)
 }
 
-func (h *Handler) newDelivery(v *visit) *delivery {
-	return &delivery{
-		out:        &caddyhttp.ResponseWriterWrapper{ResponseWriter: v.w},
-		h:          h,
-		v:          v,
-		authorised: v.r.URL.Path,
-	}
-}
-
-// run calls the next handler. One that copies, such as reverse_proxy, aborts the
-// connection when it is not let out; since nothing has gone out, the client can
-// still be told why.
-func (d *delivery) run(next caddyhttp.Handler) error {
-	defer func() {
-		if d.stopped == nil || d.sent {
-			return
-		}
-		if p := recover(); p != nil && p != http.ErrAbortHandler {
-			panic(p)
-		}
-	}()
-	return next.ServeHTTP(d, d.v.r)
-}
-
-// serve calls the next handler and sees the answer through.
-func (d *delivery) serve(next caddyhttp.Handler) error {
-	defer d.settle()
-	url := *d.v.r.URL
-	err := d.run(next)
-	if errors.Is(d.stopped, errPartial) {
-		*d.v.r.URL = url // a later handler may have stripped a prefix
-		d.v.r.Header.Del("Range")
-		d.v.r.Header.Del("If-Range")
-		d.dropHeld(true)
-		d.stopped, d.status = nil, 0
-		err = d.run(next)
-	}
-	return d.conclude(d.finish(err))
-}
-
-// settle gives back what of the budget was drawn and not handed to anybody, and tells
-// of a download that the budget has ended. It runs in a defer, because reverse_proxy
-// panics when it cannot go on.
-func (d *delivery) settle() {
-	if d.meter == nil {
-		return
-	}
-	d.meter.end()
-	if d.meter.broke != nil {
-		d.h.brokeOff(d.v, d.meter)
-	}
-}
-
-// delivery stands between the next handlers and the client. It holds the header
+// Delivery stands between the next handlers and the client. It holds the header
 // of a 2xx answer back until it is known that a body, or deliberately none,
-// follows; then it spends the token, and only then lets anything out. It passes
+// follows; then it asks its gate, and only then lets anything out. It passes
 // 1xx, and everything about which there is nothing to decide, straight through,
 // and keeps sendfile, Flush and deadlines working. What is behind it cannot be
-// unwrapped: nobody gets at the connection, or can push, for one request's token.
-type delivery struct {
-	out        *caddyhttp.ResponseWriterWrapper
-	h          *Handler
-	v          *visit
-	authorised string      // r.URL.Path when it was judged
-	spending   *spending   // nil if nothing has to be spent
-	grant      store.Grant // that was joined; nil if none
-	meter      *meter      // nil if bytes are not counted
+// unwrapped: no handler gets at the connection, or can push, for one request's
+// token.
+type Delivery struct {
+	Policy *Policy
+	Gate   Gate
 
-	status  int   // final status of the next handler, 0 if it has none yet
-	sent    bool  // the header has gone out
-	stopped error // why nothing may go out any more
+	// The token came in the URL, so that caches keep the answers to two tokens apart.
+	InURL bool
+
+	// How long the token is still valid.
+	Lifetime time.Duration
+
+	// Whether a 2xx answer uses something up. Its header then goes out with its
+	// first byte.
+	Spends bool
+
+	// What the client asked for, for the redirects of file_server.
+	Asked Asked
+
+	w          http.ResponseWriter // the client's
+	r          *http.Request
+	out        caddyhttp.ResponseWriterWrapper
+	authorised string // r.URL.Path when it was judged
+	meter      *Meter // nil if bytes are not counted
+
+	status     int   // final status of the next handler, 0 if it has none yet
+	sent       bool  // the header has gone out
+	stopped    error // why nothing may go out any more
+	unanswered bool
 }
 
-// Header is the client's.
-func (d *delivery) Header() http.Header { return d.out.Header() }
+// Asked is the request before anything was taken out of it.
+type Asked struct {
+	URL      url.URL // as received, before any rewrite
+	RawQuery string  // as it reached the directive
+}
 
-// WriteHeader notes a final status and lets it out unless a token has to be
+// Begin takes the request, whose path is authorised as it is now.
+func (d *Delivery) Begin(w http.ResponseWriter, r *http.Request) {
+	d.w, d.r, d.authorised = w, r, r.URL.Path
+	d.out.ResponseWriter = w
+}
+
+// Status is that of the next handler's answer, 0 if it has not given one.
+func (d *Delivery) Status() int { return d.status }
+
+// Sent reports whether the header has gone out.
+func (d *Delivery) Sent() bool { return d.sent }
+
+// Stopped is why nothing has gone out: an error of the gate, or one of this package.
+func (d *Delivery) Stopped() error { return d.stopped }
+
+// Failed reports whether the answer was stopped for what a later handler did.
+func (d *Delivery) Failed() bool {
+	return errors.Is(d.stopped, errOtherFile) || errors.Is(d.stopped, errNoBody) || errors.Is(d.stopped, errSwitch)
+}
+
+// Unanswered reports whether no handler has answered, so that Caddy sends its empty
+// 200. That is no file, so the gate was not asked.
+func (d *Delivery) Unanswered() bool { return d.unanswered }
+
+// Meter is what counts the bytes of this answer; nil if nothing does.
+func (d *Delivery) Meter() *Meter { return d.meter }
+
+// Header is the client's.
+func (d *Delivery) Header() http.Header { return d.out.Header() }
+
+// WriteHeader notes a final status and lets it out unless something has to be
 // spent first. 101 never goes out.
-func (d *delivery) WriteHeader(status int) {
+func (d *Delivery) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
 		d.out.WriteHeader(status)
 		return
@@ -122,26 +111,32 @@ func (d *delivery) WriteHeader(status int) {
 		return
 	}
 	d.status = status
-	if !d.spends() {
+	if !d.waits() {
 		_ = d.letOut() // kept in d.stopped, and returned by the next Write
 	}
 }
 
-// spends reports whether this answer would spend the token: only success does.
-func (d *delivery) spends() bool {
-	return d.spending != nil && (d.status < 300 || d.status == 0)
+// waits reports whether the header waits for a body: only success spends anything.
+func (d *Delivery) waits() bool {
+	return d.Spends && (d.status < 300 || d.status == 0)
 }
 
-// letOut makes sure that the header has gone out, if it may.
-func (d *delivery) letOut() error {
+// letOut makes sure that the header has gone out, if it may: the answer must be for
+// the file that was authorised.
+func (d *Delivery) letOut() error {
 	if d.sent || d.stopped != nil {
 		return d.stopped
 	}
 	if d.status == 0 {
 		d.status = http.StatusOK
 	}
-	if err := d.allow(); err != nil {
-		return err
+	if !scope.Suffix(d.authorised, d.r.URL.Path) {
+		d.stopped = errOtherFile
+	} else {
+		d.meter, d.stopped = d.Gate.Admit(d.status, d.Header())
+	}
+	if d.stopped != nil {
+		return d.stopped
 	}
 	d.setHeaders()
 	d.sent = true
@@ -150,24 +145,24 @@ func (d *delivery) letOut() error {
 }
 
 // Write lets the header out before the first byte.
-func (d *delivery) Write(p []byte) (int, error) {
+func (d *Delivery) Write(p []byte) (int, error) {
 	if !d.sent {
 		if len(p) == 0 && d.stopped == nil {
 			d.answered()
-			return 0, nil // no byte, nothing to spend a token on
+			return 0, nil // no byte, nothing to spend anything on
 		}
 		if err := d.letOut(); err != nil {
 			return 0, err
 		}
 	}
 	if d.meter != nil && d.status < 300 {
-		return d.meter.write(d.out, p)
+		return d.meter.write(&d.out, p)
 	}
 	return d.out.Write(p)
 }
 
 // answered notes that the next handler has begun an answer without saying which.
-func (d *delivery) answered() {
+func (d *Delivery) answered() {
 	if d.status == 0 {
 		d.status = http.StatusOK
 	}
@@ -175,7 +170,7 @@ func (d *delivery) answered() {
 
 // ReadFrom copies from src and keeps sendfile: once the first bytes have shown
 // that src can be read at all, the rest is left to the server's own writer.
-func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
+func (d *Delivery) ReadFrom(src io.Reader) (int64, error) {
 	var head int64
 	if !d.sent {
 		first := make([]byte, 512) // as many as net/http looks at itself
@@ -197,8 +192,8 @@ func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
 	switch {
 	case d.meter == nil || d.status >= 300:
 		n, err = d.out.ReadFrom(src)
-	case d.v.r.ProtoMajor == 1 && d.v.r.TLS == nil:
-		n, err = d.meter.readFrom(d.out, src)
+	case d.r.ProtoMajor == 1 && d.r.TLS == nil:
+		n, err = d.meter.readFrom(&d.out, src)
 	default: // there is no sendfile to be kept, and small draws lose less
 		n, err = io.Copy(struct{ io.Writer }{d}, src)
 	}
@@ -223,28 +218,28 @@ func readSome(src io.Reader, p []byte) (int, error) {
 }
 
 // FlushError lets the header out and flushes; it is what
-// http.ResponseController looks for. Where a token has to be spent, a header
+// http.ResponseController looks for. Where something has to be spent, a header
 // alone is not worth it: reverse_proxy flushes as soon as the upstream has
 // answered, and the upstream may still die before its first byte. The header
 // then goes out with that byte.
-func (d *delivery) FlushError() error {
-	if !d.sent && d.stopped == nil && d.spends() {
+func (d *Delivery) FlushError() error {
+	if !d.sent && d.stopped == nil && d.waits() {
 		d.answered()
 		return nil
 	}
 	if err := d.letOut(); err != nil {
 		return err
 	}
-	return http.NewResponseController(d.out).Flush()
+	return http.NewResponseController(&d.out).Flush()
 }
 
 // Flush is FlushError for callers that know only http.Flusher.
-func (d *delivery) Flush() {
+func (d *Delivery) Flush() {
 	_ = d.FlushError()
 }
 
 // Hijack is refused: what goes over the connection afterwards cannot be seen.
-func (d *delivery) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (d *Delivery) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !d.sent && d.stopped == nil {
 		d.stopped = errSwitch
 	}
@@ -252,114 +247,18 @@ func (d *delivery) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // SetReadDeadline is for http.ResponseController, as is SetWriteDeadline.
-func (d *delivery) SetReadDeadline(deadline time.Time) error {
-	return http.NewResponseController(d.out).SetReadDeadline(deadline)
+func (d *Delivery) SetReadDeadline(deadline time.Time) error {
+	return http.NewResponseController(&d.out).SetReadDeadline(deadline)
 }
 
 // SetWriteDeadline is SetReadDeadline for what goes out.
-func (d *delivery) SetWriteDeadline(deadline time.Time) error {
-	return http.NewResponseController(d.out).SetWriteDeadline(deadline)
-}
-
-// finish settles what is left when the next handler has returned with err.
-func (d *delivery) finish(err error) error {
-	if d.meter != nil && d.meter.broke != nil {
-		panic(http.ErrAbortHandler) // there is no other way to say that the body is not whole
-	}
-	if d.sent {
-		return err
-	}
-	held := d.status != 0
-	if d.stopped == nil && err == nil {
-		switch {
-		case !held:
-			if d.stopped = d.unanswered(); d.stopped == nil {
-				return nil
-			}
-		case d.v.r.Method == http.MethodGet && announcesBody(d.Header()) && d.status != http.StatusNoContent:
-			d.stopped = errNoBody
-		default:
-			if d.letOut() == nil {
-				return nil
-			}
-		}
-	}
-	if d.stopped == nil {
-		d.dropHeld(held)
-		d.setCaching(http.StatusInternalServerError) // or whatever the error is answered with
-		return err
-	}
-	d.dropHeld(true)
-	switch {
-	case d.v.r.Context().Err() != nil:
-		// Nobody is there any more. Returning would make an empty 200 of it, for
-		// whoever has only closed its sending side.
-		panic(http.ErrAbortHandler)
-	case d.failed():
-		confineHeader(d.Header())
-		status := http.StatusInternalServerError
-		if errors.Is(d.stopped, errSwitch) {
-			status = http.StatusBadGateway
-		}
-		d.setCaching(status)
-		d.h.logger.Error(d.stopped.Error(),
-			zap.String("fingerprint", d.v.fingerprint.String()),
-			zap.String("authorised", token.Redact(d.authorised)),
-			zap.String("path", token.Redact(d.v.r.URL.Path)))
-		return caddyhttp.Error(status, d.stopped)
-	}
-	if errors.Is(d.stopped, rules.ErrBudget) {
-		d.v.fields = budgetFields(d.grant)
-	}
-	return d.h.deny(d.v, d.stopped)
-}
-
-// failed reports whether the answer was stopped for what a later handler did.
-func (d *delivery) failed() bool {
-	return errors.Is(d.stopped, errOtherFile) || errors.Is(d.stopped, errNoBody) || errors.Is(d.stopped, errSwitch)
-}
-
-// unanswered sees to the empty 200 that Caddy sends if no handler has answered.
-// It is no file, so it spends nothing. reverse_proxy does not answer either when
-// its upstream switches protocols unasked.
-func (d *delivery) unanswered() error {
-	if err := context.Cause(d.v.r.Context()); err != nil {
-		return err
-	}
-	repl := d.v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if status, _ := repl.Get("http.reverse_proxy.status_code"); status == http.StatusSwitchingProtocols {
-		return errSwitch
-	}
-	header := d.v.w.Header() // for the page of confirm, d writes to a probe
-	forbidCaching(header)
-	d.h.vary(header)
-	d.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download; "+
-		"add one that does, such as file_server",
-		zap.String("fingerprint", d.v.fingerprint.String()),
-		zap.String("path", token.Redact(d.v.path)))
-	return nil
-}
-
-// announcesBody reports whether Content-Length promises at least one byte.
-func announcesBody(header http.Header) bool {
-	n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
-	return err == nil && n > 0
-}
-
-// dropHeld takes the description of a body that will not be sent out of the
-// header, so that it does not end up with the body of an error.
-func (d *delivery) dropHeld(held bool) {
-	if !held {
-		return
-	}
-	header := d.Header()
-	header.Del("Vary")
-	dropBodyFields(header)
+func (d *Delivery) SetWriteDeadline(deadline time.Time) error {
+	return http.NewResponseController(&d.out).SetWriteDeadline(deadline)
 }
 
 // Interface guards
 var (
-	_ http.ResponseWriter = (*delivery)(nil)
-	_ io.ReaderFrom       = (*delivery)(nil)
-	_ http.Flusher        = (*delivery)(nil)
+	_ http.ResponseWriter = (*Delivery)(nil)
+	_ io.ReaderFrom       = (*Delivery)(nil)
+	_ http.Flusher        = (*Delivery)(nil)
 )

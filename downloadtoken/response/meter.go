@@ -1,4 +1,4 @@
-package downloadtoken
+package response
 
 import (
 	"context"
@@ -6,31 +6,50 @@ import (
 	"io"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
-// errBudget ends a connection when its grant has no bytes left.
-var errBudget = errors.New("download_token: the byte budget of the grant is used up")
+// ErrBudget ends a connection when its budget has no bytes left.
+var ErrBudget = errors.New("download_token: the byte budget of the grant is used up")
 
-// meter draws what is written on a grant, before it is written. What was drawn
+// Budget is a number of bytes that may still be sent, shared by connections.
+type Budget interface {
+	// Draw takes at most n bytes, n > 0, and returns how many; 0: none is left.
+	Draw(ctx context.Context, n int64) (int64, error)
+	// Return gives n bytes back.
+	Return(n int64)
+}
+
+// Meter draws what is written on a budget, before it is written. What was drawn
 // and handed to the server's writer counts as sent, whatever comes of it: when a
 // stream of HTTP/2 is reset, its writer says that nothing went out, although
-// frames did.
-type meter struct {
+// frames did. A nil Meter counts nothing.
+type Meter struct {
 	ctx     context.Context // of the request
-	grant   store.Grant
-	prepaid int64 // drawn, and not handed to anybody yet
-	broke   error // why nothing more can be sent: errBudget, or the store failed
+	budget  Budget
+	prepaid int64 // drawn, and not handed to the server yet
+	broke   error // why nothing more can be sent: ErrBudget, or the store failed
+}
+
+// NewMeter counts on a budget until the request ends.
+func NewMeter(ctx context.Context, budget Budget) *Meter {
+	return &Meter{ctx: ctx, budget: budget}
+}
+
+// Broke is why the answer could not be sent to its end: [ErrBudget], or an error of
+// the budget. nil: it did not.
+func (m *Meter) Broke() error {
+	if m == nil {
+		return nil
+	}
+	return m.broke
 }
 
 // draw takes at most n bytes out of the budget. 0: nothing more can be sent.
-func (m *meter) draw(n int64) int64 {
+func (m *Meter) draw(n int64) int64 {
 	if m.prepaid == 0 && m.broke == nil {
-		m.prepaid, m.broke = m.grant.Draw(m.ctx, n)
+		m.prepaid, m.broke = m.budget.Draw(m.ctx, n)
 		if m.prepaid == 0 && m.broke == nil {
-			m.broke = errBudget
+			m.broke = ErrBudget
 		}
 	}
 	n = min(n, m.prepaid)
@@ -38,23 +57,27 @@ func (m *meter) draw(n int64) int64 {
 	return n
 }
 
-// prepay makes sure that at least one byte of an answer of n can be sent.
-func (m *meter) prepay(n int64) (err error) {
-	m.prepaid, err = m.grant.Draw(m.ctx, n)
+// Prepay makes sure that at least one byte of an answer of n bytes can be sent. It
+// returns [ErrBudget] if none can, or an error of the budget.
+func (m *Meter) Prepay(n int64) (err error) {
+	m.prepaid, err = m.budget.Draw(m.ctx, n)
 	if err == nil && m.prepaid == 0 {
-		err = rules.ErrBudget
+		err = ErrBudget
 	}
 	return err
 }
 
-// end gives back what was drawn and not handed to anybody.
-func (m *meter) end() {
-	m.grant.Return(m.prepaid)
+// end gives back what was drawn and not handed to the server.
+func (m *Meter) end() {
+	if m == nil {
+		return
+	}
+	m.budget.Return(m.prepaid)
 	m.prepaid = 0
 }
 
 // write writes p in draws.
-func (m *meter) write(w io.Writer, p []byte) (int, error) {
+func (m *Meter) write(w io.Writer, p []byte) (int, error) {
 	written := 0
 	for written < len(p) {
 		drawn := m.draw(int64(len(p) - written))
@@ -72,7 +95,7 @@ func (m *meter) write(w io.Writer, p []byte) (int, error) {
 
 // readFrom copies src in draws. It hands the server a limited reader around the
 // file itself, which is the one form in which it uses sendfile.
-func (m *meter) readFrom(w *caddyhttp.ResponseWriterWrapper, src io.Reader) (int64, error) {
+func (m *Meter) readFrom(w *caddyhttp.ResponseWriterWrapper, src io.Reader) (int64, error) {
 	whole, limited := src.(*io.LimitedReader)
 	if !limited {
 		whole = &io.LimitedReader{R: src, N: 1<<63 - 1}
@@ -90,7 +113,7 @@ func (m *meter) readFrom(w *caddyhttp.ResponseWriterWrapper, src io.Reader) (int
 			return written, err
 		}
 		if n < drawn { // the end of src: there was no more to hand over
-			m.grant.Return(drawn - n)
+			m.budget.Return(drawn - n)
 			return written, nil
 		}
 	}

@@ -1,4 +1,4 @@
-package downloadtoken
+package response
 
 import (
 	"io"
@@ -10,20 +10,20 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// isPreflight reports whether r is a CORS preflight (WHATWG Fetch, "CORS
+// IsPreflight reports whether r is a CORS preflight (WHATWG Fetch, "CORS
 // protocol"). A browser sends it without credentials, so it can carry no token.
-func isPreflight(r *http.Request) bool {
+func IsPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions &&
 		r.Header.Get("Origin") != "" &&
 		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// passPreflight asks the next handlers what they answer to a preflight, and
+// Preflight asks the next handlers what they answer to a preflight, and
 // answers with the CORS fields of that: nothing that says what a file contains,
-// or whether there is one, goes to somebody without a token. The status is always
-// 204, and header directives of the site in front of this one decide if nobody
-// behind it does.
-func passPreflight(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+// or whether there is one, goes to a client without a token. The status is always
+// 204, and header directives of the site in front of this one decide if none behind
+// it does.
+func Preflight(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	r.Body, r.ContentLength, r.TransferEncoding, r.Trailer = http.NoBody, 0, nil, nil // a browser sends none
 	for _, name := range []string{"Content-Length", "Expect", "Trailer", "Transfer-Encoding"} {
 		r.Header.Del(name)
@@ -46,7 +46,7 @@ type preflight struct {
 }
 
 // maxDropped is how much of a body is dropped without a word, because frameworks
-// answer with "OK". Nobody has to fetch more for somebody without a token.
+// answer with "OK". More need not be fetched for a client without a token.
 const maxDropped = 4 << 10
 
 // run calls the next handlers. reverse_proxy aborts when it cannot write a body

@@ -3,33 +3,40 @@ package downloadtoken
 import (
 	"context"
 	"net/http"
-	"net/url"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// original is what the client asked for, kept for the canonical redirect.
-type original struct {
-	url      url.URL // as received, before any rewrite, with the token
-	rawQuery string  // the query as it reached this handler, with the token
-}
-
-// rememberOriginal keeps what [Handler.strip] is about to change.
-func (v *visit) rememberOriginal() {
-	v.original.rawQuery = v.r.URL.RawQuery
-	if orig, ok := v.r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		v.original.url = *orig.URL
+// receive finds the token, takes it out of the request, and reads what else the
+// request has to say.
+func (v *visit) receive() (err error) {
+	h, r := v.h, v.r
+	v.judged = h.now()
+	v.text, v.source, err = token.Find(r, h.sources)
+	v.fingerprint = token.FingerprintOf(v.text)
+	v.asked.RawQuery = r.URL.RawQuery
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		v.asked.URL = *original.URL
 	}
+	h.strip(r)
+	if err == nil && h.Confirm != nil && r.Method == http.MethodPost {
+		if v.press, err = confirm.ReadForm(v.w, r); err == nil && v.hasWaited() && h.app.Superseded() {
+			err = errReloaded
+		}
+	}
+	return err
 }
 
 // strip takes the token out of the request, and out of the copy of the original
 // request that Caddy restores for error routes and uses for {http.request.orig_uri};
-// and, whoever sees the request next, what asks for more than this one answer.
+// and, for every later handler, what asks for more than this one answer.
 func (h *Handler) strip(r *http.Request) {
-	confine(r)
+	response.Confine(r)
 	if h.Forward {
 		return
 	}
