@@ -75,14 +75,14 @@ var unavailable = &denial{rules.ErrUnavailable, "store_unavailable", http.Status
 
 // detailOf is what err says beyond its reason, such as which claim is missing, or
 // which rule a path breaks. It is for the log, and holds no token, key or value of a
-// claim: whoever refuses writes it behind the text of the sentinel.
+// claim: it stands behind the text of the sentinel, where the refusal is made.
 func (d *denial) detailOf(err error) string {
 	detail, _ := strings.CutPrefix(err.Error(), d.err.Error())
 	return token.Redact(strings.TrimPrefix(detail, ": "))
 }
 
 // departed reports whether the reason is only that the client has gone, so that
-// nobody waited for a store, a key or a moment to come: that is nobody's failure.
+// the wait for a store, a key or a moment to come was broken off: no failure.
 func (d *denial) departed(r *http.Request) bool {
 	if !errors.Is(r.Context().Err(), context.Canceled) {
 		return false

@@ -18,7 +18,7 @@ func init() {
 	caddy.RegisterModule(noScope{})
 }
 
-// toyScope is a kind that somebody else has written.
+// toyScope is a kind from elsewhere.
 type toyScope struct {
 	Opening scopes.Opening `json:"opening"`
 	asked   *int
