@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
@@ -109,10 +108,7 @@ func carry(r *http.Request, from []downloadtoken.Source, text string) {
 	name := sources[0].Name
 	switch sources[0].Kind {
 	case token.Query:
-		if r.URL.RawQuery != "" {
-			r.URL.RawQuery += "&"
-		}
-		r.URL.RawQuery += url.QueryEscape(name) + "=" + url.QueryEscape(text)
+		addParameter(r.URL, name, text)
 	case token.Header:
 		if strings.EqualFold(name, "Authorization") {
 			text = "Bearer " + text

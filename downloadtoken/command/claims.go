@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,82 +14,111 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
 
-// claimSet collects the claims of a token, each from one option.
-type claimSet struct {
-	sign.Claims
-	from map[string]string // the option
+// claim is something that an option of mint has the token say.
+type claim struct {
+	name, option string
+	value        any // a string, a []string or JSON; nil for a random nonce
 }
 
-// set adds a claim. Two options that set the same one are an error: the user
-// would have to guess which wins.
-func (c *claimSet) set(name string, value any, option string) error {
-	encoded, err := json.Marshal(value)
+// say puts all claims together. Two options that set the same one are an error:
+// the user would have to guess which wins.
+func (o *mintOptions) say(now time.Time) (said *sign.Claims, expires time.Time, err error) {
+	claims, err := o.listClaims()
 	if err != nil {
-		return fmt.Errorf("%s: the value of %s cannot be written as JSON (is it UTF-8?)", option, name)
+		return nil, time.Time{}, err
 	}
-	if err := c.reserve(name, option); err != nil {
-		return err
+	said = new(sign.Claims)
+	_, expires = said.Stamp(now, o.ttl, time.Millisecond) // for a store that has just started
+	setBy := map[string]string{"iat": "iat, which is always now", "exp": "--ttl"}
+	for _, c := range claims {
+		if earlier, ok := setBy[c.name]; ok {
+			return nil, time.Time{}, fmt.Errorf("the claim %s is set twice, by %s and by %s", c.name, earlier, c.option)
+		}
+		setBy[c.name] = c.option
+		if c.value == nil {
+			said.Nonce(c.name)
+			continue
+		}
+		value, err := json.Marshal(c.value)
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("%s: the value of %s cannot be written as JSON (is it UTF-8?)", c.option, c.name)
+		}
+		said.Set(c.name, value)
 	}
-	c.Set(name, encoded)
-	return nil
+	return said, expires, nil
 }
 
-// reserve keeps a claim for an option.
-func (c *claimSet) reserve(name, option string) error {
-	if earlier, ok := c.from[name]; ok {
-		return fmt.Errorf("the claim %s is set twice, by %s and by %s", name, earlier, option)
+// listClaims lists the claims of all options but --ttl, in the order in which the
+// token has them.
+func (o *mintOptions) listClaims() (claims []claim, err error) {
+	// One value is a string, several are an array.
+	add := func(name, option string, values ...string) {
+		switch len(values) {
+		case 0:
+		case 1:
+			claims = append(claims, claim{name, option, values[0]})
+		default:
+			claims = append(claims, claim{name, option, values})
+		}
 	}
-	if c.from == nil {
-		c.from = make(map[string]string)
+	if o.oneTime != "" {
+		claims = append(claims, claim{o.oneTime, "--one-time", nil})
 	}
-	c.from[name] = option
-	return nil
+	scopes, err := o.listScopes()
+	if err != nil {
+		return nil, err
+	}
+	add("scope", "--scope or --path", scopes...)
+	add("aud", "--aud", o.aud...)
+	if o.sub != "" {
+		add("sub", "--sub", o.sub)
+	}
+	if o.iss != "" {
+		add("iss", "--iss", o.iss)
+	}
+	for _, option := range o.claims {
+		c, err := parseClaim(option)
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, c)
+	}
+	return claims, nil
 }
 
-// setOne adds a claim unless its option was not given.
-func (c *claimSet) setOne(name, value, option string) error {
-	if value == "" {
-		return nil
+// listScopes lists the scopes, and behind them those that open the paths with
+// `scope path`: download: and the path, percent-encoded, after the WLCG Common JWT
+// Profile.
+func (o *mintOptions) listScopes() (scopes []string, err error) {
+	for _, one := range o.scopes {
+		if err := scope.CheckScope(one); err != nil {
+			return nil, fmt.Errorf("--scope: %w", err)
+		}
+		scopes = append(scopes, one)
 	}
-	return c.set(name, value, option)
+	for _, path := range o.paths {
+		u := url.URL{Path: path}
+		if _, err := scope.Path(&u); err != nil {
+			return nil, errors.New("--path: it must begin with a slash and have neither dot segments, empty segments nor backslashes; " +
+				"write it decoded, with spaces as spaces")
+		}
+		scopes = append(scopes, "download:"+u.EscapedPath())
+	}
+	return scopes, nil
 }
 
-// setList adds one value as a string and several as an array.
-func (c *claimSet) setList(name string, values []string, option string) error {
-	switch len(values) {
-	case 0:
-		return nil
-	case 1:
-		return c.set(name, values[0], option)
-	}
-	return c.set(name, values, option)
-}
-
-// parseClaim cuts name=text, or name:=JSON.
-func parseClaim(option string) (name string, value any, err error) {
+// parseClaim reads name=text, or name:=JSON.
+func parseClaim(option string) (claim, error) {
 	name, text, ok := strings.Cut(option, "=")
-	literal := strings.HasSuffix(name, ":")
-	name = strings.TrimSuffix(name, ":")
-	if !ok || name == "" {
-		return "", nil, errors.New("--claim: write name=text, or name:=JSON for anything but a string, such as count:=3")
+	name, isJSON := strings.CutSuffix(name, ":")
+	value := jsontext.Value(strings.TrimSpace(text))
+	switch {
+	case !ok || name == "":
+		return claim{}, errors.New("--claim: write name=text, or name:=JSON for anything but a string, such as count:=3")
+	case !isJSON:
+		return claim{name, "--claim", text}, nil
+	case !value.IsValid():
+		return claim{}, fmt.Errorf("--claim %s: what follows := is not JSON; a string is written %s=text", name, name)
 	}
-	if !literal {
-		return name, text, nil
-	}
-	parsed := jsontext.Value(strings.TrimSpace(text))
-	if !parsed.IsValid() {
-		return "", nil, fmt.Errorf("--claim %s: what follows := is not JSON; a string is written %s=text", name, name)
-	}
-	return name, parsed, nil
-}
-
-// pathScope is the scope that opens a path with `scope path`: download: and the
-// path, percent-encoded, after the WLCG Common JWT Profile.
-func pathScope(path string) (string, error) {
-	u := url.URL{Path: path}
-	if _, err := scope.Path(&u); err != nil {
-		return "", errors.New("--path: it must begin with a slash and have neither dot segments, empty segments nor backslashes; " +
-			"write it decoded, with spaces as spaces")
-	}
-	return "download:" + u.EscapedPath(), nil
+	return claim{name, "--claim", value}, nil
 }

@@ -4,32 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
 )
 
 const keygenHelp = `
 Makes a key for one algorithm and prints it: the one that signs, to --out or
 standard output, and the one that verifies, to --public.
 
-For HS256, HS384 and HS512 both are the same secret. It has as many random bytes
-as the hash (32, 48 or 64), is written as base64:... and can be used so in the
-Caddyfile and with mint.
+HS256, HS384 and HS512 have one secret for both sides: base64: and as many random
+bytes as the hash has (32, 48 or 64). The Caddyfile and mint take it as it is.
 
-For RS256 RS384 RS512 PS256 PS384 PS512 (RSA), ES256 ES384 ES512 (ECDSA) and EdDSA
-(Ed25519) it is a pair: a private key in PEM (PKCS #8), which belongs to the
-program that mints, and a public key in PEM (PKIX), which belongs to Caddy. The
-public key can be made from the private one at any time:
+RS256 RS384 RS512 PS256 PS384 PS512 (RSA), ES256 ES384 ES512 (ECDSA) and EdDSA
+(Ed25519) have a pair: the private key in PEM (PKCS #8) belongs to the program that
+mints, the public key in PEM (PKIX) to Caddy. The second follows from the first:
 
   openssl pkey -in private.pem -pubout
 
-A file with a secret or private key is made with mode 0600, and no file that
-exists is written to, unless --force is given.
-
---jwk writes JSON Web Keys (RFC 7517) instead, with "alg", "use":"sig" and the
---kid, if given. Of a pair, publish only what --public writes.`
+--jwk writes JSON Web Keys (RFC 7517) instead. Of a pair, publish only what --public
+writes. A file with a secret or private key is made with mode 0600, and no file that
+exists is written to, unless --force is given.`
 
 const keygenExamples = `  A secret, to standard output:
   $ caddy download-token keygen HS256
@@ -45,20 +44,19 @@ const keygenExamples = `  A secret, to standard output:
 
 // keygenOptions are what the user asks of keygen.
 type keygenOptions struct {
-	alg    string
-	bits   int
-	kid    string
-	jwk    bool
-	out    string // "" or "-": standard output
-	public string // "": nowhere, "-": standard output
-	force  bool
-	json   bool
+	alg         string
+	bits        int
+	kid         string
+	jwk         bool
+	out, public string // files, "-" for standard output
+	force       bool
+	json        bool
 }
 
 func keygenCommand() *cobra.Command {
 	var o keygenOptions
 	cmd := &cobra.Command{
-		Use:     "keygen <alg> [--out <file>] [--public <file>] [--bits <n>] [--jwk] [--kid <id>] [--force] [--json]",
+		Use:     "keygen <alg> [--out <file>] [--public <file>]",
 		Short:   "Makes a secret or a key pair",
 		Long:    keygenHelp,
 		Example: keygenExamples,
@@ -69,7 +67,7 @@ func keygenCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&o.out, "out", "o", "", "File for the secret or private key (default standard output)")
+	flags.StringVarP(&o.out, "out", "o", "-", "File for the secret or private key; - is standard output")
 	flags.StringVar(&o.public, "public", "", "File for the public key; - is standard output (default: not written)")
 	flags.IntVar(&o.bits, "bits", defaultRSABits, "Size of an RSA key, 2048 to 16384")
 	flags.BoolVar(&o.jwk, "jwk", false, "Write JSON Web Keys instead of PEM or base64")
@@ -97,43 +95,65 @@ func runKeygen(cmd *cobra.Command, o keygenOptions) error {
 	if err != nil {
 		return err
 	}
-	key.id = o.kid
-	private, public, err := key.texts(o.jwk)
+	var private, public string
+	if o.jwk {
+		private, public, err = jwks.Write(key, o.alg, o.kid)
+	} else {
+		private, public, err = halves(key)
+	}
+	if err == nil {
+		err = o.writeFiles(private, public)
+	}
 	if err != nil {
 		return err
 	}
-	if err := o.checkFiles(); err != nil {
-		return err
-	}
-	report := keygenReport{Alg: o.alg, KeyID: o.kid}
+	toPrint, report := "", keygenReport{Alg: o.alg, KeyID: o.kid}
 	if isFile(o.out) {
-		if err := writeFile(o.out, private, 0o600, o.force); err != nil {
-			return err
-		}
 		report.PrivateFile = o.out
 	} else {
-		report.Private = shown(private, o.jwk)
+		toPrint, report.Private = private, o.member(private)
 	}
-	switch {
-	case isFile(o.public):
-		if err := writeFile(o.public, public, 0o644, o.force); err != nil {
-			return err
-		}
+	if isFile(o.public) {
 		report.PublicFile = o.public
-	case o.public == "-", o.json && public != "":
-		report.Public = shown(public, o.jwk)
+	} else if public != "" {
+		report.Public = o.member(public)
+		if o.public == "-" {
+			toPrint += public
+		}
 	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), report)
 	}
-	if report.Private != nil {
-		fmt.Fprint(cmd.OutOrStdout(), private)
-	}
-	if report.Public != nil {
-		fmt.Fprint(cmd.OutOrStdout(), public)
-	}
-	return nil
+	_, err = fmt.Fprint(cmd.OutOrStdout(), toPrint)
+	return err
 }
+
+// writeFiles writes the halves that go to files, both or none.
+func (o *keygenOptions) writeFiles(private, public string) error {
+	if isFile(o.out) {
+		if err := writeFile(o.out, private, 0o600, o.force); err != nil {
+			return err
+		}
+	}
+	if !isFile(o.public) {
+		return nil
+	}
+	err := writeFile(o.public, public, 0o644, o.force)
+	if err != nil && isFile(o.out) && !o.force {
+		os.Remove(o.out) // it was not there before
+	}
+	return err
+}
+
+// member is a key in the report: a JWK as an object, all else as a string.
+func (o *keygenOptions) member(text string) any {
+	if o.jwk {
+		return jsontext.Value(text)
+	}
+	return strings.TrimSuffix(text, "\n")
+}
+
+func isFile(name string) bool { return name != "" && name != "-" }
 
 // check refuses what makes no sense together.
 func (o *keygenOptions) check(bitsGiven bool) error {
@@ -156,18 +176,3 @@ func (o *keygenOptions) check(bitsGiven bool) error {
 	}
 	return nil
 }
-
-// checkFiles looks before anything is written, so that no half of a pair is left.
-func (o *keygenOptions) checkFiles() error {
-	for _, name := range []string{o.out, o.public} {
-		if !isFile(name) || o.force {
-			continue
-		}
-		if _, err := os.Lstat(name); err == nil {
-			return exists(name)
-		}
-	}
-	return nil
-}
-
-func isFile(name string) bool { return name != "" && name != "-" }

@@ -1,8 +1,10 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // parseLink parses an absolute http or https URL.
@@ -24,20 +27,33 @@ func parseLink(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// checkLink compares what the token opens with the address that it is put into. An
-// error: the link could not work. A warning: it may, and what it then opens.
-func (o *mintOptions) checkLink(claims map[string]jsontext.Value) (warnings []string, err error) {
+// link puts the token into the query of the address that it is for, and leaves all
+// the rest as it is. An error: the link could not work. A warning: it may, and what
+// it then opens.
+func (o *mintOptions) link(made *minted) (link string, warnings []string, err error) {
 	u, err := parseLink(o.url)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	if err := scope.CheckLink(u.String()); err != nil {
-		return nil, fmt.Errorf("--url: no link can open this address: %w", err)
+		return "", nil, fmt.Errorf("--url: no link can open this address: %w", err)
 	}
-	path := u.Path
-	if path == "" {
-		path = "/"
+	if warnings, err = o.compare(u, made.Claims); err != nil {
+		return "", nil, err
 	}
+	if o.param == "" {
+		return "", nil, errors.New("--param: the name of the query parameter is missing")
+	}
+	if _, _, err := token.Find(&http.Request{URL: u}, []token.Source{{Kind: token.Query, Name: o.param}}); err != token.ErrMissing {
+		return "", nil, fmt.Errorf("--url: the address has a parameter %s already, and the server refuses two", o.param)
+	}
+	addParameter(u, o.param, made.Token)
+	return u.String(), warnings, nil
+}
+
+// compare holds what the token opens against the address.
+func (o *mintOptions) compare(u *url.URL, claims map[string]jsontext.Value) (warnings []string, err error) {
+	path := cmp.Or(u.Path, "/")
 	opens := func(path string) bool {
 		return slices.ContainsFunc(o.paths, func(entry string) bool { return scope.PathAdmits(entry, path) })
 	}
@@ -69,56 +85,27 @@ func namesSomething(claims map[string]jsontext.Value) bool {
 	return false
 }
 
-// addToken puts a token into the query of a link, and leaves all the rest as it is.
-func addToken(link, parameter, token string) (string, error) {
-	u, err := parseLink(link)
-	if err != nil {
-		return "", err
-	}
-	if parameter == "" {
-		return "", errors.New("--param: the name of the query parameter is missing")
-	}
-	if hasParameter(u.RawQuery, parameter) {
-		return "", fmt.Errorf("--url: the address has a parameter %s already, and the server refuses two", parameter)
-	}
+// addParameter adds a parameter to a query, and leaves all that is there as it is.
+func addParameter(u *url.URL, name, value string) {
 	if u.RawQuery != "" {
 		u.RawQuery += "&"
 	}
-	u.RawQuery += url.QueryEscape(parameter) + "=" + token
-	return u.String(), nil
-}
-
-func hasParameter(rawQuery, name string) bool {
-	for piece := range strings.SplitSeq(rawQuery, "&") {
-		key, _, _ := strings.Cut(piece, "=")
-		if decoded, err := url.QueryUnescape(key); err == nil && decoded == name {
-			return true
-		}
-	}
-	return false
+	u.RawQuery += url.QueryEscape(name) + "=" + url.QueryEscape(value)
 }
 
 // tokenIn finds the token in a link: the value of the one parameter that looks
 // like a token, or "".
-func tokenIn(link *url.URL) (string, error) {
-	var found []string
+func tokenIn(link *url.URL) (text string, err error) {
 	for piece := range strings.SplitSeq(link.RawQuery, "&") {
 		_, value, _ := strings.Cut(piece, "=")
-		if decoded, err := url.QueryUnescape(value); err == nil && looksLikeToken(decoded) {
-			found = append(found, decoded)
+		decoded, err := url.QueryUnescape(value)
+		if err != nil || strings.Count(decoded, ".") != 2 || !strings.HasPrefix(decoded, "ey") { // {" in base64url
+			continue
 		}
+		if text != "" {
+			return "", errors.New("the address has more than one token; give the one that you mean by itself")
+		}
+		text = decoded
 	}
-	switch len(found) {
-	case 0:
-		return "", nil
-	case 1:
-		return found[0], nil
-	}
-	return "", errors.New("the address has more than one token; give the one that you mean by itself")
-}
-
-// looksLikeToken reports whether text is a JWT by its first looks: two dots, and
-// base64url of a JSON object in front.
-func looksLikeToken(text string) bool {
-	return strings.Count(text, ".") == 2 && strings.HasPrefix(text, "ey")
+	return text, nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
 )
@@ -18,25 +17,22 @@ import (
 const mintHelp = `
 Makes a token and prints it, or with --url a whole link.
 
-The key comes from --key: a file's name, env:NAME for an environment variable, or
-- for standard input. It is what keygen makes: a secret (as it is, or base64:...),
-a private key in PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key. The algorithm
-follows from the key (HS256 for a secret, RS256 for RSA, ES256, ES384 or ES512 by
-the curve, EdDSA), unless --alg says otherwise.
+The key is what keygen makes: a secret (as it is, or base64:...), a private key in
+PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key. The algorithm follows from it
+(HS256 for a secret, RS256 for RSA, ES256, ES384 or ES512 by the curve, EdDSA),
+unless --alg says otherwise. One with a passphrase comes through a pipe:
+
+  openssl pkey -in private.pem | caddy download-token mint --key -
 
 A token always has iat, the current time with a fraction, and exp, --ttl later.
---one-time adds a random UUID in the claim jti, or in another that is named, as in
---one-time=nonce.
-
-What the token opens depends on the directive's scope:
+What it opens depends on the directive's scope:
 
   scope path              --path /reports/q3.pdf
   scope template          --scope dataset:2489e9ad-2ee2-8e00-8ec9-32d5f69181c0
   scope path_permissions  --claim 'access:={"pathPermissions":[...]}'
   scope any               nothing is needed
 
---scope and --path may be repeated and mixed; several make an array.
---claim name=text adds a string, --claim name:=JSON anything else.
+--scope and --path may be mixed; several make an array.
 
 Before it is printed, the token is checked as the directive would, so that
 claims that it can never accept are an error here. An address that --path does not
@@ -72,8 +68,7 @@ type mintOptions struct {
 func mintCommand() *cobra.Command {
 	var o mintOptions
 	cmd := &cobra.Command{
-		Use: "mint --key <file>|env:<name>|- [--alg <alg>] [--kid <id>] [--ttl <duration>] [--one-time[=<claim>]] " +
-			"[--path <path>] [--scope <scope>] [--claim <name>=<text>] [--url <url>] [--json]",
+		Use:     "mint --key <file>|env:<name>|- [--one-time] [--path <path>] [--url <url>]",
 		Short:   "Makes a token, or a whole link",
 		Long:    mintHelp,
 		Example: mintExamples,
@@ -86,7 +81,7 @@ func mintCommand() *cobra.Command {
 	flags.StringVar(&o.kid, "kid", "", "ID of the key, for the token's header (default: that of a JSON Web Key)")
 	flags.StringVar(&o.typ, "typ", "JWT", "The header's typ, for directives with header_typ")
 	flags.DurationVar(&o.ttl, "ttl", 10*time.Minute, "How long the token is good for, such as 120s, 10m, 1h")
-	flags.StringVar(&o.oneTime, "one-time", "", "Make the token good for one use, with a random value in this claim")
+	flags.StringVar(&o.oneTime, "one-time", "", "Make the token good for one use, with a random UUID in this claim")
 	flags.Lookup("one-time").NoOptDefVal = "jti"
 	flags.StringArrayVar(&o.paths, "path", nil, "A path that the token opens, for scope path; a folder ends in a slash (repeatable)")
 	flags.StringArrayVar(&o.scopes, "scope", nil, "The claim scope (repeatable)")
@@ -109,14 +104,11 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", warning)
-	}
 	made, err := mint(o, key, time.Now())
 	if err != nil {
 		return err
 	}
-	for _, warning := range made.warnings {
+	for _, warning := range append(warnings, made.warnings...) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", warning)
 	}
 	switch {
@@ -143,13 +135,16 @@ type minted struct {
 	warnings []string
 }
 
-// mint makes the token.
+// mint makes the token, and the link if there is an address for it.
 func mint(o mintOptions, key *sign.Signer, now time.Time) (*minted, error) {
-	claims, expires, err := o.claimSet(now)
+	if o.ttl < time.Second {
+		return nil, errors.New("--ttl: must be a second or more, such as 10m")
+	}
+	said, expires, err := o.say(now)
 	if err != nil {
 		return nil, err
 	}
-	signed, err := key.Sign(o.typ, &claims.Claims)
+	signed, err := key.Sign(o.typ, said)
 	if err == nil {
 		err = o.try(signed, key, now)
 	}
@@ -162,56 +157,14 @@ func mint(o mintOptions, key *sign.Signer, now time.Time) (*minted, error) {
 		ExpiresAt:   expires.UTC(),
 		ExpiresIn:   int64(expires.Sub(now.Truncate(time.Second)) / time.Second),
 	}
-	if made.Header, made.Claims, err = token.Decode(signed); err != nil {
+	made.Header, made.Claims, err = token.Decode(signed)
+	if err == nil && o.url != "" {
+		made.Link, made.warnings, err = o.link(made)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if o.url == "" {
-		return made, nil
-	}
-	if made.warnings, err = o.checkLink(made.Claims); err != nil {
-		return nil, err
-	}
-	made.Link, err = addToken(o.url, o.param, signed)
-	return made, err
-}
-
-// claimSet puts all claims together.
-func (o *mintOptions) claimSet(now time.Time) (*claimSet, time.Time, error) {
-	if o.ttl < time.Second {
-		return nil, time.Time{}, errors.New("--ttl: must be a second or more, such as 10m")
-	}
-	c := new(claimSet)
-	_, expires := c.Stamp(now, o.ttl, time.Millisecond) // for a store that has just started
-	err := errors.Join(c.reserve("iat", "iat, which is always now"), c.reserve("exp", "--ttl"))
-	if o.oneTime != "" {
-		if err = errors.Join(err, c.reserve(o.oneTime, "--one-time")); err == nil {
-			c.Nonce(o.oneTime)
-		}
-	}
-	for _, one := range o.scopes {
-		if scopeErr := scope.CheckScope(one); scopeErr != nil {
-			err = errors.Join(err, fmt.Errorf("--scope: %w", scopeErr))
-		}
-	}
-	scopes := o.scopes
-	for _, path := range o.paths {
-		one, pathErr := pathScope(path)
-		err = errors.Join(err, pathErr)
-		scopes = append(scopes, one)
-	}
-	err = errors.Join(err,
-		c.setList("scope", scopes, "--scope or --path"),
-		c.setList("aud", o.aud, "--aud"),
-		c.setOne("sub", o.sub, "--sub"),
-		c.setOne("iss", o.iss, "--iss"))
-	for _, option := range o.claims {
-		name, value, claimErr := parseClaim(option)
-		if claimErr == nil {
-			claimErr = c.set(name, value, "--claim")
-		}
-		err = errors.Join(err, claimErr)
-	}
-	return c, expires, err
+	return made, nil
 }
 
 // try verifies the token as the directive would, by rules that it fits.

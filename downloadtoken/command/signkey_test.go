@@ -71,7 +71,7 @@ func TestSigningKeyRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, public, err := pair.texts(false)
+	_, public, err := halves(pair)
 	if err != nil {
 		t.Fatal(err)
 	}
