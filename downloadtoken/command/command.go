@@ -79,10 +79,6 @@ const longHelp = `
 Makes the keys and the tokens that the directive download_token asks for, and
 tells why it would refuse one. No server needs to run, and none is contacted.
 
-  keygen   makes a secret or a key pair
-  mint     makes a token, or a whole link
-  inspect  shows what a token says, and what a configuration would say to it
-
 Secrets are read from a file, from the environment or from standard input, never
 from arguments, which everybody on the machine can see.
 

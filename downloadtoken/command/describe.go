@@ -74,17 +74,13 @@ func writeMembers(w io.Writer, title string, members map[string]jsontext.Value, 
 }
 
 // inOrder lists the names of members: those of first, then the others by name.
-func inOrder(members map[string]jsontext.Value, first []string) []string {
-	names := slices.Sorted(maps.Keys(members))
-	slices.SortStableFunc(names, func(a, b string) int { return rank(a, first) - rank(b, first) })
-	return names
-}
-
-func rank(name string, first []string) int {
-	if i := slices.Index(first, name); i >= 0 {
-		return i
+func inOrder(members map[string]jsontext.Value, first []string) (names []string) {
+	for _, name := range slices.Concat(first, slices.Sorted(maps.Keys(members))) {
+		if members[name] != nil && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
-	return len(first)
+	return names
 }
 
 // printable escapes what could steer a terminal: a token is written by strangers.

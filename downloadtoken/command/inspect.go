@@ -4,34 +4,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-download-token/caddy-download-token/internal/rehearsal"
 )
 
 const inspectHelp = `
 Shows what a token says: header, claims, times in words, and the fingerprint by
 which logs call it. The token is an argument, or the value of a parameter of a
-link; without an argument, or for -, it is read from standard input, where nobody
-else can see it.
+link; without an argument, or for -, it is read from standard input, where no other
+user of the machine can see it. Nothing of what it says is verified.
 
-Nothing of that is verified. With --config (any format that Caddy reads; an
-adjacent Caddyfile by default) and --url, the request is rehearsed: Caddy takes it
-through the routes of the configuration, and each download_token directive that it
-comes to is asked what it would say to the token, now, with its own keys and rules.
-Of a link that is given as argument, --url may be left out. A token that the
-address does not hold is put where the directive looks first.
+With --config (an adjacent Caddyfile by default) and --url (which a link brings
+along), the request is rehearsed: Caddy takes it through the routes of the
+configuration, and each download_token directive that it comes to is asked what it
+would say to the token, now, with its own keys and rules. A token that the address
+does not hold is put where the directive looks first. Environment variables that the
+configuration reads must be set here, too.
 
 The rehearsal leaves no trace: nothing is started, no port is opened, no network is
 used, and no store is asked. So it cannot tell whether a one-time token was used
 or a token was revoked, and keys of a jwks address are not fetched. Handlers that
 might answer or refuse a request before the directive, such as an authentication,
 are assumed to let it pass, and named.
-
-A configuration that reads environment variables needs them here, too.
 
 Exit codes: 0 the token was shown, and the request would be let through; 1 it
 cannot be read, or no directive would judge the request; 2 a directive would refuse
@@ -46,10 +45,7 @@ const inspectExamples = `  What does this token say?
 
   Would this token open that file?
   $ caddy download-token inspect --config Caddyfile \
-        --url https://example.com/reports/q3.pdf - < token.txt
-
-  The same for a program
-  $ caddy download-token inspect --json --config Caddyfile --url https://... -`
+        --url https://example.com/reports/q3.pdf - < token.txt`
 
 // inspectOptions are what the user asks of inspect.
 type inspectOptions struct {
@@ -64,7 +60,7 @@ type inspectOptions struct {
 func inspectCommand() *cobra.Command {
 	var o inspectOptions
 	cmd := &cobra.Command{
-		Use:     "inspect [<token>|<link>|-] [--config <file>] [--adapter <name>] [--url <url>] [--json]",
+		Use:     "inspect [<token>|<link>|-] [--config <file>] [--url <url>]",
 		Short:   "Shows what a token says, and what a configuration would say to it",
 		Long:    inspectHelp,
 		Example: inspectExamples,
@@ -78,7 +74,7 @@ func inspectCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&o.config, "config", "c", "", "Configuration file to rehearse with")
+	flags.StringVarP(&o.config, "config", "c", "", "Configuration to rehearse with, in any format that Caddy reads")
 	flags.StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter, if it does not follow from the file's name")
 	flags.StringVarP(&o.url, "url", "u", "", "Address of the request to rehearse")
 	flags.StringVar(&o.method, "method", "GET", "Method of the request")
@@ -91,8 +87,8 @@ func inspectCommand() *cobra.Command {
 // inspection is what --json prints.
 type inspection struct {
 	description
-	Problem   string     `json:"problem,omitzero"`
-	Rehearsal *rehearsal `json:"rehearsal,omitzero"`
+	Problem   string               `json:"problem,omitzero"`
+	Rehearsal *rehearsal.Rehearsal `json:"rehearsal,omitzero"`
 }
 
 func runInspect(cmd *cobra.Command, o inspectOptions, given string) error {
@@ -126,9 +122,9 @@ func runInspect(cmd *cobra.Command, o inspectOptions, given string) error {
 		return err
 	case found.Rehearsal == nil:
 		return problem
-	case found.Rehearsal.Verdict == verdictRefused:
+	case found.Rehearsal.Verdict == rehearsal.Refused:
 		return refused(cmd)
-	case found.Rehearsal.Verdict == verdictUnjudged:
+	case found.Rehearsal.Verdict == rehearsal.Unjudged:
 		return errors.New("no download_token directive would judge this request")
 	}
 	return nil
@@ -138,17 +134,15 @@ func runInspect(cmd *cobra.Command, o inspectOptions, given string) error {
 func (i *inspection) write(w io.Writer) {
 	i.description.write(w)
 	fmt.Fprintln(w)
-	if i.Problem != "" && i.Rehearsal != nil {
-		fmt.Fprintf(w, "%s.\n\n", sentence(i.Problem))
-	}
 	if i.Rehearsal == nil {
 		fmt.Fprintln(w, "Nothing of this was verified; that takes --config and --url.")
 		return
 	}
-	i.Rehearsal.write(w)
+	if i.Problem != "" {
+		fmt.Fprintf(w, "%s%s.\n\n", strings.ToUpper(i.Problem[:1]), i.Problem[1:])
+	}
+	writeRehearsal(w, i.Rehearsal)
 }
-
-func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // maxTokenText bounds what is read for a token or link.
 const maxTokenText = 64 << 10
@@ -177,26 +171,4 @@ func readToken(given string, stdin io.Reader) (text string, link *url.URL, err e
 		err = errors.New("there is no token in the link")
 	}
 	return text, link, err
-}
-
-// check refuses what cannot be made into a request.
-func (o *inspectOptions) check(text string) (*url.URL, error) {
-	u, err := parseLink(o.url)
-	if err != nil {
-		return nil, err
-	}
-	if held, err := tokenIn(u); err != nil {
-		return nil, err
-	} else if held != "" && held != text {
-		return nil, errors.New("--url holds another token than the one to inspect")
-	}
-	if _, err := netip.ParseAddr(o.clientIP); err != nil {
-		return nil, errors.New("--client-ip: write an IP address, such as 192.0.2.1")
-	}
-	for _, field := range o.header {
-		if name, _, ok := strings.Cut(field, ":"); !ok || strings.TrimSpace(name) == "" {
-			return nil, errors.New("--header: write 'Name: value'") // it may hold a token
-		}
-	}
-	return u, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-download-token/caddy-download-token/internal/rehearsal"
 )
 
 // TestRehearsalWithJWKS: a key set in a file is read, one at an address is not.
@@ -27,7 +29,7 @@ func TestRehearsalWithJWKS(t *testing.T) {
 		_, _ = w.Write([]byte(set))
 	}))
 	defer origin.Close()
-	rehearseWith := func(location string) *rehearsal {
+	rehearseWith := func(location string) *rehearsal.Rehearsal {
 		config := writeConfig(t, site("\tdownload_token {\n\t\tjwks "+location+"\n\t\tscope any\n\t}\n\tfile_server"))
 		r, err := inspectJSON(t, text, "--config", config, "--url", "http://a.example/f")
 		if r == nil {
@@ -35,11 +37,11 @@ func TestRehearsalWithJWKS(t *testing.T) {
 		}
 		return r
 	}
-	if r := rehearseWith(filepath.ToSlash(file)); r.Verdict != verdictPassed {
+	if r := rehearseWith(filepath.ToSlash(file)); r.Verdict != rehearsal.Passed {
 		t.Errorf("file: %+v", r)
 	}
 	r := rehearseWith(origin.URL)
-	if r.Verdict != verdictRefused || r.Checks[0].Reason != "unknown_key" || !strings.Contains(r.Checks[0].Remedy, "not fetched here") {
+	if r.Verdict != rehearsal.Refused || r.Checks[0].Reason != "unknown_key" || !strings.Contains(r.Checks[0].Remedy, "not fetched here") {
 		t.Errorf("address: %+v", r)
 	}
 	if n := asked.Load(); n > 0 {

@@ -11,11 +11,11 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-download-token/caddy-download-token/caddyfile"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
+	"github.com/caddy-download-token/caddy-download-token/internal/rehearsal"
 )
 
 // writeConfig writes a Caddyfile.
@@ -29,10 +29,10 @@ func writeConfig(t testing.TB, text string) string {
 }
 
 // inspectJSON runs inspect and returns what it found.
-func inspectJSON(t testing.TB, text string, args ...string) (*rehearsal, error) {
+func inspectJSON(t testing.TB, text string, args ...string) (*rehearsal.Rehearsal, error) {
 	t.Helper()
 	out, _, err := execute(text, append([]string{"inspect", "--json"}, args...)...)
-	var found struct{ Rehearsal *rehearsal }
+	var found struct{ Rehearsal *rehearsal.Rehearsal }
 	if out != "" {
 		if jsonErr := json.Unmarshal([]byte(out), &found); jsonErr != nil {
 			t.Fatal(jsonErr)
@@ -154,10 +154,10 @@ func TestRehearsal(t *testing.T) {
 			if r.Verdict != c.verdict || reason != c.reason || r.AnsweredBy != c.answeredBy || !slices.Equal(r.Assumed, c.assumed) {
 				t.Errorf("%+v", r)
 			}
-			if (err == nil) != (c.verdict == verdictPassed) {
+			if (err == nil) != (c.verdict == rehearsal.Passed) {
 				t.Errorf("error %v", err)
 			}
-			if r.Verdict == verdictRefused {
+			if r.Verdict == rehearsal.Refused {
 				if last := r.Checks[len(r.Checks)-1]; last.Step == 0 || last.Remedy == "" || last.Detail == "" {
 					t.Errorf("%+v says too little", last)
 				}
@@ -172,7 +172,7 @@ func TestRehearsalOfLinks(t *testing.T) {
 	mintLink := func(args ...string) string {
 		return strings.TrimSpace(mustExecute(t, testSecret, append([]string{"mint", "--key", "-", "--one-time", "--path", "/f.txt", "--url", "http://a.example/f.txt"}, args...)...))
 	}
-	if r, err := inspectJSON(t, "", "--config", config, mintLink()); err != nil || r.Verdict != verdictPassed {
+	if r, err := inspectJSON(t, "", "--config", config, mintLink()); err != nil || r.Verdict != rehearsal.Passed {
 		t.Errorf("%+v, %v", r, err)
 	}
 	wrong := mintLink("--param", "token")
@@ -240,19 +240,5 @@ func TestInspectInWords(t *testing.T) {
 	}
 	if out, _, err := execute("damaged", "inspect"); err == nil {
 		t.Errorf("a damaged token alone is fine: %s", out)
-	}
-}
-
-// TestStepsKnowTheirReasons: every reason of a step is one of the plugin's, once,
-// and has a remedy.
-func TestStepsKnowTheirReasons(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, step := range steps {
-		for reason, remedy := range step.remedies {
-			if !slices.Contains(downloadtoken.Reasons(), reason) || seen[reason] || remedy == "" {
-				t.Errorf("%s: reason %s", step.name, reason)
-			}
-			seen[reason] = true
-		}
 	}
 }

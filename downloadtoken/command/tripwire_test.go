@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-download-token/caddy-download-token/internal/rehearsal"
 )
 
 func init() {
@@ -59,7 +61,7 @@ func TestRehearsalLeavesOthersAlone(t *testing.T) {
 	}
 	text := mustExecute(t, testSecret, "mint", "--key", "-")
 	r, err := inspectJSON(t, text, "--config", config, "--url", "http://a.example/f")
-	if err != nil || r.Verdict != verdictPassed || len(r.Assumed) != 2 {
+	if err != nil || r.Verdict != rehearsal.Passed || len(r.Assumed) != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if len(tripped) > 0 {

@@ -1,4 +1,4 @@
-package command
+package rehearsal
 
 import (
 	"encoding/json"
@@ -22,7 +22,7 @@ type stage struct {
 	ctx     caddy.Context
 	named   map[string]*caddyhttp.Route
 	text    string // the token, until it is in the request
-	found   *rehearsal
+	found   *Rehearsal
 	invoked int
 }
 
@@ -91,10 +91,16 @@ func (u understudy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 		if err != nil {
 			return err
 		}
-		if h, ok := handler.(*downloadtoken.Handler); ok {
-			return s.ask(h, w, r, next)
+		h, ok := handler.(*downloadtoken.Handler)
+		if !ok {
+			return handler.ServeHTTP(w, r, next)
 		}
-		return handler.ServeHTTP(w, r, next)
+		carry(r, h.From, s.text)
+		s.text = ""
+		said := ask(h, r)
+		if s.found.Checks = append(s.found.Checks, said); said.Reason != "" {
+			return nil
+		}
 	case name == "subroute":
 		return s.run(of.Routes, w, r, next)
 	case name == "invoke":
@@ -122,16 +128,4 @@ func (s *stage) provision(raw json.RawMessage) (caddyhttp.MiddlewareHandler, err
 		return nil, err
 	}
 	return route.Handlers[0], nil
-}
-
-// ask has a download_token directive decide.
-func (s *stage) ask(h *downloadtoken.Handler, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	carry(r, h.From, s.text)
-	s.text = ""
-	reason, err := h.Explain(r)
-	s.found.Checks = append(s.found.Checks, newCheck(h, reason, err))
-	if reason != "" {
-		return nil
-	}
-	return next.ServeHTTP(w, r)
 }

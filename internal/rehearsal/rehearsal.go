@@ -1,11 +1,16 @@
-package command
+// Package rehearsal finds out what would become of a request, by a configuration
+// that is not running. Caddy takes the request through its routes, and each
+// download_token directive on the way is asked what it would say.
+//
+// It leaves no trace: nothing is started, no port is opened, no network is used,
+// and no store is asked.
+package rehearsal
 
 import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -13,23 +18,35 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// rehearsal is what would become of a request.
-type rehearsal struct {
+// Request is what a client would send.
+type Request struct {
+	Method   string
+	URL      *url.URL // absolute
+	Header   http.Header
+	ClientIP string // without a port
+
+	// Token is put where the first directive looks first, unless the request has one
+	// there. It may be empty.
+	Token string
+}
+
+// Rehearsal is what would become of a request. It is what the command line prints
+// as JSON.
+type Rehearsal struct {
 	Method string `json:"method"`
 	Host   string `json:"host"`
 	Path   string `json:"path"`
 
-	// Verdict is passed, refused or unjudged.
+	// Verdict is [Passed], [Refused] or [Unjudged].
 	Verdict string `json:"verdict"`
 
-	// Server is the one of the configuration whose routes were followed.
+	// Server is the one of the configuration whose routes were followed, "" if it
+	// has none.
 	Server string `json:"server"`
 
 	// Assumed names the handlers that might have answered before, and are taken
@@ -37,38 +54,29 @@ type rehearsal struct {
 	Assumed []string `json:"assumed,omitzero"`
 
 	// Checks are the directives that the request came to.
-	Checks []check `json:"checks,omitzero"`
+	Checks []Check `json:"checks,omitzero"`
 
 	// AnsweredBy is the handler that would answer, if no directive refuses.
 	AnsweredBy string `json:"answered_by,omitzero"`
 }
 
+// The verdicts of all directives together. Unjudged means that the request came to
+// none.
 const (
-	verdictPassed   = "passed"
-	verdictRefused  = "refused"
-	verdictUnjudged = "unjudged"
+	Passed   = "passed"
+	Refused  = "refused"
+	Unjudged = "unjudged"
 )
 
-// rehearse follows the request through the routes of a configuration.
-func rehearse(o inspectOptions, text string) (*rehearsal, error) {
-	u, err := o.check(text)
-	if err != nil {
-		return nil, err
-	}
-	encoded, _, _, err := caddycmd.LoadConfig(o.config, o.adapter)
-	if err != nil {
-		return nil, err
-	}
-	if encoded == nil {
-		return nil, errors.New("--config is missing, and there is no Caddyfile in this folder")
-	}
+// Run follows a request through the routes of a configuration in JSON.
+func Run(config []byte, asked Request) (*Rehearsal, error) {
 	var c struct {
 		Apps struct {
 			HTTP          caddyhttp.App   `json:"http"`
 			DownloadToken json.RawMessage `json:"download_token"`
 		} `json:"apps"`
 	}
-	if err := json.Unmarshal(encoded, &c); err != nil {
+	if err := json.Unmarshal(config, &c); err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	ctx, closeContext, err := newContext(c.Apps.DownloadToken)
@@ -77,25 +85,22 @@ func rehearse(o inspectOptions, text string) (*rehearsal, error) {
 	}
 	defer closeContext()
 
-	if held, _ := tokenIn(u); held != "" {
-		text = "" // it is where it is, and that may be the reason why it is refused
-	}
-	found := &rehearsal{Method: o.method, Host: u.Host, Path: u.Path, Verdict: verdictUnjudged}
-	for _, name := range candidates(c.Apps.HTTP.Servers, u) {
-		r, err := newRequest(o, u)
+	found := &Rehearsal{Method: asked.Method, Host: asked.URL.Host, Path: asked.URL.Path, Verdict: Unjudged}
+	for _, name := range candidates(c.Apps.HTTP.Servers, asked.URL) {
+		r, err := asked.arrive()
 		if err != nil {
 			return nil, err
 		}
 		server := c.Apps.HTTP.Servers[name]
 		found.Server, found.Assumed, found.AnsweredBy = name, nil, ""
-		s := stage{ctx: ctx, named: server.NamedRoutes, text: text, found: found}
-		if err := s.run(server.Routes, make(nowhere), r, nobody); err != nil {
+		s := stage{ctx: ctx, named: server.NamedRoutes, text: asked.Token, found: found}
+		if err := s.run(server.Routes, make(nowhere), r, behindAll); err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
 		if n := len(found.Checks); n > 0 {
-			found.Verdict = verdictPassed
+			found.Verdict = Passed
 			if found.Checks[n-1].Reason != "" {
-				found.Verdict = verdictRefused
+				found.Verdict = Refused
 			}
 			break
 		}
@@ -154,58 +159,29 @@ func candidates(servers map[string]*caddyhttp.Server, u *url.URL) []string {
 	return listening
 }
 
-// newRequest makes the request as a server would get it.
-func newRequest(o inspectOptions, u *url.URL) (*http.Request, error) {
-	r, err := http.NewRequest(o.method, u.RequestURI(), nil)
+// arrive makes the request as a server would get it.
+func (asked *Request) arrive() (*http.Request, error) {
+	u := asked.URL
+	r, err := http.NewRequest(asked.Method, u.RequestURI(), nil)
 	if err != nil {
 		return nil, errors.New("--method or --url cannot be used in a request") // the error quotes the address
 	}
 	r.Host = u.Host
 	r.RequestURI = u.RequestURI()
-	r.RemoteAddr = net.JoinHostPort(o.clientIP, "1")
-	for _, field := range o.header {
-		name, value, _ := strings.Cut(field, ":")
-		r.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
-	}
+	r.RemoteAddr = net.JoinHostPort(asked.ClientIP, "1")
+	r.Header = asked.Header.Clone()
 	if u.Scheme == "https" {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: u.Hostname()}
 	}
 	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), make(nowhere), new(caddyhttp.Server)), nil
 }
 
-// nowhere is a response that nobody reads.
+// nowhere is a response that is thrown away.
 type nowhere http.Header
 
 func (n nowhere) Header() http.Header             { return http.Header(n) }
 func (nowhere) Write(content []byte) (int, error) { return len(content), nil }
 func (nowhere) WriteHeader(int)                   {}
 
-// nobody is what comes behind the last route.
-var nobody = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-
-// write prints the rehearsal for people.
-func (r *rehearsal) write(w io.Writer) {
-	fmt.Fprintf(w, "Request %s %s%s\n", r.Method, r.Host, printable(r.Path))
-	if r.Server == "" {
-		fmt.Fprintln(w, "  The configuration has no HTTP server.")
-		return
-	}
-	fmt.Fprintf(w, "  It comes to the server %s.\n", r.Server)
-	for _, name := range r.Assumed {
-		fmt.Fprintf(w, "  It is taken to be let pass by %s, which was not asked.\n", name)
-	}
-	for _, check := range r.Checks {
-		check.write(w)
-	}
-	switch {
-	case r.Verdict == verdictRefused:
-	case r.Verdict == verdictUnjudged && r.AnsweredBy == "":
-		fmt.Fprintln(w, "  No route of the server has a handler for it.")
-	case r.Verdict == verdictUnjudged:
-		fmt.Fprintf(w, "  It is answered by %s, without a token being asked for.\n", r.AnsweredBy)
-	case r.AnsweredBy == "":
-		fmt.Fprintln(w, "  No handler behind it would answer.")
-	default:
-		fmt.Fprintf(w, "  It is answered by %s.\n", r.AnsweredBy)
-	}
-}
+// behindAll is what comes behind the last route.
+var behindAll = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
