@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 func init() {
@@ -110,7 +111,7 @@ type Handler struct {
 	queryNames []string
 	verifier   *token.Verifier
 	rules      token.Rules
-	keys       *verification.Keys
+	anchors    *trust.Anchors
 	scopes     []scopes.Scope
 	app        *store.App
 	store      store.Handle

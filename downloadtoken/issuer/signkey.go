@@ -2,7 +2,7 @@ package issuer
 
 import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 // SigningKey is the key that signs the tokens.
@@ -27,7 +27,7 @@ type SigningKey struct {
 
 // newSigner reads a key. Neither errors nor warnings contain it.
 func newSigner(k *SigningKey) (*sign.Signer, []string, error) {
-	material, err := verification.Material(k.Key)
+	material, err := trust.Material(k.Key)
 	if err != nil {
 		return nil, nil, err
 	}

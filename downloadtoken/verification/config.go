@@ -1,3 +1,6 @@
+// Package verification is the part of the configuration that says which tokens
+// are believed, by which keys and by which rules. The handlers that verify
+// tokens share it, so that one Caddyfile snippet fits them all.
 package verification
 
 import "github.com/caddyserver/caddy/v2"

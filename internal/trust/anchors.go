@@ -1,4 +1,4 @@
-package verification
+package trust
 
 import (
 	"context"
@@ -13,72 +13,73 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
 
-// Keys are the keys of a configuration.
-type Keys struct {
+// Anchors are the keys that a configuration trusts.
+type Anchors struct {
 	// Static are those that stand in the configuration.
 	Static *token.Table
 
 	sets []*set
 }
 
-// Sources name the sets, for whoever has to know which keys there may be
+// Sources name the sets, for a caller that has to know which keys there may be
 // before they are loaded. A set may have several names, and has one in common
-// with whatever else is known to be the same.
-func (k *Keys) Sources() []string {
+// with every other spelling of its address that is known to be the same.
+func (a *Anchors) Sources() []string {
 	var names []string
-	for _, s := range k.sets {
+	for _, s := range a.sets {
 		names = append(names, identities(s.location)...)
 	}
 	return names
 }
 
 // Close lets go of the sets. It may be called on nil.
-func (k *Keys) Close() error {
-	if k == nil {
+func (a *Anchors) Close() error {
+	if a == nil {
 		return nil
 	}
 	var errs []error
-	for _, s := range k.sets {
-		_, err := sets.Delete(s.key)
+	for _, s := range a.sets {
+		_, err := pool.Delete(s.name)
 		errs = append(errs, err)
 	}
-	k.sets = nil
+	a.sets = nil
 	return errors.Join(errs...)
 }
 
 // source is what the verifier asks.
-func (k *Keys) source() token.KeySource {
-	if len(k.sets) == 0 {
-		return k.Static
+func (a *Anchors) source() token.KeySource {
+	if len(a.sets) == 0 {
+		return a.Static
 	}
 	var all []*jwks.Set
-	for _, s := range k.sets {
+	for _, s := range a.sets {
 		all = append(all, s.Set)
 	}
-	return jwks.NewRing(k.Static, all...)
+	return jwks.NewRing(a.Static, all...)
 }
 
 // startWith has the sets fetched when the configuration takes over, which
 // `caddy validate` never lets it do.
-func (k *Keys) startWith(ctx caddy.Context) error {
-	if len(k.sets) == 0 {
+func (a *Anchors) startWith(ctx caddy.Context) error {
+	if len(a.sets) == 0 {
 		return nil
 	}
 	app, err := ctx.App("download_token")
 	if err != nil {
 		return err
 	}
-	for _, s := range k.sets {
+	for _, s := range a.sets {
 		app.(*store.App).OnStart(s.start)
 	}
 	return nil
 }
 
-// sets holds the sets of the process, so that a reload does not begin without
+// pool holds the sets of the process, so that a reload does not begin without
 // keys.
-var sets = caddy.NewUsagePool()
+var pool = caddy.NewUsagePool()
 
 // files counts the sets of files, which makes the name of each in the pool its own.
 var files atomic.Uint64
@@ -86,7 +87,7 @@ var files atomic.Uint64
 // set is a set in the pool.
 type set struct {
 	*jwks.Set
-	key      string // in the pool
+	name     string // in the pool
 	location string
 	ctx      context.Context
 	end      context.CancelFunc
@@ -102,12 +103,12 @@ func (s *set) Destruct() error {
 
 // acquire returns the set for a configuration. Sets of files are never shared:
 // a reload is to read the file anew, and to fail if it cannot.
-func acquire(c JWKS, logger *zap.Logger) (*set, error) {
-	key := fmt.Sprintf("%q %q %q %v", c.Location, c.Issuer, c.Alg, c.Refresh)
+func acquire(c verification.JWKS, logger *zap.Logger) (*set, error) {
+	name := fmt.Sprintf("%q %q %q %v", c.Location, c.Issuer, c.Alg, c.Refresh)
 	if jwks.IsFile(c.Location) {
-		key = fmt.Sprintf("%s #%d", key, files.Add(1))
+		name = fmt.Sprintf("%s #%d", name, files.Add(1))
 	}
-	value, _, err := sets.LoadOrNew(key, func() (caddy.Destructor, error) {
+	value, _, err := pool.LoadOrNew(name, func() (caddy.Destructor, error) {
 		made, err := jwks.New(jwks.Options{
 			Location: c.Location,
 			Issuer:   c.Issuer,
@@ -121,7 +122,7 @@ func acquire(c JWKS, logger *zap.Logger) (*set, error) {
 			return nil, err
 		}
 		ctx, end := context.WithCancel(context.Background())
-		return &set{Set: made, key: key, location: c.Location, ctx: ctx, end: end}, nil
+		return &set{Set: made, name: name, location: c.Location, ctx: ctx, end: end}, nil
 	})
 	if err != nil {
 		return nil, err
