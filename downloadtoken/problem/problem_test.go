@@ -5,25 +5,42 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func TestWrite(t *testing.T) {
-	w := httptest.NewRecorder()
-	if err := Write(w, http.StatusForbidden, "scope", "Not this one."); err != nil {
-		t.Fatal(err)
-	}
-	const want = `{"type":"about:blank","title":"Forbidden","status":403,"detail":"Not this one.","reason":"scope"}` + "\n"
-	if w.Code != http.StatusForbidden || w.Body.String() != want {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-	for name, want := range map[string]string{
-		"Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff", "Content-Length": "98",
+	for _, c := range []struct {
+		status         int
+		reason, detail string
+		want           string // "" for an error
+	}{
+		{http.StatusForbidden, "scope", "Not this one.",
+			`{"type":"about:blank","title":"Forbidden","status":403,"detail":"Not this one.","reason":"scope"}`},
+		{http.StatusTooEarly, "early_data", `Say "again" <later>, ü`,
+			`{"type":"about:blank","title":"Too Early","status":425,"detail":"Say \"again\" <later>, ü","reason":"early_data"}`},
+		{499, "gone", "", `{"type":"about:blank","title":"","status":499,"detail":"","reason":"gone"}`},
+		{http.StatusForbidden, "scope", "\xff", ""},
 	} {
-		if got := w.Header().Get(name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
+		w := httptest.NewRecorder()
+		err := Write(w, c.status, c.reason, c.detail)
+		if c.want == "" {
+			if err == nil || w.Body.Len() > 0 {
+				t.Errorf("%q is written: %s", c.detail, w.Body)
+			}
+			continue
+		}
+		if err != nil || w.Code != c.status || w.Body.String() != c.want+"\n" {
+			t.Errorf("%d %s, %v", w.Code, w.Body, err)
+		}
+		for name, want := range map[string]string{
+			"Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff", "Content-Length": strconv.Itoa(len(c.want) + 1),
+		} {
+			if got := w.Header().Get(name); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
 		}
 	}
 }
