@@ -3,10 +3,10 @@
 //
 //	caddy download-token keygen    makes a key
 //	caddy download-token mint      makes a token, or a whole link
-//	caddy download-token inspect   shows what a token says, and who would refuse it
+//	caddy download-token inspect   shows what a token says, and what would refuse it
 //
 // Secrets are read from files, from the environment or from standard input,
-// never from arguments, which everybody on the machine can see. They are written
+// never from arguments, which every user of the machine can see. They are written
 // only where the command was told to write them, or to standard output; messages
 // and errors hold none.
 //
@@ -57,8 +57,8 @@ func arguments(least, most int, instead string) cobra.PositionalArgs {
 	}
 }
 
-// refused ends a command that has told that a request would be refused. Which
-// errors mean another exit code than 1 is known to Caddy's own wrapper only.
+// refused ends a command that has said that a request would be refused. Only Caddy's
+// own wrapper can make an error mean another exit code than 1.
 func refused(cmd *cobra.Command) error {
 	cmd.SilenceErrors = true
 	run := caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitRefused, nil })
@@ -80,7 +80,7 @@ Makes the keys and the tokens that the directive download_token asks for, and
 tells why it would refuse one. No server needs to run, and none is contacted.
 
 Secrets are read from a file, from the environment or from standard input, never
-from arguments, which everybody on the machine can see.
+from arguments, which every user of the machine can see.
 
 Exit codes: 0 success; 1 failure or wrong usage; 2 inspect found that the
 request would be refused. Every command takes --json for programs.`

@@ -83,7 +83,7 @@ func inOrder(members map[string]jsontext.Value, first []string) (names []string)
 	return names
 }
 
-// printable escapes what could steer a terminal: a token is written by strangers.
+// printable escapes what could steer a terminal: a token is a stranger's text.
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -32,7 +32,7 @@ func readKey(source string, stdin io.Reader) (string, error) {
 		return "", errors.New("--key is missing; write a file's name, env:NAME, or - for standard input")
 	case errors.Is(err, fs.ErrNotExist):
 		return "", errors.New("--key: there is no such file; write a file's name, env:NAME, or - for standard input " +
-			"(the secret itself is never an argument, because everybody on the machine can see those)")
+			"(the secret itself is never an argument, because every user of the machine can see those)")
 	case err != nil:
 		if failed := new(fs.PathError); errors.As(err, &failed) {
 			err = failed.Err // the rest is the name

@@ -170,7 +170,7 @@ func (o *keygenOptions) check(bitsGiven bool) error {
 	case o.kid != "" && !o.jwk && !o.json:
 		return errors.New("--kid: neither PEM nor base64 can hold an ID; add --jwk, or give the ID to mint and in the Caddyfile")
 	case !isFile(o.out) && o.public == "-" && !o.json:
-		return errors.New("--public -: give a file for one of the two keys, or nobody can tell them apart")
+		return errors.New("--public -: give a file for one of the two keys, or nothing tells them apart")
 	case isFile(o.out) && o.out == o.public:
 		return errors.New("--out and --public are the same file; the private key must not be published")
 	}

@@ -21,7 +21,7 @@ const (
 	collectionJSON = "application/vnd.collection+json"
 )
 
-// answer sends the token to who asked for it.
+// answer sends the token to the client that asked for it.
 func (i *Issuer) answer(x *exchange, m *minted, link string) error {
 	location := x.location(i.sealer.seal(receipt{m.fingerprint, m.expires}, x.user))
 	var document any = tokenDocument{

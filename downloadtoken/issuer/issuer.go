@@ -19,8 +19,8 @@ func init() {
 	caddy.RegisterModule(Issuer{})
 }
 
-// Issuer makes download tokens and takes them back. It is to be put behind
-// whatever authenticates the user, and answers every request itself:
+// Issuer makes download tokens and takes them back. It stands behind what
+// authenticates the user, and answers every request itself:
 //
 // POST makes a token. The claims are those configured, then the nonce claim if
 // there is one, `iat`, with a fraction then, and `exp` in whole seconds. The answer is
@@ -39,9 +39,9 @@ func init() {
 //
 // Refusals are problem details (RFC 9457), or errors if the server has an error
 // route for them: 400 if something is missing that the token must say, 401 without
-// a user, 404 for a token that is not known here or belongs to somebody else, 405,
-// 413, 422 if a value is not the UUID that it must be, or is the name of nothing
-// that a path can be, 503 if the store cannot keep a revocation. Every answer has `Cache-Control: no-store` and
+// a user, 404 for a token that is not known here or is another user's, 405,
+// 413, 422 if a value is not the UUID that it must be, or would make a path
+// that no link can open, 503 if the store cannot keep a revocation. Every answer has `Cache-Control: no-store` and
 // `Referrer-Policy: no-referrer`.
 //
 // It does not limit how many tokens a user makes; put a rate limit in front.

@@ -20,7 +20,7 @@ var (
 	refusedPath      = problem.New(http.StatusUnprocessableEntity, "bad_path", "No link can open this name: it has a backslash, a control character, a segment that is one or two dots, a doubled slash, or a space where a path must have none.")
 	refusedClaim     = problem.New(http.StatusBadRequest, "claim", "The request lacks something that the token must say, or it does not fit into a token.")
 	refusedNaming    = problem.New(http.StatusBadRequest, "malformed", "Name one token to revoke, whole and once, in the query parameter download_token.")
-	refusedUnknown   = problem.New(http.StatusNotFound, "unknown", "There is no such token here, or it is somebody else's. Name it in the query parameter download_token, or by the URL that Location named.")
+	refusedUnknown   = problem.New(http.StatusNotFound, "unknown", "There is no such token here, or it is another user's. Name it in the query parameter download_token, or by the URL that Location named.")
 	refusedStore     = problem.New(http.StatusServiceUnavailable, "unavailable", "The server cannot revoke tokens at the moment. This one still works; try again in a few seconds.")
 	refusedInternal  = problem.New(http.StatusInternalServerError, "internal", "The server cannot make tokens at the moment.")
 )

@@ -30,7 +30,7 @@ var tokenSources = []token.Source{
 	{Kind: token.Query, Name: "token"},
 }
 
-// revoke takes a token back: the one in the query, whoever asks, or the one that
+// revoke takes a token back: the one in the query, for any client, or the one that
 // the path has a receipt for, if it is this user's. A token in the query decides,
 // whatever it is.
 func (i *Issuer) revoke(x *exchange) error {
@@ -68,7 +68,7 @@ func (i *Issuer) revoke(x *exchange) error {
 }
 
 // ownReceipt reads the receipt at the end of the path: this user's, or one that
-// was given to nobody.
+// was made without a user.
 func (i *Issuer) ownReceipt(x *exchange) (r receipt, ok bool) {
 	segment := path.Base(x.r.URL.Path)
 	if r, ok = i.sealer.open(segment, x.user); ok {

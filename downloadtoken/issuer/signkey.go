@@ -17,8 +17,8 @@ type SigningKey struct {
 	//
 	// Placeholders that are known when the configuration is loaded are replaced,
 	// so the key need not stand in the configuration: `{env.DOWNLOAD_SECRET}`,
-	// `{file./etc/caddy/signing.pem}`. Do that: whoever can read the
-	// configuration through the admin API could otherwise sign any token.
+	// `{file./etc/caddy/signing.pem}`. Do that: a client
+	// of the admin API could otherwise read the key and sign any token.
 	Key string `json:"key"`
 
 	// The key's ID, written into the header of the tokens. Default: none.

@@ -55,7 +55,7 @@ func WriteJSON(w http.ResponseWriter, status int, mediaType string, document any
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone: nobody left to tell
+	_, _ = w.Write(body) // fails only if the client is gone
 	return nil
 }
 

@@ -1,5 +1,5 @@
 // Package session is the handler download_token_session: it takes a token that
-// somebody else has signed and sets it as a cookie, as the browser SDK of Upload
+// another server has signed and sets it as a cookie, as the browser SDK of Upload
 // (Bytescale) expects, so that an <img> can show a private file.
 package session
 
