@@ -28,15 +28,14 @@ func (v *visit) serve(next caddyhttp.Handler) error {
 	return v.conclude(d, d.Serve(next))
 }
 
+// delivery is what the next handlers write their answer to.
 func (v *visit) delivery() *response.Delivery {
-	d := &response.Delivery{
-		Policy:   &v.h.answers,
-		Gate:     gate{v},
-		InURL:    v.source.Kind == token.Query,
-		Lifetime: v.token.Claims.ExpiresAt.Sub(v.judged),
-		Spends:   v.use != nil && v.grant == nil,
-		Asked:    v.asked,
-	}
+	d := &v.answer
+	d.Policy = &v.h.answers
+	d.Gate = gate{v}
+	d.InURL = v.source.Kind == token.Query
+	d.Lifetime = v.token.Claims.ExpiresAt.Sub(v.judged)
+	d.Spends = v.use != nil && v.grant == nil
 	d.Begin(v.w, v.r)
 	return d
 }
