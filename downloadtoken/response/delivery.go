@@ -187,17 +187,29 @@ func (d *Delivery) ReadFrom(src io.Reader) (int64, error) {
 			return head, errors.Join(writeErr, err)
 		}
 	}
-	var n int64
-	var err error
-	switch {
-	case d.meter == nil || d.status >= 300:
-		n, err = d.out.ReadFrom(src)
-	case d.r.ProtoMajor == 1 && d.r.TLS == nil:
-		n, err = d.meter.readFrom(&d.out, src)
-	default: // there is no sendfile to be kept, and small draws lose less
-		n, err = io.Copy(struct{ io.Writer }{d}, src)
-	}
+	n, err := d.copy(src)
 	return head + n, err
+}
+
+// copy copies what follows the first bytes.
+func (d *Delivery) copy(src io.Reader) (int64, error) {
+	counted := d.meter != nil && d.status < 300
+	if d.r.ProtoMajor != 1 || d.r.TLS != nil {
+		if counted { // there is no sendfile to be kept, and small draws lose less
+			return io.Copy(struct{ io.Writer }{d}, src)
+		}
+		return d.out.ReadFrom(src)
+	}
+	_, idle := caddyhttp.IdleTimeoutsFromContext(d.r.Context())
+	send := func(part *io.LimitedReader) (int64, error) { return d.out.ReadFrom(sendable(idle, part)) }
+	limited, ok := src.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: src, N: 1<<63 - 1}
+	}
+	if counted {
+		return d.meter.readFrom(send, limited)
+	}
+	return send(limited)
 }
 
 // readSome reads until there is at least one byte. At the end of src it returns
