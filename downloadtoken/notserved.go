@@ -28,7 +28,7 @@ func (v *visit) notServed(status int, err error) error {
 	if err != nil {
 		status = statusOf(err)
 	}
-	countOutcome("site_error")
+	metrics().siteError.Inc()
 	v.h.logger.Info("not served",
 		zap.Int("status", status),
 		zap.String("fingerprint", v.fingerprint.String()),
