@@ -28,7 +28,7 @@ func (v *visit) notServed(status int, err error) error {
 	if err != nil {
 		status = statusOf(err)
 	}
-	countOutcome("site_error")
+	metrics().siteError.Inc()
 	v.h.logger.Info("not served",
 		zap.Int("status", status),
 		zap.String("fingerprint", v.fingerprint.String()),
@@ -72,7 +72,7 @@ func (v *visit) showError(err error) error {
 func (v *visit) withoutClaims(text string) string {
 	repl := replacerOf(v)
 	for _, name := range []string{
-		"http.download_token.nonce", "http.download_token.scope", "http.download_token.sub", "http.download_token.issuer", "http.auth.user.id",
+		"http.download_token.nonce", "http.download_token.scope", "http.download_token.sub", "http.download_token.issuer", userID,
 	} {
 		if value, _ := repl.GetString(name); len(value) > 2 {
 			text = strings.ReplaceAll(text, value, "{"+name+"}")

@@ -14,6 +14,7 @@ import (
 // come past several directives: the last one counts.
 type placeholders struct {
 	accepted    *visit
+	user        string // of the first token that was accepted and has one
 	reason      string
 	fingerprint token.Fingerprint
 }
@@ -34,27 +35,23 @@ func (v *visit) placeholders() *placeholders {
 			return p
 		}
 	}
-	p := new(placeholders)
-	repl.Map(p.value)
-	return p
+	repl.Map(v.own.value)
+	return &v.own
 }
 
 func replacerOf(v *visit) *caddy.Replacer {
 	return v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 }
 
-// publish sets the placeholders that describe an accepted token. Only
-// {http.auth.user.id} is shared with other handlers, so an earlier one keeps it.
+// publish sets the placeholders that describe an accepted token.
 func (v *visit) publish() {
 	p := v.placeholders()
 	p.accepted, p.reason, p.fingerprint = v, "", v.fingerprint
-	user := v.token.Claims.Subject
-	if user == "" {
-		user, _ = v.token.Claims.String("user")
+	if p.user == "" {
+		p.user = v.token.Claims.Subject
 	}
-	repl := replacerOf(v)
-	if id, _ := repl.GetString("http.auth.user.id"); id == "" && user != "" {
-		repl.Set("http.auth.user.id", user)
+	if p.user == "" {
+		p.user, _ = v.token.Claims.String("user")
 	}
 }
 
@@ -63,8 +60,14 @@ func (p *placeholders) refuse(v *visit, reason string) {
 	p.reason, p.fingerprint = reason, v.fingerprint
 }
 
+// userID is shared with the handlers that authenticate. What they set wins.
+const userID = "http.auth.user.id"
+
 // value looks a placeholder up, for [caddy.Replacer.Map].
 func (p *placeholders) value(name string) (any, bool) {
+	if name == userID {
+		return p.user, p.user != ""
+	}
 	name, ours := strings.CutPrefix(name, placeholderPrefix)
 	if !ours {
 		return nil, false

@@ -66,7 +66,9 @@ func (h *Handler) Cleanup() error { return h.anchors.Close() }
 
 // provisionAnswers prepares what clients get.
 func (h *Handler) provisionAnswers() (err error) {
-	h.provisionRefusals()
+	if err := h.provisionRefusals(); err != nil {
+		return err
+	}
 	h.answers = response.Policy{
 		OneTime:    h.oneTime != nil,
 		Whole:      h.oneTime != nil && h.oneTime.resume == nil,

@@ -19,9 +19,9 @@ func (v *visit) receive() (err error) {
 	v.judged = h.now()
 	v.text, v.source, err = token.Find(r, h.sources)
 	v.fingerprint = token.FingerprintOf(v.text)
-	v.asked.RawQuery = r.URL.RawQuery
+	v.answer.Asked.RawQuery = r.URL.RawQuery
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		v.asked.URL = *original.URL
+		v.answer.Asked.URL = *original.URL
 	}
 	h.strip(r)
 	if err == nil && h.Confirm != nil && r.Method == http.MethodPost {

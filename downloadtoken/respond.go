@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
@@ -23,17 +24,23 @@ type refusal struct {
 	challenges []string // WWW-Authenticate
 	allow      string
 	retryAfter string
-	page       confirm.Page
+	page       confirm.Page      // for people
+	document   *problem.Document // for programs
+	outcome    prometheus.Counter
 }
 
 // provisionRefusals makes the answers to all denials.
-func (h *Handler) provisionRefusals() {
+func (h *Handler) provisionRefusals() (err error) {
 	statuses := statusesOf(h.Status)
 	h.refusals = make(map[*denial]*refusal, len(denials))
 	for _, d := range denials {
 		f := &refusal{status: cmp.Or(statuses[d], d.status)}
 		f.challenges = h.challenges(d, f.status)
 		f.page = d.told.page(f.status)
+		f.outcome = metrics().refused[d.reason]
+		if f.document, err = problem.NewDocument(f.status, d.told.word, d.told.sentence); err != nil {
+			return err
+		}
 		switch {
 		case f.status == http.StatusMethodNotAllowed:
 			f.allow = h.methods()
@@ -44,6 +51,7 @@ func (h *Handler) provisionRefusals() {
 		}
 		h.refusals[d] = f
 	}
+	return nil
 }
 
 // deny refuses the request for the reason that err stands for. It answers, or
@@ -55,7 +63,7 @@ func (v *visit) deny(err error) error {
 	level := zap.DebugLevel
 	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side
 		level = zap.InfoLevel
-		countOutcome(d.reason)
+		f.outcome.Inc()
 	}
 	if line := v.h.logger.Check(level, "request refused"); line != nil {
 		fields := append(v.fields,
@@ -82,16 +90,19 @@ func (v *visit) deny(err error) error {
 	if f.retryAfter != "" {
 		header.Set("Retry-After", f.retryAfter)
 	}
-	failure := caddyhttp.Error(f.status, errors.New("download_token: "+d.told.word))
 	// Caddy gives error routes the CONNECT back, and a reverse_proxy among them
 	// would open the tunnel.
-	if v.r.Method != http.MethodConnect && problem.HasErrorRoute(v.r, failure) {
-		return failure
+	if v.r.Method != http.MethodConnect && len(problem.ErrorRoutes(v.r)) > 0 {
+		failure := caddyhttp.Error(f.status, errors.New("download_token: "+d.told.word))
+		if problem.HasErrorRoute(v.r, failure) {
+			return failure
+		}
 	}
 	if confirm.AcceptsHTML(v.r.Header) {
 		return v.h.pages.Write(v.w, f.page)
 	}
-	return problem.Write(v.w, f.status, d.told.word, d.told.sentence)
+	f.document.Write(v.w)
+	return nil
 }
 
 // challenges builds WWW-Authenticate. A 401 must have one (RFC 9110 section

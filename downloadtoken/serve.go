@@ -28,15 +28,14 @@ func (v *visit) serve(next caddyhttp.Handler) error {
 	return v.conclude(d, d.Serve(next))
 }
 
+// delivery is what the next handlers write their answer to.
 func (v *visit) delivery() *response.Delivery {
-	d := &response.Delivery{
-		Policy:   &v.h.answers,
-		Gate:     gate{v},
-		InURL:    v.source.Kind == token.Query,
-		Lifetime: v.token.Claims.ExpiresAt.Sub(v.judged),
-		Spends:   v.use != nil && v.grant == nil,
-		Asked:    v.asked,
-	}
+	d := &v.answer
+	d.Policy = &v.h.answers
+	d.Gate = gate{v}
+	d.InURL = v.source.Kind == token.Query
+	d.Lifetime = v.token.Claims.ExpiresAt.Sub(v.judged)
+	d.Spends = v.use != nil && v.grant == nil
 	d.Begin(v.w, v.r)
 	return d
 }
@@ -49,7 +48,7 @@ func (v *visit) ask(next caddyhttp.Handler) error {
 	if status == 0 {
 		return v.conclude(d, err)
 	}
-	countOutcome("asked")
+	metrics().asked.Inc()
 	page := confirm.Page{
 		State:  "page",
 		Status: http.StatusOK,
@@ -77,7 +76,7 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 	gone := errors.Is(v.r.Context().Err(), context.Canceled)
 	switch {
 	case d.Failed():
-		countOutcome("failed")
+		metrics().failed.Inc()
 		v.h.logger.Error(d.Stopped().Error(),
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("authorised", token.Redact(v.path)),
@@ -94,16 +93,16 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("path", token.Redact(v.path)))
 		if !gone {
-			countOutcome("failed")
+			metrics().failed.Inc()
 		}
 		return nil
 	case d.Sent() && (err == nil || gone) && d.Status() < http.StatusBadRequest:
-		countOutcome("served")
+		metrics().served.Inc()
 		return err
 	case gone:
 		return err // whatever the next handlers say, the client did not wait for it
 	case d.Sent() && err != nil, !d.Sent() && err == nil:
-		countOutcome("failed") // broken off
+		metrics().failed.Inc() // broken off
 		return err
 	}
 	return v.notServed(d.Status(), err)
@@ -113,7 +112,7 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 // each grant.
 func (v *visit) brokeOff(err error) {
 	if !errors.Is(err, response.ErrBudget) {
-		countOutcome("failed")
+		metrics().failed.Inc()
 		v.h.logger.Error("download broken off: the store failed",
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.Error(err))
@@ -123,7 +122,7 @@ func (v *visit) brokeOff(err error) {
 	if !grant.Exhausted() {
 		return
 	}
-	countOutcome("budget")
+	metrics().refused["budget"].Inc()
 	line := "download broken off: as many bytes were sent as the grant allows"
 	if v.h.oneTime.resume != nil {
 		line += "; for clients that read here and there, write: resume <window> random"

@@ -24,7 +24,6 @@ type visit struct {
 	text        string // the token
 	source      token.Source
 	fingerprint token.Fingerprint
-	asked       response.Asked
 	press       string // the value that came with the button's POST
 
 	// judge: what has been verified, and when.
@@ -45,6 +44,8 @@ type visit struct {
 	grant store.Grant    // that was joined, or opened by this request
 	spent bool
 
+	own    placeholders // unless an earlier directive has made them
+	answer response.Delivery
 	fields []zap.Field // more of the line that says why it was refused
 }
 

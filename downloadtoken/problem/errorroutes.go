@@ -10,15 +10,24 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/internal/routes"
 )
 
+// ErrorRoutes are the error routes of the server that has taken the request. nil: none.
+func ErrorRoutes(r *http.Request) caddyhttp.RouteList {
+	srv, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || srv == nil || srv.Errors == nil {
+		return nil
+	}
+	return srv.Errors.Routes
+}
+
 // HasErrorRoute reports whether one of the server's error routes would handle
 // err for this request. Caddy runs all error routes for any error and answers
 // with an empty body if none of them matches, so whether to return the error or
 // to answer oneself has to be found out for each request.
 func HasErrorRoute(r *http.Request, err error) bool {
-	srv, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok || srv == nil || srv.Errors == nil || len(srv.Errors.Routes) == 0 {
+	if len(ErrorRoutes(r)) == 0 {
 		return false
 	}
+	srv := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	// Placeholders in matchers look at the live request, so it is made to look as
 	// Caddy restores it before it runs error routes, and put back afterwards.
 	method, uri, url := r.Method, r.RequestURI, *r.URL

@@ -34,13 +34,35 @@ type details struct {
 // Write answers with problem details: the reason is a word for programs, the
 // detail a sentence for people. Neither may hold a token, a key or a claim.
 func Write(w http.ResponseWriter, status int, reason, detail string) error {
-	return WriteJSON(w, status, "application/problem+json", details{
+	document, err := NewDocument(status, reason, detail)
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	document.Write(w)
+	return nil
+}
+
+// Document is an answer with problem details that is made once and sent often.
+type Document struct {
+	status int
+	body   []byte
+}
+
+// NewDocument makes the answer that [Write] gives.
+func NewDocument(status int, reason, detail string) (*Document, error) {
+	body, err := json.Marshal(details{
 		Type:   "about:blank",
 		Title:  http.StatusText(status),
 		Status: status,
 		Detail: detail,
 		Reason: reason,
 	})
+	return &Document{status, append(body, '\n')}, err
+}
+
+// Write answers with the document.
+func (d *Document) Write(w http.ResponseWriter) {
+	write(w, d.status, "application/problem+json", d.body)
 }
 
 // WriteJSON answers with a document.
@@ -49,14 +71,17 @@ func WriteJSON(w http.ResponseWriter, status int, mediaType string, document any
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	body = append(body, '\n')
+	write(w, status, mediaType, append(body, '\n'))
+	return nil
+}
+
+func write(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	header := w.Header()
 	header.Set("Content-Type", mediaType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // fails only if the client is gone
-	return nil
+	_, _ = w.Write(body) // an error means that the client is gone
 }
 
 // ClientIP is the client's address as Caddy determined it, in text, for the line

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
 	"testing"
 
@@ -26,11 +27,22 @@ func TestWrite(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		err := Write(w, c.status, c.reason, c.detail)
+		document, documentErr := NewDocument(c.status, c.reason, c.detail)
 		if c.want == "" {
-			if err == nil || w.Body.Len() > 0 {
+			if err == nil || documentErr == nil || w.Body.Len() > 0 {
 				t.Errorf("%q is written: %s", c.detail, w.Body)
 			}
 			continue
+		}
+		if documentErr != nil {
+			t.Fatal(documentErr)
+		}
+		for range 2 { // a document can be sent again
+			again := httptest.NewRecorder()
+			document.Write(again)
+			if again.Code != w.Code || again.Body.String() != w.Body.String() || !reflect.DeepEqual(again.Header(), w.Header()) {
+				t.Errorf("the document is %d %v %s", again.Code, again.Header(), again.Body)
+			}
 		}
 		if err != nil || w.Code != c.status || w.Body.String() != c.want+"\n" {
 			t.Errorf("%d %s, %v", w.Code, w.Body, err)

@@ -17,7 +17,9 @@ const maxAge = time.Minute
 // setHeaders completes the header of the next handler's answer.
 func (d *Delivery) setHeaders() {
 	header := d.Header()
-	header.Set("Referrer-Policy", "no-referrer")
+	if header.Get("Referrer-Policy") != "no-referrer" { // which it was before the next handlers
+		header.Set("Referrer-Policy", "no-referrer")
+	}
 	if d.status == http.StatusPermanentRedirect && d.InURL && d.keepToken(header) {
 		ForbidCaching(header)
 		d.Policy.Vary(header)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -171,9 +172,18 @@ func (d *Delivery) answered() {
 // ReadFrom copies from src and keeps sendfile: once the first bytes have shown
 // that src can be read at all, the rest is left to the server's own writer.
 func (d *Delivery) ReadFrom(src io.Reader) (int64, error) {
+	buffer := buffers.Get().(*[smallFile]byte)
+	defer buffers.Put(buffer)
+	if limited, ok := src.(*io.LimitedReader); ok && limited.N <= smallFile {
+		n, err := io.CopyBuffer(struct{ io.Writer }{d}, src, buffer[:])
+		if n == 0 && err == nil {
+			d.answered()
+		}
+		return n, err
+	}
 	var head int64
 	if !d.sent {
-		first := make([]byte, 512) // as many as net/http looks at itself
+		first := buffer[:512] // as many as net/http looks at itself
 		n, err := readSome(src, first)
 		if n == 0 {
 			if err == nil {
@@ -187,17 +197,35 @@ func (d *Delivery) ReadFrom(src io.Reader) (int64, error) {
 			return head, errors.Join(writeErr, err)
 		}
 	}
-	var n int64
-	var err error
-	switch {
-	case d.meter == nil || d.status >= 300:
-		n, err = d.out.ReadFrom(src)
-	case d.r.ProtoMajor == 1 && d.r.TLS == nil:
-		n, err = d.meter.readFrom(&d.out, src)
-	default: // there is no sendfile to be kept, and small draws lose less
-		n, err = io.Copy(struct{ io.Writer }{d}, src)
-	}
+	n, err := d.copy(src)
 	return head + n, err
+}
+
+// smallFile is up to how many bytes a file goes out with its header: writing once costs
+// less than sendfile.
+const smallFile = 32 << 10
+
+var buffers = sync.Pool{New: func() any { return new([smallFile]byte) }}
+
+// copy copies what follows the first bytes.
+func (d *Delivery) copy(src io.Reader) (int64, error) {
+	counted := d.meter != nil && d.status < 300
+	if d.r.ProtoMajor != 1 || d.r.TLS != nil {
+		if counted { // there is no sendfile to be kept, and small draws lose less
+			return io.Copy(struct{ io.Writer }{d}, src)
+		}
+		return d.out.ReadFrom(src)
+	}
+	_, idle := caddyhttp.IdleTimeoutsFromContext(d.r.Context())
+	send := func(part *io.LimitedReader) (int64, error) { return d.out.ReadFrom(sendable(idle, part)) }
+	limited, ok := src.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: src, N: 1<<63 - 1}
+	}
+	if counted {
+		return d.meter.readFrom(send, limited)
+	}
+	return send(limited)
 }
 
 // readSome reads until there is at least one byte. At the end of src it returns

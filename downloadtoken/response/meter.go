@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // ErrBudget ends a connection when its budget has no bytes left.
@@ -93,26 +91,21 @@ func (m *Meter) write(w io.Writer, p []byte) (int, error) {
 	return written, nil
 }
 
-// readFrom copies src in draws. It hands the server a limited reader around the
-// file itself, which is the one form in which it uses sendfile.
-func (m *Meter) readFrom(w *caddyhttp.ResponseWriterWrapper, src io.Reader) (int64, error) {
-	whole, limited := src.(*io.LimitedReader)
-	if !limited {
-		whole = &io.LimitedReader{R: src, N: 1<<63 - 1}
-	}
+// readFrom copies whole in draws, each of which is sent in one go.
+func (m *Meter) readFrom(send func(part *io.LimitedReader) (int64, error), whole *io.LimitedReader) (int64, error) {
 	var written int64
 	for whole.N > 0 {
 		drawn := m.draw(whole.N)
 		if drawn == 0 {
 			return written, m.broke
 		}
-		n, err := w.ReadFrom(&io.LimitedReader{R: whole.R, N: drawn})
+		n, err := send(&io.LimitedReader{R: whole.R, N: drawn})
 		written += n
 		whole.N -= n
 		if err != nil {
 			return written, err
 		}
-		if n < drawn { // the end of src: there was no more to hand over
+		if n < drawn { // the end of whole: there was no more to hand over
 			m.budget.Return(drawn - n)
 			return written, nil
 		}
