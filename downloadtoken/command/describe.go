@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -60,17 +61,15 @@ func writeMembers(w io.Writer, title string, members map[string]jsontext.Value, 
 		return
 	}
 	fmt.Fprintf(w, "\n%s\n", title)
-	width := 0
-	for name := range members {
-		width = max(width, len(printable(name)))
-	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, name := range inOrder(members, first) {
-		line := fmt.Sprintf("  %-*s  %s", width, printable(name), printable(string(members[name])))
+		line := printable(name) + "\t" + printable(string(members[name]))
 		if at, ok := times[name]; ok {
 			line += "  " + at.Words + " (" + at.Time.Format(time.RFC3339) + ")"
 		}
-		fmt.Fprintln(w, line)
+		fmt.Fprintln(table, "  "+line)
 	}
+	_ = table.Flush() // as with all that is printed, a closed pipe is no failure
 }
 
 // inOrder lists the names of members: those of first, then the others by name.

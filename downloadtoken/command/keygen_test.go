@@ -191,6 +191,12 @@ func TestKeygenKeepsFiles(t *testing.T) {
 	if _, err := os.Stat(other); err == nil {
 		t.Error("half a pair was written")
 	}
+	if _, _, err := execute("", "keygen", "EdDSA", "--out", other, "--public", filepath.Join(dir, "no", "key")); err == nil {
+		t.Error("a public key in a folder that there is not")
+	}
+	if _, err := os.Stat(other); err == nil {
+		t.Error("half a pair is left")
+	}
 	mustExecute(t, "", "keygen", "HS256", "--out", file, "--force")
 	if info, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v after --force, %v", info.Mode(), err)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,15 +112,11 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 	for _, warning := range append(warnings, made.warnings...) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", warning)
 	}
-	switch {
-	case o.json:
+	if o.json {
 		return printJSON(cmd.OutOrStdout(), made)
-	case made.Link != "":
-		fmt.Fprintln(cmd.OutOrStdout(), made.Link)
-	default:
-		fmt.Fprintln(cmd.OutOrStdout(), made.Token)
 	}
-	return nil
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), cmp.Or(made.Link, made.Token))
+	return err
 }
 
 // minted is a token, and what --json prints.
