@@ -1,6 +1,7 @@
 package downloadtoken
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -102,6 +103,13 @@ type Handler struct {
 	// Other status codes than the usual ones for refusals.
 	Status []Status `json:"status,omitempty"`
 
+	// How many verified tokens are remembered, so that the signature of one that comes
+	// again, as with each range of a file, is not verified again; -1: none. What depends
+	// on the time, the request or the store is judged each time, and a token is
+	// forgotten with its key. Default: 10,000, which take 20 MiB at most; none with
+	// [OneTime] without [Resume], whose tokens do not come again.
+	Cache int `json:"cache,omitempty"`
+
 	// Hand the token on to the next handlers instead of taking it out of the
 	// request. Default: false. With it, whatever logs or stores URLs behind this
 	// handler holds usable tokens.
@@ -109,7 +117,8 @@ type Handler struct {
 
 	sources    []token.Source
 	queryNames []string
-	verifier   *token.Verifier
+	verifier   verifier
+	forget     func() // lets go of the verified tokens that are remembered
 	rules      token.Rules
 	anchors    *trust.Anchors
 	scopes     []scopes.Scope
@@ -121,6 +130,11 @@ type Handler struct {
 	pages      *confirm.Pages
 	now        func() time.Time
 	logger     *zap.Logger
+}
+
+// verifier tells which tokens are genuine, whatever the time.
+type verifier interface {
+	Verify(ctx context.Context, text string) (*token.Token, error)
 }
 
 // CaddyModule returns the Caddy module information.

@@ -18,8 +18,17 @@ var metrics = sync.OnceValue(func() *collectors {
 		Name:      "requests_total",
 		Help:      "Requests judged by download_token, by outcome: what became of an accepted token, or the reason for the refusal.",
 	}, []string{"outcome"})
+	cache := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "download_token",
+		Name:      "cache_total",
+		Help:      "Tokens that came to a directive which remembers those that it has verified: hit if this one was, miss if it had to be verified.",
+	}, []string{"result"})
 	c := &collectors{
 		requests:  requests,
+		cache:     cache,
+		hits:      cache.WithLabelValues("hit"),
+		misses:    cache.WithLabelValues("miss"),
 		served:    requests.WithLabelValues("served"),
 		asked:     requests.WithLabelValues("asked"),
 		failed:    requests.WithLabelValues("failed"),
@@ -34,7 +43,9 @@ var metrics = sync.OnceValue(func() *collectors {
 
 // collectors has a series for each outcome, at zero from the start.
 type collectors struct {
-	requests *prometheus.CounterVec
+	requests, cache *prometheus.CounterVec
+
+	hits, misses prometheus.Counter
 
 	served    prometheus.Counter // an accepted token got an answer
 	asked     prometheus.Counter // or the page that asks
@@ -49,9 +60,11 @@ func registerMetrics(ctx caddy.Context) error {
 	if registry == nil {
 		return nil
 	}
-	err := registry.Register(metrics().requests)
-	if _, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		return nil // by another directive of the same configuration
+	for _, c := range []prometheus.Collector{metrics().requests, metrics().cache} {
+		err := registry.Register(c)
+		if _, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); err != nil && !ok { // by another directive of the same configuration
+			return err
+		}
 	}
-	return err
+	return nil
 }

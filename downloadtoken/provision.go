@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/tokencache"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
@@ -42,7 +43,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.verifier, h.anchors = verifier, anchors
+	h.anchors = anchors
+	if err := h.provisionCache(verifier); err != nil {
+		return err
+	}
 	h.rules = trust.Rules(&h.Config)
 	h.rules.OneTime = h.OneTime != nil
 	if err := h.provisionScopes(ctx); err != nil {
@@ -61,8 +65,38 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return registerMetrics(ctx)
 }
 
-// Cleanup lets go of the sets of keys.
-func (h *Handler) Cleanup() error { return h.anchors.Close() }
+// provisionCache puts the memory of verified tokens in front of the verifier, where
+// tokens come more than once.
+func (h *Handler) provisionCache(plain *token.Verifier) error {
+	entries := h.Cache
+	switch {
+	case entries < -1 || entries > maxCache:
+		return fmt.Errorf("cache: write off, or how many verified tokens are remembered, 1 to %d", maxCache)
+	case entries == 0 && (h.OneTime == nil || h.OneTime.Resume != nil):
+		entries = tokencache.DefaultEntries
+	}
+	h.verifier, h.forget = plain, func() {}
+	if entries <= 0 {
+		return nil
+	}
+	cache, err := tokencache.New(plain, entries, metrics().hits.Inc, metrics().misses.Inc)
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	h.verifier, h.forget = cache, cache.Close
+	return nil
+}
+
+// maxCache bounds `cache`: so many entries may take 2 GiB.
+const maxCache = 1_000_000
+
+// Cleanup lets go of the sets of keys, and of what was verified with them.
+func (h *Handler) Cleanup() error {
+	if h.forget != nil {
+		h.forget()
+	}
+	return h.anchors.Close()
+}
 
 // provisionAnswers prepares what clients get.
 func (h *Handler) provisionAnswers() (err error) {
