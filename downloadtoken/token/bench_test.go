@@ -95,13 +95,13 @@ func BenchmarkClaims(b *testing.B) {
 	b.Run("parse", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := parseClaims(encoded); err != nil {
+			if _, err := readClaims(encoded); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("rules", func(b *testing.B) {
-		claims, err := parseClaims(encoded)
+		claims, err := readClaims(encoded)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package token
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,30 +25,35 @@ type Claims struct {
 	// never zero in a [Token].
 	ExpiresAt, NotBefore, IssuedAt time.Time
 
-	members map[string]jsontext.Value
+	payload object
 }
 
 // Has tells whether a claim is there, be it null.
 func (c *Claims) Has(name string) bool {
-	_, ok := c.members[name]
+	_, ok := c.payload.member(name)
 	return ok
 }
 
-// Raw returns a claim as it is written in the payload; it must not be changed.
+// Raw returns a claim as it is written in the payload.
 func (c *Claims) Raw(name string) (jsontext.Value, bool) {
-	value, ok := c.members[name]
-	return value, ok
+	value, ok := c.payload.member(name)
+	if !ok {
+		return nil, false
+	}
+	return jsontext.Value(value), true
 }
 
 // String returns the text of a claim, ok only if it is a JSON string.
 func (c *Claims) String(name string) (value string, ok bool) {
-	return unquote(c.members[name])
+	written, _ := c.payload.member(name)
+	return textOf(written)
 }
 
 // Strings returns the texts of a claim: one for a JSON string, all for an array of
 // strings. Anything else, an array with one other element too, is not ok.
 func (c *Claims) Strings(name string) (values []string, ok bool) {
-	return stringsOf(c.members[name])
+	written, _ := c.payload.member(name)
+	return textsOf(written)
 }
 
 const maxNonceBytes = 256
@@ -58,11 +64,11 @@ const maxNonceBytes = 256
 // many spellings, and no limit would fill the store (RFC 9449 11.1).
 func (c *Claims) Nonce(names ...string) (string, error) {
 	for _, name := range names {
-		value, present := c.members[name]
+		value, present := c.payload.member(name)
 		if !present {
 			continue
 		}
-		nonce, ok := unquote(value)
+		nonce, ok := textOf(value)
 		if !ok || nonce == "" || len(nonce) > maxNonceBytes {
 			return "", &refusal{ErrClaim, name + " is not a string of 1 to 256 bytes"}
 		}
@@ -71,26 +77,52 @@ func (c *Claims) Nonce(names ...string) (string, error) {
 	return "", &refusal{ErrClaim, "there is no nonce: no " + strings.Join(names, ", no ")}
 }
 
-// parseClaims decodes a payload whose signature has verified. It must be a strict
+// parse decodes a payload whose signature has verified. It must be a strict
 // JSON object, as the header must, and the registered claims must have their types;
 // null is none. exp is required. jti is left to [Claims.Nonce], which knows whether
 // it matters.
-func parseClaims(encoded string) (Claims, error) {
-	members, ok := decodeObject(encoded)
-	if !ok {
-		return Claims{}, errPayload
+func (c *Claims) parse(encoded string) error {
+	if !c.payload.parse(encoded) {
+		return errPayload
 	}
-	c := Claims{members: members}
-	if err := c.readRegistered(); err != nil {
-		return Claims{}, err
-	}
-	return c, nil
+	return c.readRegistered()
 }
 
-func decodeObject(encoded string) (members map[string]jsontext.Value, ok bool) {
-	data, err := base64url.DecodeString(encoded)
-	ok = err == nil && json.Unmarshal(data, &members) == nil && members != nil
-	return members, ok
+// readRegistered reads the registered claims, in an order of its own, so that a payload
+// with several faults always gets the same error.
+func (c *Claims) readRegistered() error {
+	var ok bool
+	if value, present := c.payload.member("iss"); present {
+		if c.Issuer, ok = textOf(value); !ok {
+			return &refusal{ErrClaim, "iss is not a string"}
+		}
+	}
+	if value, present := c.payload.member("sub"); present {
+		if c.Subject, ok = textOf(value); !ok {
+			return &refusal{ErrClaim, "sub is not a string"}
+		}
+	}
+	if value, present := c.payload.member("aud"); present {
+		if c.Audience, ok = textsOf(value); !ok {
+			return &refusal{ErrClaim, "aud is neither a string nor a list of strings"}
+		}
+	}
+	if value, present := c.payload.member("exp"); !present {
+		return &refusal{ErrClaim, "exp is missing"}
+	} else if c.ExpiresAt, ok = timeOf(value); !ok {
+		return notTime("exp", value)
+	}
+	if value, present := c.payload.member("nbf"); present {
+		if c.NotBefore, ok = timeOf(value); !ok {
+			return notTime("nbf", value)
+		}
+	}
+	if value, present := c.payload.member("iat"); present {
+		if c.IssuedAt, ok = timeOf(value); !ok {
+			return notTime("iat", value)
+		}
+	}
+	return nil
 }
 
 // Decode returns what a token says, whatever its length and signature, to be shown
@@ -111,39 +143,10 @@ func Decode(text string) (header, claims map[string]jsontext.Value, err error) {
 	return header, claims, nil
 }
 
-func (c *Claims) readRegistered() error {
-	var ok bool
-	if value, present := c.members["iss"]; present {
-		if c.Issuer, ok = unquote(value); !ok {
-			return &refusal{ErrClaim, "iss is not a string"}
-		}
-	}
-	if value, present := c.members["sub"]; present {
-		if c.Subject, ok = unquote(value); !ok {
-			return &refusal{ErrClaim, "sub is not a string"}
-		}
-	}
-	if value, present := c.members["aud"]; present {
-		if c.Audience, ok = stringsOf(value); !ok {
-			return &refusal{ErrClaim, "aud is neither a string nor a list of strings"}
-		}
-	}
-	if value, present := c.members["exp"]; !present {
-		return &refusal{ErrClaim, "exp is missing"}
-	} else if c.ExpiresAt, ok = NumericDate(value); !ok {
-		return notTime("exp", value)
-	}
-	if value, present := c.members["nbf"]; present {
-		if c.NotBefore, ok = NumericDate(value); !ok {
-			return notTime("nbf", value)
-		}
-	}
-	if value, present := c.members["iat"]; present {
-		if c.IssuedAt, ok = NumericDate(value); !ok {
-			return notTime("iat", value)
-		}
-	}
-	return nil
+func decodeObject(encoded string) (members map[string]jsontext.Value, ok bool) {
+	data, err := base64url.DecodeString(encoded)
+	ok = err == nil && json.Unmarshal(data, &members) == nil && members != nil
+	return members, ok
 }
 
 // The times that a claim may hold, in seconds since 1970: after its first second,
@@ -153,11 +156,13 @@ const minTime, maxTime = 1, 1 << 33
 
 // NumericDate returns the time that such a claim holds (RFC 7519 2), as [Claims] have
 // it.
-func NumericDate(value jsontext.Value) (time.Time, bool) {
-	if value.Kind() != jsontext.KindNumber {
+func NumericDate(value jsontext.Value) (time.Time, bool) { return timeOf(string(value)) }
+
+func timeOf(value string) (time.Time, bool) {
+	if !isNumber(value) {
 		return time.Time{}, false
 	}
-	seconds, err := strconv.ParseFloat(string(value), 64)
+	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || seconds < minTime || seconds >= maxTime {
 		return time.Time{}, false
 	}
@@ -167,12 +172,12 @@ func NumericDate(value jsontext.Value) (time.Time, bool) {
 }
 
 // notTime says what a claim is that NumericDate refuses, as far as the usual mistakes go.
-func notTime(name string, value jsontext.Value) error {
+func notTime(name, value string) error {
 	is := "it is out of range"
-	switch seconds, err := strconv.ParseFloat(string(value), 64); {
-	case value.Kind() == jsontext.KindString:
+	switch seconds, err := strconv.ParseFloat(value, 64); {
+	case isString(value):
 		is = "it is text"
-	case value.Kind() != jsontext.KindNumber:
+	case !isNumber(value):
 		is = "it is not a number"
 	case err == nil && seconds >= maxTime && seconds < 1000*maxTime:
 		is = "it looks like milliseconds"
@@ -180,25 +185,28 @@ func notTime(name string, value jsontext.Value) error {
 	return &refusal{ErrClaim, name + " is not a time in seconds: " + is}
 }
 
-func stringsOf(value jsontext.Value) ([]string, bool) {
-	switch value.Kind() {
-	case jsontext.KindString:
-		text, ok := unquote(value)
-		return []string{text}, ok
-	case jsontext.KindBeginArray:
-		var elements []jsontext.Value
-		if err := json.Unmarshal(value, &elements); err != nil {
+// textsOf is [Claims.Strings] for a value.
+func textsOf(value string) ([]string, bool) {
+	if text, ok := textOf(value); ok {
+		return []string{text}, true
+	}
+	elements, ok := elementsOf(value)
+	if !ok {
+		return nil, false
+	}
+	texts := make([]string, len(elements))
+	for i, element := range elements {
+		if texts[i], ok = textOf(string(element)); !ok {
 			return nil, false
 		}
-		texts := make([]string, 0, len(elements))
-		for _, element := range elements {
-			text, ok := unquote(element)
-			if !ok {
-				return nil, false
-			}
-			texts = append(texts, text)
-		}
-		return texts, true
 	}
-	return nil, false
+	return slices.Clip(texts), true
+}
+
+// elementsOf are those of an array, ok only if it is one.
+func elementsOf(value string) (elements []jsontext.Value, ok bool) {
+	if value == "" || value[0] != '[' {
+		return nil, false
+	}
+	return elements, json.Unmarshal([]byte(value), &elements) == nil
 }

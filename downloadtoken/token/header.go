@@ -2,9 +2,9 @@ package token
 
 import (
 	"encoding/base64"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"maps"
+	"strings"
+	"sync/atomic"
 )
 
 // base64url refuses set bits after the last byte, of which each pattern would be
@@ -22,42 +22,61 @@ type joseHeader struct {
 // members, at any depth, and lone surrogates are [ErrMalformed], and names are
 // compared byte by byte. Any crit is [ErrCritical]: no extension is understood here,
 // and an empty list is forbidden (RFC 7515 4.1.11).
-func parseHeader(encoded string) (joseHeader, error) {
-	data, err := base64url.DecodeString(encoded)
-	if err != nil {
+func parseHeader(encoded string) (h joseHeader, err error) {
+	var o object
+	if !o.parse(encoded) {
 		return joseHeader{}, errHeader
 	}
-	var members struct {
-		Alg  jsontext.Value `json:"alg"`
-		Kid  jsontext.Value `json:"kid"`
-		Typ  jsontext.Value `json:"typ"`
-		Crit jsontext.Value `json:"crit"`
-	}
-	if err := json.Unmarshal(data, &members); err != nil {
-		return joseHeader{}, errHeader
-	}
-	if members.Crit != nil {
+	if _, ok := o.member("crit"); ok {
 		return joseHeader{}, ErrCritical
 	}
-	var h joseHeader
-	var ok bool
-	if h.alg, ok = unquote(members.Alg); !ok || h.alg == "" {
+	alg, _ := o.member("alg")
+	kid, hasKid := o.member("kid")
+	typ, hasTyp := o.member("typ")
+	ok := false
+	if h.alg, ok = textOf(alg); !ok || h.alg == "" {
 		return joseHeader{}, errHeaderType
 	}
-	if h.kid, ok = unquote(members.Kid); !ok && members.Kid != nil {
+	if h.kid, ok = textOf(kid); !ok && hasKid {
 		return joseHeader{}, errHeaderType
 	}
-	if h.typ, ok = unquote(members.Typ); !ok && members.Typ != nil {
+	if h.typ, ok = textOf(typ); !ok && hasTyp {
 		return joseHeader{}, errHeaderType
 	}
 	return h, nil
 }
 
-// unquote returns the text of a JSON string, ok only if the value is one.
-func unquote(value jsontext.Value) (text string, ok bool) {
-	if value.Kind() != jsontext.KindString {
-		return "", false
+// headers remembers what headers say, by their text, so that the few that a signer
+// writes are read once. One enters when a signature under it has verified, so a forger
+// cannot fill it; and it says nothing about keys, which are looked up each time.
+type headers struct {
+	known atomic.Pointer[map[string]joseHeader] // never changed, only replaced
+}
+
+// maxHeaders is how many are remembered; the rest are read each time.
+const maxHeaders = 64
+
+// read is parseHeader with a memory. known tells whether it was remembered.
+func (h *headers) read(encoded string) (header joseHeader, known bool, err error) {
+	if remembered := h.known.Load(); remembered != nil {
+		if header, known = (*remembered)[encoded]; known {
+			return header, true, nil
+		}
 	}
-	unquoted, err := jsontext.AppendUnquote(nil, value)
-	return string(unquoted), err == nil
+	header, err = parseHeader(encoded)
+	return header, false, err
+}
+
+// remember keeps a header under which a signature has verified.
+func (h *headers) remember(encoded string, header joseHeader) {
+	before := h.known.Load()
+	after := make(map[string]joseHeader)
+	if before != nil {
+		if len(*before) >= maxHeaders {
+			return
+		}
+		maps.Copy(after, *before)
+	}
+	after[strings.Clone(encoded)] = header // the text would keep its whole token
+	h.known.CompareAndSwap(before, &after) // if another was faster, this one comes again
 }

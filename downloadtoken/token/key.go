@@ -47,7 +47,8 @@ type Key struct {
 
 type material struct {
 	algorithm   *algorithm
-	key         any // as golang-jwt wants it
+	key         any     // as golang-jwt wants it
+	mac         *macKey // of HMAC
 	fingerprint [sha256.Size]byte
 	notAfter    time.Time // of an X.509 certificate
 }
@@ -77,6 +78,9 @@ func NewKey(alg string, key any) (Key, error) {
 		return Key{}, err
 	}
 	m := &material{algorithm: a, key: key, fingerprint: fingerprint}
+	if hmacKey, ok := key.([]byte); ok {
+		m.mac = newMACKey(a.hash, hmacKey)
+	}
 	return Key{Alg: alg, material: func() *material { return m }}, nil
 }
 
@@ -107,7 +111,10 @@ func (k *Key) CertificateExpired(now time.Time) bool {
 // verify tells whether the key signed these bytes.
 func (k *Key) verify(signed string, signature []byte) bool {
 	m := k.material()
-	return m.algorithm.method.Verify(signed, signature, m.key) == nil
+	if m.mac != nil {
+		return m.mac.verify(signed, signature)
+	}
+	return m.algorithm.method.Verify(signed, slices.Clone(signature), m.key) == nil
 }
 
 // signs tells whether the key may verify tokens of this algorithm: a Key that was

@@ -132,16 +132,30 @@ func setLines(header http.Header, name string, lines []string) {
 
 // strip cuts text at each separator and leaves out the pieces that match name.
 func strip(text, separator, name string, match func(piece, name string) bool) string {
-	if !hasPiece(text, separator, name, match) {
+	kept, changed := "", false // most often nothing is left, or one side of what was taken out
+	rest, more := text, true
+	for first := true; more; {
+		var piece string
+		before := len(text) - len(rest)
+		piece, rest, more = strings.Cut(rest, separator)
+		switch {
+		case match(piece, name):
+			if !changed {
+				kept, changed = text[:max(0, before-len(separator))], true
+			}
+			continue
+		case !changed:
+		case first:
+			kept = piece
+		default:
+			kept += separator + piece
+		}
+		first = false
+	}
+	if !changed {
 		return text
 	}
-	var kept []string
-	for piece := range strings.SplitSeq(text, separator) {
-		if !match(piece, name) {
-			kept = append(kept, piece)
-		}
-	}
-	return strings.Join(kept, separator)
+	return kept
 }
 
 func hasPiece(text, separator, name string, match func(piece, name string) bool) bool {

@@ -16,10 +16,12 @@ type KeySource interface {
 	Lookup(kid, alg string) ([]*Key, error)
 }
 
-// Verifier tells which tokens are genuine. It is not changed by use and may be
-// shared. Without Keys it refuses every token.
+// Verifier tells which tokens are genuine. It may be shared,
+// but not copied. Without Keys it refuses every token.
 type Verifier struct {
 	Keys KeySource
+
+	headers headers
 }
 
 // Token is what a genuine token says. Whether it is acceptable, and now, is for
@@ -52,7 +54,7 @@ func (v *Verifier) Verify(ctx context.Context, text string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	header, err := parseHeader(parts.header)
+	header, known, err := v.headers.read(parts.header)
 	if err != nil {
 		return nil, err
 	}
@@ -64,19 +66,15 @@ func (v *Verifier) Verify(ctx context.Context, text string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims, err := parseClaims(parts.payload)
-	if err != nil {
+	if !known {
+		v.headers.remember(parts.header, header)
+	}
+	t := &Token{Alg: header.alg, KeyID: header.kid, Typ: header.typ, Key: key, Fingerprint: fingerprint(parts.signed)}
+	if err := t.Claims.parse(parts.payload); err != nil {
 		return nil, err
 	}
-	return &Token{
-		Alg:         header.alg,
-		KeyID:       header.kid,
-		Typ:         header.typ,
-		Key:         key,
-		Claims:      claims,
-		Fingerprint: FingerprintOf(text),
-		foreign:     v.isForeign(claims.Issuer, key),
-	}, nil
+	t.foreign = v.isForeign(t.Claims.Issuer, key)
+	return t, nil
 }
 
 // candidates asks the source for keys, and believes it no further than it must: a
@@ -109,9 +107,20 @@ func (v *Verifier) lookup(ctx context.Context, kid, alg string) ([]*Key, error) 
 
 // verifySignature returns the first of the keys that verifies.
 func verifySignature(parts compact, keys []*Key) (*Key, error) {
-	signature, err := base64url.DecodeString(parts.signature)
-	if err != nil {
-		return nil, errBits
+	var room [maxMAC]byte
+	signature := room[:0]
+	if len(parts.signature) <= base64url.EncodedLen(maxMAC) {
+		var encoded [(maxMAC*8 + 5) / 6]byte
+		n, err := base64url.Decode(room[:], encoded[:copy(encoded[:], parts.signature)])
+		if err != nil {
+			return nil, errBits
+		}
+		signature = room[:n]
+	} else {
+		var err error
+		if signature, err = base64url.DecodeString(parts.signature); err != nil {
+			return nil, errBits
+		}
 	}
 	for _, key := range keys {
 		if key.verify(parts.signed, signature) {
