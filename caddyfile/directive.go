@@ -94,6 +94,7 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"confirm":     parseConfirm,
 	"challenge":   parseChallenge,
 	"status":      parseStatus,
+	"cache":       parseCache,
 	"forward":     flag(func(h *downloadtoken.Handler) *bool { return &h.Forward }),
 }
 

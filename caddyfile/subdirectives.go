@@ -135,6 +135,26 @@ func parseChallenge(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	return noBlock(d, "challenge")
 }
 
+// parseCache reads
+//
+//	cache off|<entries>
+func parseCache(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	const example = "cache 50000"
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return usage(d, "cache", example)
+	}
+	h.Cache = -1
+	if args[0] != "off" {
+		entries, err := strconv.Atoi(args[0])
+		if err != nil || entries < 1 {
+			return d.Errf("cache: '%s' is not a number of tokens; write off, or it like this: %s", args[0], example)
+		}
+		h.Cache = entries
+	}
+	return noBlock(d, "cache")
+}
+
 // parseStatus reads
 //
 //	status <code> [<reason>...]
