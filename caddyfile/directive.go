@@ -70,6 +70,7 @@ func init() {
 //		confirm [always] [<template file>]
 //		challenge <scheme> [<realm>]
 //		status <code> [<reason>...]
+//		cache off|<entries>
 //		forward
 //	}
 //
