@@ -20,7 +20,13 @@ func FingerprintOf(text string) Fingerprint {
 	if end < 0 || !beginsObject(text, 0) {
 		return Fingerprint{}
 	}
-	sum := sha256.Sum256([]byte(text[:end]))
+	s := takeScratch()
+	defer s.giveBack()
+	return s.fingerprint(text[:end])
+}
+
+func (s *scratch) fingerprint(signed string) Fingerprint {
+	sum := sha256.Sum256(s.bytes(signed))
 	return Fingerprint(sum[:8])
 }
 

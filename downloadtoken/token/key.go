@@ -47,7 +47,8 @@ type Key struct {
 
 type material struct {
 	algorithm   *algorithm
-	key         any // as golang-jwt wants it
+	key         any   // as golang-jwt wants it
+	macs        *macs // for HMAC
 	fingerprint [sha256.Size]byte
 	notAfter    time.Time // of an X.509 certificate
 }
@@ -77,6 +78,9 @@ func NewKey(alg string, key any) (Key, error) {
 		return Key{}, err
 	}
 	m := &material{algorithm: a, key: key, fingerprint: fingerprint}
+	if secret, ok := key.([]byte); ok {
+		m.macs = newMACs(a.hash, secret)
+	}
 	return Key{Alg: alg, material: func() *material { return m }}, nil
 }
 
@@ -105,8 +109,11 @@ func (k *Key) CertificateExpired(now time.Time) bool {
 }
 
 // verify tells whether the key signed these bytes.
-func (k *Key) verify(signed string, signature []byte) bool {
+func (k *Key) verify(s *scratch, signed string, signature []byte) bool {
 	m := k.material()
+	if m.macs != nil {
+		return m.macs.verify(s.bytes(signed), signature)
+	}
 	return m.algorithm.method.Verify(signed, signature, m.key) == nil
 }
 

@@ -53,7 +53,7 @@ func jwtAt(text string, i int) (end int, replacement string) {
 	last := byte('.')
 	for end < len(text) {
 		c, n := unescaped(text, end)
-		if c != '.' && !inAlphabet[c] {
+		if c != '.' && digits[c] == noDigit {
 			break
 		}
 		if c == '.' {
@@ -119,8 +119,8 @@ func beginsObject(text string, i int) bool {
 			return true
 		}
 		c, n := unescaped(text, i)
-		digit := strings.IndexByte(alphabet, c)
-		if digit < 0 {
+		digit := digits[c]
+		if digit == noDigit {
 			return false
 		}
 		i += n

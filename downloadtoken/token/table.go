@@ -70,11 +70,11 @@ func (t *Table) Add(key *Key) error {
 // were given; they must not be changed. [ErrUnknownKey]: there is no such ID.
 // [ErrAlgorithm]: there is, but for other algorithms, or no key could have this one.
 func (t *Table) Lookup(kid, alg string) ([]*Key, error) {
-	if algorithmByName[alg] == nil {
-		return nil, errNone
-	}
 	if keys := t.index[keyName{kid, alg}]; len(keys) > 0 {
 		return keys, nil
+	}
+	if algorithmByName[alg] == nil {
+		return nil, errNone
 	}
 	if t.ids[kid] {
 		return nil, ErrAlgorithm

@@ -81,7 +81,7 @@ func TestVerifyRFC7515(t *testing.T) {
 			".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 		key = "base64:AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
 	)
-	verifier := &judge{Verifier{makeTable(t, makeSecret(t, "HS256", key))}, Rules{Issuers: []string{"joe"}}}
+	verifier := &judge{Verifier{Keys: makeTable(t, makeSecret(t, "HS256", key))}, Rules{Issuers: []string{"joe"}}}
 	got, err := verifier.judge(text, time.Unix(1300819379, 0))
 	wantErr(t, err, nil)
 	if got.Typ != "JWT" || got.Claims.Issuer != "joe" {
