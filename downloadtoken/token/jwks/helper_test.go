@@ -107,9 +107,9 @@ func knows(table *token.Table, kid string) bool {
 // judge verifies tokens and accepts them by no rules but those that always hold.
 type judge struct{ token.Verifier }
 
-func judgeBy(keys token.KeySource) judge { return judge{token.Verifier{Keys: keys}} }
+func judgeBy(keys token.KeySource) *judge { return &judge{token.Verifier{Keys: keys}} }
 
-func (j judge) judge(text string, now time.Time) (*token.Token, error) {
+func (j *judge) judge(text string, now time.Time) (*token.Token, error) {
 	t, err := j.Verify(context.Background(), text)
 	if err != nil {
 		return nil, err
