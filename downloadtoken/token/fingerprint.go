@@ -13,8 +13,8 @@ type Fingerprint [8]byte
 
 // FingerprintOf returns the fingerprint of a text that begins as a token does, a
 // malformed one too: it covers the text up to its last dot. Every other text has the
-// zero value: it may be a password that somebody has typed in the place of a token,
-// and what people can remember can be guessed from a hash.
+// zero value: it may be a password that was typed in the place of a token, and what a
+// person can remember can be guessed from a hash.
 func FingerprintOf(text string) Fingerprint {
 	end := strings.LastIndexByte(text, '.')
 	if end < 0 || !beginsObject(text, 0) {

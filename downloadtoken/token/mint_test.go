@@ -78,7 +78,7 @@ func mintWith(t testing.TB, alg string, signer any, header, payload string) stri
 	return signed + "." + base64url.EncodeToString(signature)
 }
 
-// mintClaims is mint for those who only care about the payload: HS256, no kid.
+// mintClaims is mint where only the payload matters: HS256, no kid.
 func mintClaims(t testing.TB, payload string) string {
 	t.Helper()
 	return mint(t, "HS256", `{"alg":"HS256"}`, payload)

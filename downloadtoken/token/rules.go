@@ -13,7 +13,7 @@ type Rules struct {
 	// Issuers are the accepted iss. Default: any, and none.
 	Issuers []string
 
-	// Audiences are what we call ourselves; aud must name one of them. Default: none,
+	// Audiences are the names of this site; aud must hold one of them. Default: none,
 	// and then a token that has an aud is refused (RFC 7519 4.1.3).
 	Audiences []string
 
@@ -31,8 +31,8 @@ type Rules struct {
 	// A life longer by less than [MaxTTLSlack] is accepted.
 	MaxTTL time.Duration
 
-	// Leeway is what the signer's clock may differ from ours, for exp and nbf.
-	// Default: none. Whoever remembers used tokens must do so until exp and Leeway.
+	// Leeway is what the signer's clock may differ from this one, for exp and nbf.
+	// Default: none. A store must remember a used token until exp and Leeway.
 	Leeway time.Duration
 
 	// OneTime refuses an iat in the future ([ErrNotYetValid]), without any Leeway: a

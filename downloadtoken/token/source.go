@@ -112,7 +112,7 @@ func unescapeQuery(text string) (unescaped string, ok bool) {
 }
 
 // isParameter compares a raw piece of a query with a name. An undecodable name is
-// nobody's, so it is not ours.
+// not the same as any.
 func isParameter(piece, name string) bool {
 	got, _, _ := strings.Cut(piece, "=")
 	got, ok := unescapeQuery(got)
@@ -163,7 +163,7 @@ func isAuthorization(name string) bool { return strings.EqualFold(name, authoriz
 func isBearer(line string) bool { return hasScheme(line, bearer) }
 
 // isBasic reports whether the line holds Basic credentials for the user, or such as
-// nobody can say whose they are.
+// cannot be decoded and may be the user's.
 func isBasic(line, user string) bool {
 	if !hasScheme(line, basic) {
 		return false

@@ -57,7 +57,7 @@ func (t *Table) Add(key *Key) error {
 		t.index, t.ids, t.issuers = make(map[keyName][]*Key), make(map[string]bool), make(map[string]bool)
 	}
 	t.keys = append(t.keys, key)
-	// Clipped, so that nobody can append to what Lookup hands out.
+	// Clipped, so that no caller can append to what Lookup hands out.
 	t.index[name] = append(others[:len(others):len(others)], key)
 	t.ids[key.ID] = true
 	if key.Issuer != "" {

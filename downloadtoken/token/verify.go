@@ -46,8 +46,8 @@ type Token struct {
 // the sentinels from [ErrTooLarge] to [ErrClaim], in the order of the steps below, so
 // that a text with several faults always gets the same one.
 //
-// Where keys may be fetched, as by the ring of package jwks, it waits for them no longer than until
-// ctx ends. The key comes before the signature, so a forged token can cause a
+// Where keys may be fetched, as by the ring of package jwks, it waits for them until ctx
+// ends at most. The key comes before the signature, so a forged token can cause a
 // fetch; the source bounds how often.
 func (v *Verifier) Verify(ctx context.Context, text string) (*Token, error) {
 	parts, err := screen(text)
@@ -140,7 +140,7 @@ func (s *scratch) verifySignature(parts compact, keys []*Key) (*Key, error) {
 }
 
 // isForeign tells whether a key may not speak for an issuer (RFC 8725 3.8): a bound
-// key speaks for its own only, and what is bound is nobody else's.
+// key speaks for its own only, and no other key for an issuer that has bound ones.
 func (v *Verifier) isForeign(iss string, key *Key) bool {
 	if key.Issuer != "" {
 		return iss != key.Issuer

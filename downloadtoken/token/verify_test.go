@@ -78,7 +78,7 @@ func TestVerifyWithoutKeysRefuses(t *testing.T) {
 	wantErr(t, err, ErrUnknownKey)
 }
 
-// RFC 7515 A.1, which no code of ours has made.
+// RFC 7515 A.1, which other code has made.
 func TestVerifyRFC7515(t *testing.T) {
 	const (
 		text = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9" +
@@ -129,7 +129,7 @@ func TestAlgorithmConfusion(t *testing.T) {
 	}
 }
 
-// A source is somebody else's code.
+// A source is a caller's code.
 type sourceFunc func(kid, alg string) ([]*Key, error)
 
 func (f sourceFunc) Lookup(kid, alg string) ([]*Key, error) { return f(kid, alg) }
@@ -228,7 +228,7 @@ func TestFingerprintOf(t *testing.T) {
 	if got := FingerprintOf("eyJhIjoxfQ.b.c").String(); got != "3c589f86ee739511" {
 		t.Errorf("String is %q", got)
 	}
-	// A hash of what people can remember can be turned back by trial.
+	// A hash of what a person can remember can be turned back by trial.
 	for _, text := range []string{"", "a", ".", "hunter2", "correct.horse.battery", "eyes.on.me", "eyJ.a.b", parts[0], " " + whole, "x=" + whole} {
 		if got := FingerprintOf(text); got != (Fingerprint{}) {
 			t.Errorf("%q has %v", text, got)

@@ -133,7 +133,7 @@ func publicPEM(t testing.TB, key any) string {
 
 func repeat(text string, n int) string { return strings.Repeat(text, n) }
 
-// modulus is as long as it should be, and else nobody's.
+// modulus is as long as it should be, and of no real key.
 func modulus(bits int) *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	n.SetBit(n, 0, 1)
