@@ -65,8 +65,10 @@ func (s *scratch) object(encoded string) (o object, ok bool) {
 		m.value = m.valueEnd - uint16(len(value))
 		s.members = append(s.members, m)
 	}
-	s.decoder.ReadToken() // the brace that was seen
-	_, err := s.decoder.ReadToken()
+	_, err := s.decoder.ReadToken() // the brace
+	if err == nil {
+		_, err = s.decoder.ReadToken()
+	}
 	return object{string(text), s.members}, err == io.EOF
 }
 
@@ -75,13 +77,15 @@ func (s *scratch) object(encoded string) (o object, ok bool) {
 func elements(array string) []string {
 	s := takeScratch()
 	defer s.giveBack()
-	values := make([]string, 0, 1+strings.Count(array, ","))
 	s.read(s.bytes(array))
-	s.decoder.ReadToken() // the bracket
+	if _, err := s.decoder.ReadToken(); err != nil { // the bracket
+		return nil
+	}
+	var values []string
 	for s.decoder.PeekKind() != jsontext.KindEndArray {
 		value, err := s.decoder.ReadValue()
 		if err != nil {
-			return nil // it is no such array
+			return nil
 		}
 		end := int(s.decoder.InputOffset())
 		values = append(values, array[end-len(value):end])
