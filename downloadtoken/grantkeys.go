@@ -4,8 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 
 // grantKeys are what the grants of a use of a token are found by. The zero value

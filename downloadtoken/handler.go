@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 func init() {
@@ -119,7 +120,7 @@ type Handler struct {
 	verifier   verifier
 	forget     func() // lets go of the verified tokens that are remembered
 	rules      token.Rules
-	keys       *verification.Keys
+	anchors    *trust.Anchors
 	scopes     []scopes.Scope
 	app        *store.App
 	store      store.Handle

@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/tokencache"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 // DefaultQuery is the query parameter that holds the token if no source is
@@ -38,20 +39,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionSources(); err != nil {
 		return err
 	}
-	verifier, keys, err := h.Verifier(ctx, h.logger, h.now())
+	verifier, anchors, err := trust.Open(ctx, &h.Config, h.logger, h.now())
 	if err != nil {
 		return err
 	}
-	h.keys = keys
+	h.anchors = anchors
 	if err := h.provisionCache(verifier); err != nil {
 		return err
 	}
-	h.rules = h.Rules()
+	h.rules = trust.Rules(&h.Config)
 	h.rules.OneTime = h.OneTime != nil
 	if err := h.provisionScopes(ctx); err != nil {
 		return err
 	}
-	if err := h.provisionStore(ctx, keys); err != nil {
+	if err := h.provisionStore(ctx, anchors); err != nil {
 		return err
 	}
 	if err := h.provisionAnswers(); err != nil {
@@ -94,7 +95,7 @@ func (h *Handler) Cleanup() error {
 	if h.forget != nil {
 		h.forget()
 	}
-	return h.keys.Close()
+	return h.anchors.Close()
 }
 
 // provisionAnswers prepares what clients get.
@@ -206,7 +207,7 @@ func (h *Handler) provisionScopes(ctx caddy.Context) error {
 
 // provisionStore opens the store and makes sure that no other directive uses the
 // same one-time tokens in another way.
-func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) error {
+func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) error {
 	appModule, err := ctx.App("download_token")
 	if err != nil {
 		return err
@@ -229,15 +230,15 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 		return err
 	}
 	use := store.Policy{Keys: o.policy, Uses: o.uses, UsesClaim: o.usesClaim, MaxTTL: o.maxTTL}
-	if h.Requires("iat") {
+	if trust.Requires(&h.Config, "iat") {
 		use.MaxTTL = 0
 	}
-	for _, key := range keys.Static.Keys() {
+	for _, key := range anchors.Static.Keys() {
 		if err := app.Agree(name, rules.Signer(key.Fingerprint()), use); err != nil {
 			return err
 		}
 	}
-	for _, source := range keys.Sources() { // whose keys are not known yet
+	for _, source := range anchors.Sources() { // whose keys are not known yet
 		if err := app.Agree(name, sha256.Sum256([]byte(source)), use); err != nil {
 			return err
 		}
@@ -282,7 +283,7 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		return nil, fmt.Errorf("one_time: per is token or path, not '%s'", o.Per)
 	case o.Uses < 1 || o.Uses > maxUses:
 		return nil, fmt.Errorf("one_time: uses must be between 1 and %d, not %d", maxUses, o.Uses)
-	case c.MaxTTL == 0 && !c.Requires("iat"):
+	case c.MaxTTL == 0 && !trust.Requires(c, "iat"):
 		return nil, errors.New("one_time: after a restart, a token without iat can be told from a used one only by its exp; " +
 			"add max_ttl (such as: max_ttl 10m), or require iat")
 	}
