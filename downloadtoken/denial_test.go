@@ -1,11 +1,12 @@
 package downloadtoken
 
 import (
+	"net/http"
 	"regexp"
 	"testing"
 )
 
-// TestPeopleAreToldWhatToDo: whoever is refused, or gets an error of the site, is
+// TestPeopleAreToldWhatToDo: a person who is refused, or gets an error of the site, is
 // told what happened and what to do.
 func TestPeopleAreToldWhatToDo(t *testing.T) {
 	twoSentences := regexp.MustCompile(`^[A-Z][^.]+\. (Ask|Copy|Open|Try|If that goes on, tell) [^.]+\.$`)
@@ -17,7 +18,7 @@ func TestPeopleAreToldWhatToDo(t *testing.T) {
 		if !twoSentences.MatchString(told.sentence) {
 			t.Errorf("%s: %s", told.word, told.sentence)
 		}
-		if titles[told.word] == "" && told != toldInvalid {
+		if told.page(http.StatusUnauthorized).Title == toldInvalid.page(http.StatusUnauthorized).Title && told != toldInvalid {
 			t.Errorf("%s has no title", told.word)
 		}
 	}

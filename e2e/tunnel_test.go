@@ -195,8 +195,8 @@ func TestNoTunnelOverHTTP3(t *testing.T) {
 	for name, before := range map[string]string{"as it is": "", "the request is copied": "tracing\n", "CONNECT is made a GET": "method GET\n"} {
 		t.Run(name, func(t *testing.T) {
 			upstream, address := newSwitcher(t, false), freeAddress(t)
-			site := before + "tls internal\n" + proxied(upstream.address, "", "") + errorProxy(upstream.address)
-			startWith(t, nil, "auto_https disable_redirects\nskip_install_trust", beside("respond 404", "https://"+address, site))
+			site := before + ownTLS(t) + "\n" + proxied(upstream.address, "", "") + errorProxy(upstream.address)
+			startApart(t, nil, "auto_https disable_redirects", beside("respond 404", "https://"+address, site))
 			transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // the server makes its own
 			defer transport.Close()
 			ask := func(method, protocol, target string) string {

@@ -137,7 +137,7 @@ func TestStripTreatsURLAndRequestURIApart(t *testing.T) {
 	}
 }
 
-// Somebody else may hold the slices of the header that came in.
+// The caller may hold the slices of the header that came in.
 func TestStripDoesNotWriteIntoSharedLines(t *testing.T) {
 	r := request("", "Cookie: tok=c", "Cookie: a=1", "Authorization: Bearer x", "Authorization: Basic eDp5")
 	shared := r.Header.Clone()
