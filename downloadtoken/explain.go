@@ -26,7 +26,7 @@ func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 	if response.IsPreflight(r) {
 		return "", nil
 	}
-	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source, fingerprint: token.FingerprintOf(text)}
+	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source}
 	if err == nil {
 		err = v.judge()
 	}

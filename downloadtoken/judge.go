@@ -18,6 +18,7 @@ func (v *visit) judge() (err error) {
 	if v.token, err = h.verifier.Verify(v.r.Context(), v.text); err != nil {
 		return err
 	}
+	v.fingerprint = v.token.Fingerprint
 	if err = h.rules.Accept(v.token, v.judged); err != nil {
 		return err
 	}

@@ -18,7 +18,6 @@ func (v *visit) receive() (err error) {
 	h, r := v.h, v.r
 	v.judged = h.now()
 	v.text, v.source, err = token.Find(r, h.sources)
-	v.fingerprint = token.FingerprintOf(v.text)
 	v.answer.Asked.RawQuery = r.URL.RawQuery
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		v.answer.Asked.URL = *original.URL

@@ -59,6 +59,9 @@ func (h *Handler) provisionRefusals() (err error) {
 func (v *visit) deny(err error) error {
 	d := denialOf(err)
 	f := v.h.refusals[d]
+	if v.token == nil {
+		v.fingerprint = token.FingerprintOf(v.text)
+	}
 	v.placeholders().refuse(v, d.reason)
 	level := zap.DebugLevel
 	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side

@@ -22,7 +22,7 @@ import (
 func everyProtocol(t *testing.T, files map[string]string, globals, body string) (*server, string, map[string]*http.Client) {
 	t.Helper()
 	site := "https://" + freeAddress(t)
-	s := startWith(t, files, "auto_https disable_redirects\n\t"+globals, body)
+	s := startApart(t, files, "auto_https disable_redirects\n\t"+globals, body)
 	config := s.caddyfile(body) + fmt.Sprintf("\n%s {\n\t%s\n\troot %q\n\t%s\n}\n", site, ownTLS(t), s.root, body)
 	if err := s.post(s.adaptWhole(config)); err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func TestSweepOfTheDebugLog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, root := freeAddress(t), t.TempDir()
-			s := startWith(t, nil, "auto_https disable_redirects",
+			s := startApart(t, nil, "auto_https disable_redirects",
 				beside("respond 404", "https://"+address, "log\nroot "+root+"\n"+strings.ReplaceAll(site, "OPTIONS", tt.options)+tt.routes))
 			s.root = root
 			for _, file := range []string{"a.txt", "dir/index.html", "fault/a.txt"} {

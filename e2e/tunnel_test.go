@@ -196,7 +196,7 @@ func TestNoTunnelOverHTTP3(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			upstream, address := newSwitcher(t, false), freeAddress(t)
 			site := before + ownTLS(t) + "\n" + proxied(upstream.address, "", "") + errorProxy(upstream.address)
-			startWith(t, nil, "auto_https disable_redirects", beside("respond 404", "https://"+address, site))
+			startApart(t, nil, "auto_https disable_redirects", beside("respond 404", "https://"+address, site))
 			transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // the server makes its own
 			defer transport.Close()
 			ask := func(method, protocol, target string) string {

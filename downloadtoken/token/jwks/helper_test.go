@@ -107,9 +107,9 @@ func knows(table *token.Table, kid string) bool {
 // judge verifies tokens and accepts them by no rules but those that always hold.
 type judge struct{ token.Verifier }
 
-func judgeBy(keys token.KeySource) judge { return judge{token.Verifier{Keys: keys}} }
+func judgeBy(keys token.KeySource) *judge { return &judge{token.Verifier{Keys: keys}} }
 
-func (j judge) judge(text string, now time.Time) (*token.Token, error) {
+func (j *judge) judge(text string, now time.Time) (*token.Token, error) {
 	t, err := j.Verify(context.Background(), text)
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func publicPEM(t testing.TB, key any) string {
 
 func repeat(text string, n int) string { return strings.Repeat(text, n) }
 
-// modulus is as long as it should be, and else nobody's.
+// modulus is as long as it should be, and of no real key.
 func modulus(bits int) *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	n.SetBit(n, 0, 1)

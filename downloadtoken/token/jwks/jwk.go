@@ -18,9 +18,9 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// JWK is what we read and write of a JSON Web Key (RFC 7517 4, RFC 7518 6, RFC 8037 2);
-// null is the same as absent. What it does not hold is ignored: x5u would have us follow
-// an address, and the names and dates in x5c are nobody's promise here.
+// JWK is what is read and written of a JSON Web Key (RFC 7517 4, RFC 7518 6, RFC 8037 2);
+// null is the same as absent. What it does not hold is ignored: x5u would be an
+// address to follow, and the names and dates in x5c promise nothing here.
 type JWK struct {
 	Kty    string   `json:"kty"`
 	Use    *string  `json:"use,omitzero"`
@@ -35,7 +35,7 @@ type JWK struct {
 	Y   string `json:"y,omitzero"`
 	K   string `json:"k,omitzero"`
 
-	// The private members, unread until somebody signs: of what verifies it only
+	// The private members, unread until the key is to sign: of what verifies it only
 	// matters whether they are there.
 	D  jsontext.Value `json:"d,omitzero"`
 	P  jsontext.Value `json:"p,omitzero"`

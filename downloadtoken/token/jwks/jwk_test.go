@@ -297,7 +297,7 @@ func otherECDSA() *ecdsa.PublicKey {
 	return public
 }
 
-// generator is a point on P-256 that is nobody's key.
+// generator is a point on P-256 that is not a real key.
 func generator() []byte {
 	params := elliptic.P256().Params()
 	return append(append([]byte{4}, params.Gx.FillBytes(make([]byte, 32))...), params.Gy.FillBytes(make([]byte, 32))...)

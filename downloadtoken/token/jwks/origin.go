@@ -49,7 +49,7 @@ type file string
 func (f file) read(context.Context) ([]byte, error) {
 	info, err := os.Stat(string(f))
 	if err == nil && !info.Mode().IsRegular() {
-		return nil, &readError{"is not a regular file", nil} // a pipe would keep us waiting
+		return nil, &readError{"is not a regular file", nil} // a pipe would make the reader wait
 	}
 	var opened *os.File
 	if err == nil {
@@ -143,7 +143,7 @@ func (o *origin) read(ctx context.Context) ([]byte, error) {
 }
 
 // unreachable sorts what a client may return. The URL is left out, since its query
-// may hold what is nobody's business.
+// may hold a secret.
 func unreachable(err error) error {
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 		err = wrapped.Err

@@ -173,7 +173,7 @@ func TestHangingOrigin(t *testing.T) {
 	if n := i.fetches.Load(); n != 1 {
 		t.Errorf("%d fetches after the end", n)
 	}
-	said.expect(t) // that we went away is not the origin's fault
+	said.expect(t) // that the client went away is not the origin's fault
 	i.Close()
 	wantGoroutines(t, before)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// maxJWKs is more than any issuer publishes. It bounds what a set can cost us in
+// maxJWKs is more than any issuer publishes. It bounds what a set can cost in
 // memory, time and warnings.
 const maxJWKs = 1000
 

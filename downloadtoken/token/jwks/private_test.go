@@ -68,7 +68,7 @@ func TestWrite(t *testing.T) {
 }
 
 // A key signs only if all of it belongs together: a library that trusts the public
-// members would sign what nobody can verify.
+// members would sign what no key verifies.
 func TestPrivateRefuses(t *testing.T) {
 	b64 := base64url.EncodeToString
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

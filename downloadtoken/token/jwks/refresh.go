@@ -11,10 +11,10 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// How a set is kept fresh. One fetch is under way at a time, the flight; whoever
-// needs one joins it. Flights begin for two reasons: the schedule, and a token that
+// How a set is kept fresh. One fetch is under way at a time, the flight; a
+// request that needs one joins it. Flights begin for two reasons: the schedule, and a token that
 // names an unknown key. The second comes before any signature was verified, so
-// anybody can cause it. That is why it is bounded in every way: how often (bucket),
+// any client can cause it. That is why it is bounded in every way: how often (bucket),
 // for the same kid (absentees), how long a request waits, and how many wait. Each
 // flight serves all, so that even under a flood of made-up IDs, a new key arrives
 // with the next flight.
@@ -73,9 +73,9 @@ func nextDelay(refresh time.Duration, failures int, random float64) time.Duratio
 // LookupFresh is [Set.Lookup], but reads the set again if it does not know the kid,
 // or if none was ever read. It waits for that until ctx ends, at most 5 seconds.
 //
-// However many ask, one fetch is made at a time; tokens cause at most three in a row
+// However many callers ask, one fetch is made at a time; tokens cause at most three in a row
 // and then one every 10 seconds; a kid that was not there causes none for a minute.
-// Whoever may cause none gets [token.ErrUnknownKey] at once.
+// A caller that may cause none gets [token.ErrUnknownKey] at once.
 func (j *Set) LookupFresh(ctx context.Context, kid, alg string) ([]*token.Key, error) {
 	if keys, err := j.Lookup(kid, alg); !errors.Is(err, token.ErrUnknownKey) {
 		return keys, err
@@ -211,7 +211,7 @@ func (b *bucket) take(now time.Time) bool {
 }
 
 // absentees are IDs that a fetch was made for in vain, with the time until which
-// nobody asks again. They are kept as hashes, since an ID may be some kilobytes long.
+// none is made again. They are kept as hashes, since an ID may be some kilobytes long.
 // Only a fetch that a token caused adds one, so the bucket bounds them to
 // forcedBurst + absentFor/forcedEvery.
 type absentees struct {

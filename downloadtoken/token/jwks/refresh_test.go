@@ -173,8 +173,8 @@ func TestThunderingHerd(t *testing.T) {
 }
 
 // A flood of made-up kids costs the origin three fetches and then one every ten
-// seconds, us a few dozen bytes, and those who come with a real new kid ten seconds
-// at most.
+// seconds, this process a few dozen bytes, and the clients with a real new kid ten
+// seconds at most.
 func TestFlood(t *testing.T) {
 	const flood = 100_000
 	var fetches atomic.Int32
@@ -260,7 +260,7 @@ func TestLookupFreshDoesNotFetch(t *testing.T) {
 	}
 }
 
-// Nobody waits for a hanging origin for more than five seconds, no more than a
+// No request waits for a hanging origin for more than five seconds, no more than a
 // thousand at a time, and none whose turn for a fetch has not come.
 func TestWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

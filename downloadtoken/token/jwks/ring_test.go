@@ -135,7 +135,7 @@ func TestRingFollowsItsSets(t *testing.T) {
 	expect(map[string]error{"static": nil, "a": token.ErrUnknownKey, "b": nil})
 	refresh(t, j)
 	expect(map[string]error{"static": nil, "b": nil})
-	said.expect(t, "static: JWK is not used") // though it is the same key: who removes it there should know
+	said.expect(t, "static: JWK is not used") // though it is the same key: an operator who removes it there should know
 }
 
 // A hanging set does not hold up a key that another one brings.
@@ -197,7 +197,7 @@ func TestVerifyContext(t *testing.T) {
 	_, err = verifier.judge(of("HS256", "static", "https://b.example"), now)
 	wantErr(t, err, nil)
 
-	// What is malformed, or says no algorithm of ours, never gets as far as a fetch.
+	// What is malformed, or names no known algorithm, never gets as far as a fetch.
 	for _, text := range []string{"a.b", encode(`{"alg":"none","kid":"new"}`) + ".e30.AA", encode(`{"alg":"ES256","kid":"new","crit":[]}`) + ".e30.AA"} {
 		if _, err := verifier.judge(text, now); err == nil {
 			t.Error("accepted")

@@ -24,8 +24,8 @@ const (
 // Options say where a JWK set (RFC 7517 5) is and what its keys may do.
 type Options struct {
 	// Location is an https URL or the absolute path of a file. A http URL is taken
-	// only with the host localhost, 127.0.0.1 or [::1], since anybody on the way could
-	// replace the keys. Required.
+	// only with the host localhost, 127.0.0.1 or [::1], since on the way to
+	// others the keys could be replaced. Required.
 	Location string
 
 	// Issuer binds every key of the set to one iss, as [token.Key.Issuer] does; and the iss
@@ -54,7 +54,7 @@ type Options struct {
 
 	// Warn is told of keys that are left out, with their kid (none: ""), and of fetches
 	// that failed, once until that changes. It never gets key material, and must
-	// not block. Default: nobody is told.
+	// not block. Default: there are no warnings.
 	Warn func(message string, kid string)
 }
 
@@ -62,7 +62,7 @@ type Options struct {
 // [New]; [Set.Start] keeps it fresh. It may be used from many goroutines.
 //
 // A JWK is used if it is of kty RSA, EC, OKP (Ed25519) or oct, its use (if any) is
-// sig, its key_ops (if any) include verify, its alg (if any) is one of ours and fits,
+// sig, its key_ops (if any) include verify, its alg (if any) is a known one and fits,
 // and it is good enough for [token.NewKey]. Any other is left out with a warning and has no
 // influence on the rest. Secrets (oct) are taken from files only. Of a private key
 // the public part is used, with a warning. Two different keys with one kid and alg
@@ -70,8 +70,8 @@ type Options struct {
 //
 // A set is replaced as a whole, and only by another that could be read: while its
 // origin is down or answers nonsense, the old keys stay for as long as it takes. A
-// set that could be read takes effect even if no key of it is left, or nobody could
-// ever revoke a last key.
+// set that could be read takes effect even if no key of it is left, or an issuer
+// could never revoke its last key.
 type Set struct {
 	options Options
 	policy  policy

@@ -309,8 +309,8 @@ func TestDownAtStart(t *testing.T) {
 	}
 }
 
-// A hanging origin holds up nobody who does not need it, nobody for longer than he
-// is willing to wait, and nothing after the end.
+// A hanging origin holds up no request that does not need it, none for longer than the
+// request may wait, and nothing after the end.
 // After a fetch no connection stays open, and no goroutine with it.
 // After the end of the context that it was started with, a set is what it was.
 func TestEndOfStart(t *testing.T) {
@@ -328,7 +328,7 @@ func TestEndOfStart(t *testing.T) {
 	lookup(t, j, map[string]error{"a": nil})
 }
 
-// A secret that can be fetched is none, whoever the origin is.
+// A secret that can be fetched is none, from any origin.
 func TestSecretsFromURL(t *testing.T) {
 	var said warnings
 	i := startIssuer(t, jwkFor(t, "HS256", "secret"), jwkFor(t, "ES256", "public"))

@@ -98,7 +98,7 @@ func derive(key []byte, purpose string) []byte {
 }
 
 // Sign makes a token of the claims, which must not be used any more. typ is that of the
-// header, empty for none. [token.ErrTooLarge]: nobody would accept it.
+// header, empty for none. [token.ErrTooLarge]: it would be refused unread.
 func (s *Signer) Sign(typ string, c *Claims) (string, error) {
 	payload, err := c.text()
 	if err != nil {
