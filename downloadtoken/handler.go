@@ -161,7 +161,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.oneTime != nil {
 		return h.once(v, next)
 	}
-	if err := h.store.Revoked(r.Context(), h.revocable(v), v.now); err != nil {
+	if err := h.store.Revoked(r.Context(), func() rules.Revocable { return h.revocable(v) }, v.now); err != nil {
 		return h.deny(v, err)
 	}
 	if v.unpressed {

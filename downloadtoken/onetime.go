@@ -77,7 +77,7 @@ func (h *Handler) once(v *visit, next caddyhttp.Handler) error {
 	if err != nil {
 		return h.deny(v, err)
 	}
-	q.Revocable = h.revocable(v)
+	q.Revocable = func() rules.Revocable { return h.revocable(v) }
 	asks := h.asks(v)
 	dropUnresumable(v.r.Header, h.oneTime.resume != nil)
 	ctx := v.r.Context()
