@@ -30,7 +30,7 @@ func (v *visit) admit() error {
 	if h.oneTime != nil {
 		return v.admitOnce()
 	}
-	if err := h.store.Revoked(ctx, v.revocable(), v.judged); err != nil {
+	if err := h.store.Revoked(ctx, v.revocable, v.judged); err != nil {
 		return err
 	}
 	if v.unpressed {
