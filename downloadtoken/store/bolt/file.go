@@ -44,7 +44,8 @@ const lockTimeout = 2 * time.Second
 
 var (
 	errDamaged = errors.New("the file is damaged")
-	errForeign = errors.New("the file is not one of a bolt store of download_token")
+	errForeign = errors.New("the file is not one of a bolt store of download_token, or it is damaged")
+	errNewer   = errors.New("the file is one of a newer version of download_token")
 )
 
 // openFile opens the file of a store, and makes it if there is none. What it cannot
@@ -60,12 +61,12 @@ func openFile(path string, now time.Time) (*bbolt.DB, error) {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		err = errors.New("another process has the file open, or this one has under another path; each Caddy needs a file of its own")
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
-		err = fmt.Errorf("%w, or it is damaged", errForeign)
+		err = errForeign
 	}
 	if err == nil {
 		return db, nil
 	}
-	if errors.Is(err, errDamaged) || errors.Is(err, errForeign) {
+	if errors.Is(err, errDamaged) || errors.Is(err, errForeign) || errors.Is(err, errNewer) {
 		err = fmt.Errorf("%w; it is left as it is. Give another path, or move it away: then tokens issued before are refused, and revocations are lost", err)
 	}
 	return nil, fmt.Errorf("%s: %w", path, err)
@@ -77,45 +78,47 @@ var options = bbolt.Options{
 	Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, NoStatistics: true,
 }
 
-// open opens a file that is there, and checks it. A damaged file can make bbolt panic,
-// or read beyond its end.
-func open(path string) (db *bbolt.DB, err error) {
+// open opens a file that is there. First it reads all of it, since a damaged file can
+// make bbolt panic in a goroutine of its own, which would end the process.
+func open(path string) (*bbolt.DB, error) {
+	o := options
+	o.ReadOnly = true
+	if err := read(path, o); err != nil {
+		return nil, err
+	}
+	o.ReadOnly, o.OpenFile = false, func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		return os.OpenFile(name, flag&^os.O_CREATE, mode)
+	}
+	return bbolt.Open(path, 0, &o)
+}
+
+// read makes sure that the file is whole, and one that this version understands. Of
+// damage it learns by panics, and by faults where the file ends too soon.
+func read(path string, o bbolt.Options) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	var file *os.File
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, p)
-		}
-		if err != nil && db != nil {
-			db.Close()
-		} else if err != nil && file != nil {
-			file.Close() // which lets go of the lock; twice does no harm
-		}
-	}()
-	o := options
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
-		file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+		file, err = os.OpenFile(name, flag, mode)
 		if err != nil {
 			return nil, err
 		}
-		if info, err := file.Stat(); err != nil || info.Size() == 0 { // which bbolt would fill
+		if info, err := file.Stat(); err != nil || info.Size() < 2*int64(os.Getpagesize()) { // bbolt would fill an empty one
 			return nil, errors.Join(err, errForeign)
 		}
 		return file, nil
 	}
-	if db, err = bbolt.Open(path, 0, &o); err != nil {
-		return nil, err
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, p)
+		}
+		file.Close() // lets go of the lock also if bbolt could not; twice does no harm
+	}()
+	db, err := bbolt.Open(path, 0, &o)
+	if err != nil {
+		return err
 	}
-	return db, db.View(func(tx *bbolt.Tx) error {
-		info, err := file.Stat()
-		if err == nil && info.Size() < tx.Size() {
-			err = fmt.Errorf("%w: it has been cut off", errDamaged)
-		}
-		if err != nil {
-			return err
-		}
-		return check(tx)
-	})
+	defer db.Close()
+	return db.View(check)
 }
 
 // check makes sure that the file is one that this version understands.
@@ -128,13 +131,24 @@ func check(tx *bbolt.Tx) error {
 	case len(f) != 4:
 		return errForeign
 	case binary.BigEndian.Uint32(f) > format:
-		return fmt.Errorf("%w: a newer version has made it (format %d, and this one knows %d); go on using that version", errForeign, binary.BigEndian.Uint32(f), format)
+		return fmt.Errorf("%w (format %d; this one knows %d)", errNewer, binary.BigEndian.Uint32(f), format)
 	}
 	if tx.Bucket(bucketTokens) == nil || tx.Bucket(bucketExpiry) == nil || tx.Bucket(bucketSigners) == nil ||
 		len(b.Get(keyID)) != 16 || len(b.Get(keyBegan)) != 8 || !stampFrom(b.Get(keyBegan)).Valid() || len(b.Get(keyCount)) != 8 {
 		return errDamaged
 	}
-	return nil
+	tokens, entries := uint64(0), uint64(0)
+	err := errors.Join(
+		tx.Bucket(bucketTokens).ForEach(func(_, v []byte) error {
+			tokens++
+			_, _, err := rowFrom(v)
+			return err
+		}),
+		tx.Bucket(bucketExpiry).ForEach(func(_, _ []byte) error { entries++; return nil }))
+	if err == nil && (tokens != count(tx) || entries != count(tx)) {
+		err = errDamaged
+	}
+	return err
 }
 
 // create makes an empty file, which vouches for tokens from now on. It is there whole or

@@ -22,6 +22,7 @@ func openEngine(path string, now time.Time, logger *zap.Logger) (*engine, error)
 	e := &engine{
 		db: db, logger: logger, now: time.Now, update: db.Update,
 		held: make(map[rules.Key]*holding), uses: make(map[*use]struct{}), grants: local.NewGrants(),
+		writer: writer{full: make(chan struct{}, 1)},
 	}
 	if err := e.load(); err != nil {
 		db.Close()
@@ -96,6 +97,9 @@ func (e *engine) Stop() error {
 
 // Close implements [io.Closer]: it lets go of the file.
 func (e *engine) Close() error {
+	e.mu.Lock()
+	e.sealed = true
+	e.mu.Unlock()
 	e.sweeper.Stop()
 	return e.db.Close()
 }

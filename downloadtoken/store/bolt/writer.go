@@ -12,10 +12,14 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
-// gather is how long a write waits for more to come aboard, once others were aboard
-// the one before: the requests that it answered are about to come back. It is measured
-// in BenchmarkSpend.
-const gather = 500 * time.Microsecond
+// gatherMost is the longest that a write waits for more to come aboard: for the requests
+// that the one before has answered, whose clients may be about to come back. It waits for
+// no more than a share of what that one took. Without it half of the clients would wait
+// while the others are written. Both are measured in BenchmarkSpend.
+const (
+	gatherMost  = 2 * time.Millisecond
+	gatherShare = 4
+)
 
 // How many expired tokens a write forgets: more than it adds, so that the file does not
 // grow; few, so that no write takes long.
@@ -31,12 +35,14 @@ const sweepEvery = time.Minute
 // gather for the next, which takes all of them in one transaction. Everybody aboard
 // shares its outcome. It is guarded by the lock of the store.
 type writer struct {
-	clock     rules.Stamp // as the latest request had it
-	next      *batch      // gathering
-	writing   bool        // a goroutine is there to take care of next
-	crowded   bool        // more than one came aboard the last one
-	failing   bool        // the last one could not be written
-	forgotten uint64      // expired tokens
+	clock     rules.Stamp   // as the latest request had it
+	next      *batch        // gathering
+	writing   bool          // a goroutine is there to take care of next
+	expected  int           // how many are likely to come aboard next
+	full      chan struct{} // told when they are
+	took      time.Duration // by the last one
+	failing   bool          // the last one could not be written
+	forgotten uint64        // expired tokens
 	sweeper   *time.Timer
 }
 
@@ -61,9 +67,15 @@ func (e *engine) boardLocked(spends ...spend) *batch {
 		e.next = &batch{done: make(chan struct{})}
 	}
 	e.next.spends = append(e.next.spends, spends...)
-	if !e.writing {
-		e.writing = true
+	switch {
+	case !e.writing:
+		e.writing, e.expected = true, 0
 		go e.write()
+	case len(e.next.spends) >= e.expected:
+		select {
+		case e.full <- struct{}{}:
+		default: // it knows
+		}
 	}
 	return e.next
 }
@@ -96,8 +108,35 @@ func (e *engine) hasExpired() (has bool) {
 // write carries out writes until nobody is waiting for one.
 func (e *engine) write() {
 	for b := e.depart(); b != nil; b = e.depart() {
+		begun := time.Now()
 		b.err = e.carry(b)
+		e.took = time.Since(begun)
 		close(b.done)
+		e.gather(len(b.spends))
+	}
+}
+
+// gather waits, if any are aboard already, for those who have just been answered.
+func (e *engine) gather(answered int) {
+	e.mu.Lock()
+	var aboard int
+	if e.next != nil {
+		aboard = len(e.next.spends)
+	}
+	e.expected = aboard + answered
+	select {
+	case <-e.full: // from before
+	default:
+	}
+	e.mu.Unlock()
+	if e.expected < 2 {
+		return
+	}
+	timer := time.NewTimer(min(gatherMost, e.took/gatherShare))
+	defer timer.Stop()
+	select {
+	case <-e.full:
+	case <-timer.C:
 	}
 }
 
@@ -105,14 +144,8 @@ func (e *engine) write() {
 func (e *engine) depart() *batch {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.next != nil && e.crowded {
-		e.mu.Unlock()
-		time.Sleep(gather)
-		e.mu.Lock()
-	}
 	b := e.next
 	e.next, e.writing = nil, b != nil
-	e.crowded = b != nil && len(b.spends) > 1
 	return b
 }
 
