@@ -139,5 +139,5 @@ var (
 	_ caddy.Validator       = (*Bolt)(nil)
 	_ caddy.CleanerUpper    = (*Bolt)(nil)
 	_ caddyfile.Unmarshaler = (*Bolt)(nil)
-	_ store.Module          = (*Bolt)(nil)
+	_ store.Placed          = (*Bolt)(nil)
 )
