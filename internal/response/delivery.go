@@ -172,10 +172,10 @@ func (d *Delivery) answered() {
 // ReadFrom copies from src and keeps sendfile: once the first bytes have shown
 // that src can be read at all, the rest is left to the server's own writer.
 func (d *Delivery) ReadFrom(src io.Reader) (int64, error) {
-	buffer := buffers.Get().(*[smallFile]byte)
-	defer buffers.Put(buffer)
 	if limited, ok := src.(*io.LimitedReader); ok && limited.N <= smallFile {
+		buffer := buffers.Get().(*[smallFile]byte)
 		n, err := io.CopyBuffer(struct{ io.Writer }{d}, src, buffer[:])
+		giveBack(buffer, err)
 		if n == 0 && err == nil {
 			d.answered()
 		}
@@ -183,22 +183,29 @@ func (d *Delivery) ReadFrom(src io.Reader) (int64, error) {
 	}
 	var head int64
 	if !d.sent {
-		first := buffer[:512] // as many as net/http looks at itself
-		n, err := readSome(src, first)
-		if n == 0 {
-			if err == nil {
-				d.answered()
-			}
-			return 0, err
-		}
-		n, writeErr := d.Write(first[:n])
-		head = int64(n)
-		if writeErr != nil || err != nil {
-			return head, errors.Join(writeErr, err)
+		var err error
+		if head, err = d.sendHead(src); head == 0 || err != nil {
+			return head, err
 		}
 	}
 	n, err := d.copy(src)
 	return head + n, err
+}
+
+// sendHead sends the first bytes of src, as many as net/http looks at itself.
+func (d *Delivery) sendHead(src io.Reader) (int64, error) {
+	buffer := buffers.Get().(*[smallFile]byte)
+	n, err := readSome(src, buffer[:512])
+	switch {
+	case n > 0:
+		var writeErr error
+		n, writeErr = d.Write(buffer[:n])
+		err = errors.Join(writeErr, err)
+	case err == nil:
+		d.answered()
+	}
+	giveBack(buffer, err)
+	return int64(n), err
 }
 
 // smallFile is up to how many bytes a file goes out with its header: writing once costs
@@ -206,6 +213,15 @@ func (d *Delivery) ReadFrom(src io.Reader) (int64, error) {
 const smallFile = 32 << 10
 
 var buffers = sync.Pool{New: func() any { return new([smallFile]byte) }}
+
+// giveBack lets a buffer be used again, unless something went wrong: when a stream of
+// HTTP/2 is reset, its writer returns although its server may not have copied the bytes
+// yet, and would then send those of another request.
+func giveBack(buffer *[smallFile]byte, err error) {
+	if err == nil {
+		buffers.Put(buffer)
+	}
+}
 
 // copy copies what follows the first bytes.
 func (d *Delivery) copy(src io.Reader) (int64, error) {
