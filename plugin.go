@@ -11,12 +11,13 @@ package downloadtokenplugin
 import (
 	_ "github.com/caddy-download-token/caddy-download-token/caddyfile"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken"
-	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/command"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/issuer"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/pathpermissions"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/session"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/bolt"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
+	_ "github.com/caddy-download-token/caddy-download-token/internal/command"
 )

@@ -19,8 +19,8 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("download_token", parseDirective)
-	// After whatever may rewrite the path (rewrite, uri, try_files) or ask
-	// somebody else (forward_auth), and before everything that reads the URL.
+	// After what may rewrite the path (rewrite, uri, try_files) or ask another
+	// server (forward_auth), and before everything that reads the URL.
 	httpcaddyfile.RegisterDirectiveOrder("download_token", httpcaddyfile.After, "forward_auth")
 	httpcaddyfile.RegisterGlobalOption("download_token", parseGlobalOption)
 }
@@ -70,6 +70,7 @@ func init() {
 //		confirm [always] [<template file>]
 //		challenge <scheme> [<realm>]
 //		status <code> [<reason>...]
+//		cache off|<entries>
 //		forward
 //	}
 //
@@ -94,7 +95,8 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"confirm":     parseConfirm,
 	"challenge":   parseChallenge,
 	"status":      parseStatus,
-	"forward":     parseForward,
+	"cache":       parseCache,
+	"forward":     flag(func(h *downloadtoken.Handler) *bool { return &h.Forward }),
 }
 
 // unmarshalHandler reads the whole directive.

@@ -1,8 +1,6 @@
 package caddyfile
 
 import (
-	"strconv"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -12,7 +10,7 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("download_token_issuer", parseIssuerDirective)
-	// Behind whatever authenticates; it answers, as respond does.
+	// Behind what authenticates the user; it answers, as respond does.
 	httpcaddyfile.RegisterDirectiveOrder("download_token_issuer", httpcaddyfile.Before, "respond")
 }
 
@@ -46,7 +44,7 @@ var issuerSubdirectives = map[string]func(*caddyfile.Dispenser, *issuer.Issuer) 
 	"one_time":     parseNonceClaim,
 	"claim":        parseClaim,
 	"user":         word(func(i *issuer.Issuer) *string { return &i.User }, "user {http.request.header.Remote-User}"),
-	"anonymous":    parseAnonymous,
+	"anonymous":    flag(func(i *issuer.Issuer) *bool { return &i.Anonymous }),
 	"require_uuid": list(func(i *issuer.Issuer) *[]string { return &i.RequireUUID }, "require_uuid {re.dataset.1}"),
 	"link":         word(func(i *issuer.Issuer) *string { return &i.Link }, "link https://files.example.com/report.pdf?download_token={token}"),
 	"status":       parseIssuerStatus,
@@ -114,17 +112,6 @@ func parseClaim(d *caddyfile.Dispenser, i *issuer.Issuer) error {
 	return noBlock(d, "claim")
 }
 
-// parseAnonymous reads
-//
-//	anonymous
-func parseAnonymous(d *caddyfile.Dispenser, i *issuer.Issuer) error {
-	if d.NextArg() {
-		return usage(d, "anonymous", "anonymous")
-	}
-	i.Anonymous = true
-	return noBlock(d, "anonymous")
-}
-
 // parseIssuerStatus reads
 //
 //	status <code>
@@ -136,9 +123,9 @@ func parseIssuerStatus(d *caddyfile.Dispenser, i *issuer.Issuer) error {
 	if len(args) != 1 {
 		return usage(d, "status", "status 200")
 	}
-	code, err := strconv.Atoi(args[0])
+	code, err := statusCode(d, args[0], "status 200")
 	if err != nil {
-		return d.Errf("status: '%s' is not a status code; write it like this: status 200", args[0])
+		return err
 	}
 	i.Status = code
 	return noBlock(d, "status")

@@ -37,6 +37,27 @@ func word[T any](field func(T) *string, example string) func(*caddyfile.Dispense
 	}
 }
 
+// flag reads a subdirective that has no argument.
+func flag[T any](field func(T) *bool) func(*caddyfile.Dispenser, T) error {
+	return func(d *caddyfile.Dispenser, v T) error {
+		name := d.Val()
+		if d.NextArg() {
+			return usage(d, name, name)
+		}
+		*field(v) = true
+		return noBlock(d, name)
+	}
+}
+
+// statusCode reads the argument that is a status code.
+func statusCode(d *caddyfile.Dispenser, text, example string) (int, error) {
+	code, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, d.Errf("status: '%s' is not a status code; write it like this: %s", text, example)
+	}
+	return code, nil
+}
+
 // parseFrom reads
 //
 //	from query|header|cookie <name>...
@@ -114,29 +135,39 @@ func parseChallenge(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	return noBlock(d, "challenge")
 }
 
+// parseCache reads
+//
+//	cache off|<entries>
+func parseCache(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	const example = "cache 50000"
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return usage(d, "cache", example)
+	}
+	h.Cache = -1
+	if args[0] != "off" {
+		entries, err := strconv.Atoi(args[0])
+		if err != nil || entries < 1 {
+			return d.Errf("cache: '%s' is not a number of tokens; write off, or it like this: %s", args[0], example)
+		}
+		h.Cache = entries
+	}
+	return noBlock(d, "cache")
+}
+
 // parseStatus reads
 //
 //	status <code> [<reason>...]
 func parseStatus(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	const example = "status 410 replayed"
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return usage(d, "status", "status 410 replayed")
+		return usage(d, "status", example)
 	}
-	code, err := strconv.Atoi(args[0])
+	code, err := statusCode(d, args[0], example)
 	if err != nil {
-		return d.Errf("status: '%s' is not a status code; write it like this: status 410 replayed", args[0])
+		return err
 	}
 	h.Status = append(h.Status, downloadtoken.Status{Code: code, Reason: args[1:]})
 	return noBlock(d, "status")
-}
-
-// parseForward reads
-//
-//	forward
-func parseForward(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
-	if d.NextArg() {
-		return usage(d, "forward", "forward")
-	}
-	h.Forward = true
-	return noBlock(d, "forward")
 }

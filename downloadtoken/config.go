@@ -124,6 +124,36 @@ type Attachment struct {
 	Filename string `json:"filename,omitempty"`
 }
 
+// Confirm answers people who open a link with a small page that names the file
+// and has one button. The button sends a POST to the same URL, and only that
+// starts the download, so whatever opens links ahead of people, such as the
+// previews of chat programs and the scanners of mail servers, uses up none. The
+// page is made of what the next handlers answer to HEAD.
+//
+// A GET that accepts text/html and has no Range is taken for a person. Scripts, curl
+// and media players do not ask for HTML and get the file at once. So does a browser
+// that can join an open grant of [Resume].
+//
+// The POST has to come from this site and, where the browser tells (Sec-Fetch-User
+// of W3C Fetch Metadata), from a person who pressed something; otherwise it is
+// refused as `unconfirmed`. For the next handlers it is a GET without a body.
+//
+// A press may be repeated: for ten seconds after the one that used a one-time
+// token, the same page is answered again at the same address, until two copies and
+// the small excess of [Resume] have been sent (two answers, where the size is not
+// known); one more is refused as `budget`. People double-click, and browsers then
+// drop the first answer.
+type Confirm struct {
+	// Ask with every GET, whatever it accepts. Scripts then have to send the POST
+	// themselves. Default: false.
+	Always bool `json:"always,omitempty"`
+
+	// The absolute path of an HTML template that takes the place of the built-in
+	// one, for the page and for refusals; see [confirm.Page]. It is read at load. Global
+	// placeholders such as {env.X} are replaced. Default: built in.
+	Template string `json:"template,omitempty"`
+}
+
 // Challenge is what WWW-Authenticate asks for (RFC 9110 section 11.6.1).
 type Challenge struct {
 	// The authentication scheme. Bearer has the error codes of RFC 6750 section

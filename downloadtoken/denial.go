@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 )
 
 // Refusals that are decided in this package; the others are sentinels of
@@ -53,7 +54,7 @@ var denials = []*denial{
 	{token.ErrHeaderTyp, "header_typ", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrTooLongLived, "too_long_lived", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{errMethod, "method", http.StatusMethodNotAllowed, toldMethod, ""},
-	{errUnconfirmed, "unconfirmed", http.StatusForbidden, toldUnconfirmed, ""},
+	{confirm.ErrUnconfirmed, "unconfirmed", http.StatusForbidden, toldUnconfirmed, ""},
 	{scope.ErrPath, "bad_path", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
@@ -74,14 +75,14 @@ var unavailable = &denial{rules.ErrUnavailable, "store_unavailable", http.Status
 
 // detailOf is what err says beyond its reason, such as which claim is missing, or
 // which rule a path breaks. It is for the log, and holds no token, key or value of a
-// claim: whoever refuses writes it behind the text of the sentinel.
+// claim: it stands behind the text of the sentinel, where the refusal is made.
 func (d *denial) detailOf(err error) string {
 	detail, _ := strings.CutPrefix(err.Error(), d.err.Error())
 	return token.Redact(strings.TrimPrefix(detail, ": "))
 }
 
 // departed reports whether the reason is only that the client has gone, so that
-// nobody waited for a store, a key or a moment to come: that is nobody's failure.
+// the wait for a store, a key or a moment to come was broken off: no failure.
 func (d *denial) departed(r *http.Request) bool {
 	if !errors.Is(r.Context().Err(), context.Canceled) {
 		return false
@@ -129,9 +130,12 @@ func statusesOf(configured []Status) map[*denial]int {
 }
 
 // told is what a refused client is told: a word for programs, a sentence for
-// people. It is coarse so that nobody can find out by trial which key, claim or
-// address a token would need.
+// people. It is coarse so that trials do not show which key, claim or address a token
+// would need.
 type told struct{ word, sentence string }
+
+// page is the page that says it to people.
+func (t told) page(status int) confirm.Page { return confirm.Refusal(t.word, t.sentence, status) }
 
 var (
 	toldMissing     = told{"missing", "The download token is missing. Copy the link again, whole, or ask for a new one."}

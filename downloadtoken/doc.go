@@ -27,7 +27,7 @@
 // # The request
 //
 // [Handler.ServeHTTP] is the whole story in the order of its steps, and the
-// order is a security property. Each step is somebody's question:
+// order is a security property. Each step is a question:
 //
 //   - package token: is this token genuine, and acceptable now?
 //   - package scope: does it open this path? The kinds of it are guest modules, in
@@ -41,17 +41,17 @@
 //
 // # One time
 //
-// A nonce is reserved when every other check has passed. The response writer in
-// deliver.go then holds the header of a 2xx answer back until a first byte is
-// there, spends the nonce, and only then lets anything out. Whatever ends in
+// A nonce is reserved when every other check has passed. The response writer of
+// package response then holds the header of a 2xx answer back until a first byte is
+// there; the gate spends the nonce, and only then does anything go out. Whatever ends in
 // another way, by an error, a redirect, a panic or a client that is gone, gives
 // the nonce back. So a token is never honoured twice, and never spent for
 // nothing.
 //
 // With resume, spending a nonce opens a grant. Later requests for the same file
-// join it instead of being refused, and meter.go draws every byte on its budget
-// before it is written. With confirm, people are asked first: ask.go finds out by
-// HEAD what the next handlers would serve, and page.go makes a page of it.
+// join it instead of being refused, and a meter draws every byte on its budget
+// before it is written. With confirm, people are asked first: a probe finds out by
+// HEAD what the next handlers would serve, and package confirm makes a page of it.
 //
 // # Secrets
 //

@@ -17,7 +17,7 @@ import (
 // warnOfErrorRoutes looks through the servers for error routes that would hand out
 // the very file that was refused: Caddy runs them without this handler and with the
 // URL as it was before every rewrite, so a file_server there serves it. It cannot be
-// an error, since a path or a status may keep the two apart that nobody can see here.
+// an error, since a path or a status that cannot be seen here may keep the two apart.
 func warnOfErrorRoutes(ctx caddy.Context, logger *zap.Logger) {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {
@@ -36,8 +36,8 @@ func warnOfErrorRoutes(ctx caddy.Context, logger *zap.Logger) {
 	}
 }
 
-// refusal is one that a download_token handler of the server may make.
-type refusal struct {
+// attempt is a request that a download_token handler of the server may refuse.
+type attempt struct {
 	host   string // of the request; empty: any
 	status int
 }
@@ -45,7 +45,7 @@ type refusal struct {
 // handsOutRefused reports whether, as far as can be told without a request, a
 // refused one can get its file from an error route.
 func handsOutRefused(srv *caddyhttp.Server) bool {
-	refusals := make(map[refusal]bool)
+	attempts := make(map[attempt]bool)
 	var roots []string // of the files that are guarded
 	look := routes.Walk[[]string]{
 		Enter: func(route *caddyhttp.Route, hosts []string) ([]string, routes.Match) {
@@ -55,7 +55,7 @@ func handsOutRefused(srv *caddyhttp.Server) bool {
 			if h, ok := handler.(*Handler); ok {
 				for _, host := range hosts {
 					for _, d := range denials {
-						refusals[refusal{host, cmp.Or(h.statuses[d], d.status)}] = true
+						attempts[attempt{host, h.refusals[d].status}] = true
 					}
 				}
 			} else if root := settingOf(handler, "root"); root != "" {
@@ -65,11 +65,11 @@ func handsOutRefused(srv *caddyhttp.Server) bool {
 		},
 	}
 	look.Routes(srv.Routes, []string{""})
-	for _, named := range srv.NamedRoutes { // whoever may invoke them
+	for _, named := range srv.NamedRoutes { // whichever route may invoke them
 		look.Routes(caddyhttp.RouteList{*named}, []string{""})
 	}
-	for refusal := range refusals {
-		if refusal.mayBeServed(srv, roots) {
+	for attempt := range attempts {
+		if attempt.mayBeServed(srv, roots) {
 			return true
 		}
 	}
@@ -83,7 +83,7 @@ type errorWay struct {
 }
 
 // mayBeServed reports whether an error route may serve the file all the same.
-func (f refusal) mayBeServed(srv *caddyhttp.Server, roots []string) (found bool) {
+func (f attempt) mayBeServed(srv *caddyhttp.Server, roots []string) (found bool) {
 	r, err := http.NewRequest(http.MethodGet, "/", nil)
 	if err != nil {
 		return true
@@ -119,7 +119,7 @@ func (f refusal) mayBeServed(srv *caddyhttp.Server, roots []string) (found bool)
 }
 
 // match says whether the refusal enters the route.
-func (f refusal) match(route *caddyhttp.Route, r *http.Request) routes.Match {
+func (f attempt) match(route *caddyhttp.Route, r *http.Request) routes.Match {
 	if len(route.MatcherSets) == 0 {
 		return routes.Surely
 	}
@@ -133,7 +133,7 @@ func (f refusal) match(route *caddyhttp.Route, r *http.Request) routes.Match {
 
 // excludedBy asks what a matcher says about the status or the host, and leaves
 // everything else open.
-func (f refusal) excludedBy(matcher any, r *http.Request) bool {
+func (f attempt) excludedBy(matcher any, r *http.Request) bool {
 	switch m := matcher.(type) {
 	case *caddyhttp.MatchExpression:
 		if !strings.Contains(m.Expr, "http.error.status_code") {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // Explain tells what ServeHTTP would decide about r now, and leaves no trace:
@@ -19,15 +20,15 @@ import (
 // out of r.
 func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 	ended, end := context.WithCancel(r.Context())
-	end() // whoever might fetch a key must not wait for it, nor begin
+	end() // a set of keys that is not there is neither waited for nor fetched
 	text, source, err := token.Find(r, h.sources)
 	h.strip(r)
-	if isPreflight(r) {
+	if response.IsPreflight(r) {
 		return "", nil
 	}
-	v := &visit{r: r.WithContext(ended), text: text, source: source, fingerprint: token.FingerprintOf(text)}
+	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source}
 	if err == nil {
-		err = h.judge(v)
+		err = v.judge()
 	}
 	if err == nil && h.oneTime != nil {
 		_, err = h.oneTime.present(v, h.PathPrefix+v.path)

@@ -1,22 +1,22 @@
 package downloadtoken
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 func init() {
@@ -103,6 +103,13 @@ type Handler struct {
 	// Other status codes than the usual ones for refusals.
 	Status []Status `json:"status,omitempty"`
 
+	// How many verified tokens are remembered, so that the signature of one that comes
+	// again, as with each range of a file, is not verified again; -1: none. What depends
+	// on the time, the request or the store is judged each time, and a token is
+	// forgotten with its key. Default: 10,000, which take 20 MiB at most; none with
+	// [OneTime] without [Resume], whose tokens do not come again.
+	Cache int `json:"cache,omitempty"`
+
 	// Hand the token on to the next handlers instead of taking it out of the
 	// request. Default: false. With it, whatever logs or stores URLs behind this
 	// handler holds usable tokens.
@@ -110,17 +117,24 @@ type Handler struct {
 
 	sources    []token.Source
 	queryNames []string
-	verifier   *token.Verifier
+	verifier   verifier
+	forget     func() // lets go of the verified tokens that are remembered
 	rules      token.Rules
-	keys       *verification.Keys
+	anchors    *trust.Anchors
 	scopes     []scopes.Scope
 	app        *store.App
 	store      store.Handle
 	oneTime    *oneTime
-	statuses   map[*denial]int
-	pages      *pages
+	answers    response.Policy
+	refusals   map[*denial]*refusal
+	pages      *confirm.Pages
 	now        func() time.Time
 	logger     *zap.Logger
+}
+
+// verifier tells which tokens are genuine, whatever the time.
+type verifier interface {
+	Verify(ctx context.Context, text string) (*token.Token, error)
 }
 
 // CaddyModule returns the Caddy module information.
@@ -135,148 +149,30 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // order in which the checks are made.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	if isPreflight(r) {
+	if response.IsPreflight(r) {
 		h.strip(r)
-		return passPreflight(w, r, next)
+		return response.Preflight(w, r, next)
 	}
-
-	v, err := h.receive(w, r)
+	v := &visit{h: h, w: w, r: r}
+	defer v.leave() // in a defer: a panic must not leave a nonce reserved
+	err := v.receive()
 	if err == nil {
-		err = h.judge(v)
+		err = v.judge()
 	}
 	if at, early := token.ValidFrom(err); early {
-		err = h.untilValid(v, at, err)
+		err = v.untilValid(at, err)
+	}
+	if err == nil {
+		err = v.admit()
 	}
 	if err != nil {
-		return h.deny(v, err)
+		return v.deny(err)
 	}
-
-	if err := h.store.Hold(r.Context()); err != nil {
-		return h.deny(v, err)
+	v.publish()
+	if v.asks {
+		return v.ask(next)
 	}
-	defer h.store.LetGo()
-	if err := h.again(v); err != nil {
-		return h.deny(v, err)
-	}
-	if h.oneTime != nil {
-		return h.once(v, next)
-	}
-	if err := h.store.Revoked(r.Context(), func() rules.Revocable { return h.revocable(v) }, v.now); err != nil {
-		return h.deny(v, err)
-	}
-	if v.unpressed {
-		return h.deny(v, errUnconfirmed)
-	}
-	h.publish(v)
-	if h.asks(v) {
-		return h.ask(v, next)
-	}
-	return h.deliver(v, next)
-}
-
-// receive finds the token, takes it out of the request, and reads what else the
-// request has to say. Nothing of it is believed yet.
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*visit, error) {
-	text, source, err := token.Find(r, h.sources)
-	v := &visit{r: r, w: w, text: text, now: h.now(), source: source, fingerprint: token.FingerprintOf(text)}
-	v.rememberOriginal()
-	h.strip(r)
-	if err == nil && h.Confirm != nil && r.Method == http.MethodPost {
-		if err = v.readForm(); err == nil && h.hasWaited(v) && h.app.Superseded() {
-			err = errReloaded
-		}
-	}
-	return v, err
-}
-
-// judge makes the checks that leave no trace.
-func (h *Handler) judge(v *visit) error {
-	var err error
-	v.now = h.now()
-	if v.token, err = h.verifier.Verify(v.r.Context(), v.text); err != nil {
-		return err
-	}
-	if err = h.rules.Accept(v.token, v.now); err != nil {
-		return err
-	}
-	if err = h.admitMethod(v); err != nil {
-		return err
-	}
-	if v.path, err = scope.Path(v.r.URL); err != nil {
-		return err
-	}
-	if v.opening = h.opening(v, h.PathPrefix+v.path); v.opening == scopes.Closed {
-		return errScope
-	}
-	if !h.admitsClient(v) {
-		return errClientIP
-	}
-	return nil
-}
-
-// visit is one request on its way through the handler: what has been learned
-// about it so far.
-type visit struct {
-	r           *http.Request
-	w           http.ResponseWriter
-	text        string    // the token
-	now         time.Time // when it was judged; before that, when it came
-	source      token.Source
-	fingerprint token.Fingerprint
-	token       *token.Token
-	nonce       string
-	path        string // r.URL.Path as it was authorised
-	opening     scopes.Opening
-	original    original
-	press       string         // the value that came with the button's POST
-	confirmed   bool           // it was the button's POST
-	unpressed   bool           // but nobody seems to have pressed the button
-	grants      grantKeys      // that the token's use may open
-	page        rules.GrantKey // what the page with the button is for
-	fields      []zap.Field    // more of the line that says why it was refused
-}
-
-// admitsClient reports whether the token is not bound to an address, or the
-// client has it.
-func (h *Handler) admitsClient(v *visit) bool {
-	if h.IPClaim == "" {
-		return true
-	}
-	bound, ok := v.token.Claims.String(h.IPClaim)
-	if !ok {
-		return false
-	}
-	client, err := netip.ParseAddr(problem.ClientIP(v.r))
-	if err != nil {
-		return false
-	}
-	client = client.Unmap().WithZone("")
-	if addr, err := netip.ParseAddr(bound); err == nil {
-		return addr.Unmap() == client
-	}
-	prefix, err := netip.ParsePrefix(bound)
-	return err == nil && prefix.Contains(client)
-}
-
-// publish sets the placeholders that describe an accepted token.
-func (h *Handler) publish(v *visit) {
-	repl := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	claims := &v.token.Claims
-	user := claims.Subject
-	if user == "" {
-		user, _ = claims.String("user")
-	}
-	scopeClaim, _ := claims.String("scope")
-	repl.Set("http.download_token.reason", "")
-	repl.Set("http.download_token.sub", claims.Subject)
-	repl.Set("http.download_token.nonce", v.nonce)
-	repl.Set("http.download_token.scope", scopeClaim)
-	repl.Set("http.download_token.issuer", claims.Issuer)
-	repl.Set("http.download_token.expires", claims.ExpiresAt.UTC().Format(time.RFC3339))
-	repl.Set("http.download_token.fingerprint", v.fingerprint.String())
-	if id, _ := repl.GetString("http.auth.user.id"); id == "" && user != "" {
-		repl.Set("http.auth.user.id", user)
-	}
+	return v.serve(next)
 }
 
 // Interface guards

@@ -135,14 +135,17 @@ func BenchmarkHandler(b *testing.B) {
 			b.Fatal(err)
 		}
 		target := "/datasets/2489e9ad-2ee2-8e00-8ec9-32d5f69181c0/cog.tif?download_token=" + token
-		b.Run(pair.method.Alg(), func(b *testing.B) {
-			h := &downloadtoken.Handler{
-				Config:   verification.Config{Key: []verification.TrustedKey{{Alg: pair.method.Alg(), Key: pair.material}}},
-				ScopeRaw: []json.RawMessage{[]byte(`{"type": "template", "scope": "dataset:{id:uuid}", "path": "/datasets/{id:uuid}/*"}`)},
-			}
-			provision(b, h)
-			serve(b, h, target, http.StatusOK)
-		})
+		for name, cache := range map[string]int{"": -1, "-seen-before": 0} {
+			b.Run(pair.method.Alg()+name, func(b *testing.B) {
+				h := &downloadtoken.Handler{
+					Config:   verification.Config{Key: []verification.TrustedKey{{Alg: pair.method.Alg(), Key: pair.material}}},
+					ScopeRaw: []json.RawMessage{[]byte(`{"type": "template", "scope": "dataset:{id:uuid}", "path": "/datasets/{id:uuid}/*"}`)},
+					Cache:    cache,
+				}
+				provision(b, h)
+				serve(b, h, target, http.StatusOK)
+			})
+		}
 		b.Run(pair.method.Alg()+"-plain-golang-jwt", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

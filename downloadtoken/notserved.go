@@ -1,17 +1,16 @@
 package downloadtoken
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 
 // What a person is told whose token was accepted, and who got an error of the site
@@ -22,45 +21,20 @@ var (
 	toldSiteError = told{"site_error", "The link was accepted, but the site answered with an error instead of the file. If that goes on, tell the person who gave you the link."}
 )
 
-// conclude counts what became of an accepted token, given the error that the next
-// handlers have returned, and sees to the answer if it is one.
-func (d *delivery) conclude(err error) error {
-	gone := errors.Is(d.v.r.Context().Err(), context.Canceled)
-	switch {
-	case d.failed():
-		countOutcome("failed") // and logged
-		return d.h.showError(d.v, err)
-	case d.stopped != nil:
-		return err // refused, and counted as such
-	case d.sent && (err == nil || gone) && d.status < http.StatusBadRequest:
-		countOutcome("served")
-		return err
-	case !gone && !d.sent && err == nil:
-		countOutcome("failed") // no handler has answered, and that is logged
-		return nil
-	case gone:
-		return err // whatever the next handlers say, the client did not wait for it
-	case d.sent && err != nil, !d.sent && err == nil:
-		countOutcome("failed") // broken off, or nobody has answered
-		return err
-	}
-	return d.h.notServed(d.v, d.status, err)
-}
-
 // notServed is for an accepted token that the next handlers have answered with an
 // error: a status of theirs, or err, with nothing sent. It leaves the only line by
 // which the link can be found, since Caddy logs a 404 at level DEBUG.
-func (h *Handler) notServed(v *visit, status int, err error) error {
+func (v *visit) notServed(status int, err error) error {
 	if err != nil {
 		status = statusOf(err)
 	}
-	countOutcome("site_error")
-	h.logger.Info("not served",
+	metrics().siteError.Inc()
+	v.h.logger.Info("not served",
 		zap.Int("status", status),
 		zap.String("fingerprint", v.fingerprint.String()),
 		zap.String("path", token.Redact(v.path)),
 		zap.String("client_ip", problem.ClientIP(v.r)))
-	return h.showError(v, err)
+	return v.showError(err)
 }
 
 // statusOf is the status that Caddy gives an error.
@@ -73,32 +47,32 @@ func statusOf(err error) int {
 
 // showError answers a person with a page, because a browser's own would show the
 // whole link. Programs, and error routes of the site, get the error.
-func (h *Handler) showError(v *visit, err error) error {
+func (v *visit) showError(err error) error {
 	status := http.StatusInternalServerError
 	if err != nil {
 		status = statusOf(err)
 	}
 	if err == nil || status < http.StatusBadRequest || v.r.Method != http.MethodGet ||
-		!acceptsHTML(v.r.Header) || problem.HasErrorRoute(v.r, err) {
+		!confirm.AcceptsHTML(v.r.Header) || problem.HasErrorRoute(v.r, err) {
 		return err
 	}
 	if status >= http.StatusInternalServerError { // Caddy would have logged it
-		h.logger.Error("the site failed", zap.Int("status", status), zap.String("error", v.withoutClaims(token.Redact(err.Error()))))
+		v.h.logger.Error("the site failed", zap.Int("status", status), zap.String("error", v.withoutClaims(token.Redact(err.Error()))))
 	}
 	told := toldSiteError
 	if status == http.StatusNotFound || status == http.StatusGone {
 		told = toldNoFile
 	}
-	return h.pages.write(v.w, told.page(status))
+	return v.h.pages.Write(v.w, told.page(status))
 }
 
 // withoutClaims puts the names of placeholders in the place of the values that
 // publish gave to the site: an error may quote them, such as the name of an upstream
 // that is made of one. What is shorter than three bytes stands in any text by chance.
 func (v *visit) withoutClaims(text string) string {
-	repl := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl := replacerOf(v)
 	for _, name := range []string{
-		"http.download_token.nonce", "http.download_token.scope", "http.download_token.sub", "http.download_token.issuer", "http.auth.user.id",
+		"http.download_token.nonce", "http.download_token.scope", "http.download_token.sub", "http.download_token.issuer", userID,
 	} {
 		if value, _ := repl.GetString(name); len(value) > 2 {
 			text = strings.ReplaceAll(text, value, "{"+name+"}")

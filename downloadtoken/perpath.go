@@ -51,8 +51,8 @@ func (o *oneTime) counted(path string) string {
 	}
 }
 
-// policyOf names the way in which nonces become keys of the store. Whoever
-// changes it makes everything spent before unreadable, so the store has to know.
+// policyOf names the way in which nonces become keys of the store. Changing it
+// makes everything spent before unreadable, so the store has to know.
 func policyOf(o *OneTime) string {
 	words := []string{"token"}
 	if o.Per == "path" {

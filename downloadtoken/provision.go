@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +20,10 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
+	"github.com/caddy-download-token/caddy-download-token/internal/tokencache"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 // DefaultQuery is the query parameter that holds the token if no source is
@@ -33,32 +39,106 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionSources(); err != nil {
 		return err
 	}
-	verifier, keys, err := h.Verifier(ctx, h.logger, h.now())
+	verifier, anchors, err := trust.Open(ctx, &h.Config, h.logger, h.now())
 	if err != nil {
 		return err
 	}
-	h.verifier, h.keys = verifier, keys
-	h.rules = h.Rules()
+	h.anchors = anchors
+	if err := h.provisionCache(verifier); err != nil {
+		return err
+	}
+	h.rules = trust.Rules(&h.Config)
 	h.rules.OneTime = h.OneTime != nil
 	if err := h.provisionScopes(ctx); err != nil {
 		return err
 	}
-	if err := h.provisionStore(ctx, keys); err != nil {
+	if err := h.provisionStore(ctx, anchors); err != nil {
 		return err
 	}
-	if h.pages, err = h.Confirm.pages(); err != nil {
+	if err := h.provisionAnswers(); err != nil {
 		return err
 	}
-	if h.OneTime != nil && !h.pages.presses {
+	if h.OneTime != nil && !h.pages.Presses {
 		h.logger.Warn("the template of confirm has no hidden field press, so a double click can lose a one-time link; " +
 			`write into its form: <input type="hidden" name="press" value="{{.Press}}">`)
 	}
-	h.statuses = statusesOf(h.Status)
 	return registerMetrics(ctx)
 }
 
-// Cleanup lets go of the sets of keys.
-func (h *Handler) Cleanup() error { return h.keys.Close() }
+// provisionCache puts the memory of verified tokens in front of the verifier, where
+// tokens come more than once.
+func (h *Handler) provisionCache(plain *token.Verifier) error {
+	entries := h.Cache
+	switch {
+	case entries < -1 || entries > maxCache:
+		return fmt.Errorf("cache: write off, or how many verified tokens are remembered, 1 to %d", maxCache)
+	case entries == 0 && (h.OneTime == nil || h.OneTime.Resume != nil):
+		entries = tokencache.DefaultEntries
+	}
+	h.verifier, h.forget = plain, func() {}
+	if entries <= 0 {
+		return nil
+	}
+	cache, err := tokencache.New(plain, entries, metrics().hits.Inc, metrics().misses.Inc)
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	h.verifier, h.forget = cache, cache.Close
+	return nil
+}
+
+// maxCache bounds `cache`: so many entries may take 2 GiB.
+const maxCache = 1_000_000
+
+// Cleanup lets go of the sets of keys, and of what was verified with them.
+func (h *Handler) Cleanup() error {
+	if h.forget != nil {
+		h.forget()
+	}
+	return h.anchors.Close()
+}
+
+// provisionAnswers prepares what clients get.
+func (h *Handler) provisionAnswers() (err error) {
+	if err := h.provisionRefusals(); err != nil {
+		return err
+	}
+	h.answers = response.Policy{
+		OneTime:    h.oneTime != nil,
+		Whole:      h.oneTime != nil && h.oneTime.resume == nil,
+		Negotiated: h.Confirm != nil,
+	}
+	for _, source := range h.sources {
+		if name := source.Field(); name != "" { // the URL has none: answers to two URLs are apart anyhow
+			h.answers.Carriers = append(h.answers.Carriers, name)
+		}
+	}
+	if h.Attachment != nil {
+		h.answers.Disposition = h.Attachment.disposition
+	}
+	refusals := []confirm.Page{toldNoFile.page(http.StatusNotFound), toldSiteError.page(http.StatusInternalServerError)}
+	for _, d := range denials {
+		refusals = append(refusals, d.told.page(d.status))
+	}
+	template := ""
+	if h.Confirm != nil {
+		template = h.Confirm.Template
+	}
+	h.pages, err = confirm.Load(template, refusals)
+	return err
+}
+
+// disposition is the value of Content-Disposition for the request (RFC 6266).
+func (a *Attachment) disposition(r *http.Request) string {
+	name := ""
+	if a.Filename != "" {
+		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+		name = repl.ReplaceAll(a.Filename, "")
+	} else if !strings.HasSuffix(r.URL.Path, "/") {
+		name = path.Base(r.URL.Path)
+	}
+	return response.Attachment(name)
+}
 
 // provisionSources sets the default and checks the names.
 func (h *Handler) provisionSources() error {
@@ -125,9 +205,9 @@ func (h *Handler) provisionScopes(ctx caddy.Context) error {
 	return nil
 }
 
-// provisionStore opens the store and makes sure that nobody else uses the same
-// one-time tokens in another way.
-func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) error {
+// provisionStore opens the store and makes sure that no other directive uses the
+// same one-time tokens in another way.
+func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) error {
 	appModule, err := ctx.App("download_token")
 	if err != nil {
 		return err
@@ -150,15 +230,15 @@ func (h *Handler) provisionStore(ctx caddy.Context, keys *verification.Keys) err
 		return err
 	}
 	use := store.Policy{Keys: o.policy, Uses: o.uses, UsesClaim: o.usesClaim, MaxTTL: o.maxTTL}
-	if h.Requires("iat") {
+	if trust.Requires(&h.Config, "iat") {
 		use.MaxTTL = 0
 	}
-	for _, key := range keys.Static.Keys() {
+	for _, key := range anchors.Static.Keys() {
 		if err := app.Agree(name, rules.Signer(key.Fingerprint()), use); err != nil {
 			return err
 		}
 	}
-	for _, source := range keys.Sources() { // whose keys nobody knows yet
+	for _, source := range anchors.Sources() { // whose keys are not known yet
 		if err := app.Agree(name, sha256.Sum256([]byte(source)), use); err != nil {
 			return err
 		}
@@ -203,7 +283,7 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		return nil, fmt.Errorf("one_time: per is token or path, not '%s'", o.Per)
 	case o.Uses < 1 || o.Uses > maxUses:
 		return nil, fmt.Errorf("one_time: uses must be between 1 and %d, not %d", maxUses, o.Uses)
-	case c.MaxTTL == 0 && !c.Requires("iat"):
+	case c.MaxTTL == 0 && !trust.Requires(c, "iat"):
 		return nil, errors.New("one_time: after a restart, a token without iat can be told from a used one only by its exp; " +
 			"add max_ttl (such as: max_ttl 10m), or require iat")
 	}
@@ -248,7 +328,7 @@ func (r *Resume) prepare() error {
 	return nil
 }
 
-// maxCopies bounds the copies of `resume`; whoever wants more wants `uses`.
+// maxCopies bounds the copies of `resume`; more than that is what `uses` is for.
 const maxCopies = 100
 
 // maxUses bounds `uses`; a token for more is not a one-time token any more.

@@ -1,43 +1,80 @@
 package downloadtoken
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
+
+// refusal is a denial as this directive answers it. What is the same each time is
+// made at load.
+type refusal struct {
+	status     int
+	challenges []string // WWW-Authenticate
+	allow      string
+	retryAfter string
+	page       confirm.Page      // for people
+	document   *problem.Document // for programs
+	outcome    prometheus.Counter
+}
+
+// provisionRefusals makes the answers to all denials.
+func (h *Handler) provisionRefusals() (err error) {
+	statuses := statusesOf(h.Status)
+	h.refusals = make(map[*denial]*refusal, len(denials))
+	for _, d := range denials {
+		f := &refusal{status: cmp.Or(statuses[d], d.status)}
+		f.challenges = h.challenges(d, f.status)
+		f.page = d.told.page(f.status)
+		f.outcome = metrics().refused[d.reason]
+		if f.document, err = problem.NewDocument(f.status, d.told.word, d.told.sentence); err != nil {
+			return err
+		}
+		switch {
+		case f.status == http.StatusMethodNotAllowed:
+			f.allow = h.methods()
+		case d.told == toldInUse, d.told == toldReloaded, d.told == toldSoon:
+			f.retryAfter = "1"
+		case d == unavailable:
+			f.retryAfter = "5"
+		}
+		h.refusals[d] = f
+	}
+	return nil
+}
 
 // deny refuses the request for the reason that err stands for. It answers, or
 // returns an error if the server has an error route that will.
-func (h *Handler) deny(v *visit, err error) error {
+func (v *visit) deny(err error) error {
 	d := denialOf(err)
-	status := d.status
-	if configured, ok := h.statuses[d]; ok {
-		status = configured
+	f := v.h.refusals[d]
+	if v.fingerprint == (token.Fingerprint{}) { // it was not verified
+		v.fingerprint = token.FingerprintOf(v.text)
 	}
-
-	repl := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	repl.Set("http.download_token.reason", d.reason)
-	repl.Set("http.download_token.fingerprint", v.fingerprint.String())
+	v.placeholders().refuse(v, d.reason)
 	level := zap.DebugLevel
 	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side
 		level = zap.InfoLevel
-		countOutcome(d.reason)
+		f.outcome.Inc()
 	}
-	if line := h.logger.Check(level, "request refused"); line != nil {
+	if line := v.h.logger.Check(level, "request refused"); line != nil {
 		fields := append(v.fields,
 			zap.String("reason", d.reason),
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("path", token.Redact(v.r.URL.Path)),
 			zap.String("client_ip", problem.ClientIP(v.r)),
-			zap.Int("status", status))
+			zap.Int("status", f.status))
 		if detail := d.detailOf(err); detail != "" {
 			fields = append(fields, zap.String("detail", detail))
 		}
@@ -45,30 +82,30 @@ func (h *Handler) deny(v *visit, err error) error {
 	}
 
 	header := v.w.Header()
-	forbidCaching(header)
-	h.vary(header)
-	if lines := h.challenges(d, status); len(lines) > 0 {
-		header["Www-Authenticate"] = lines // each on a line of its own, as simple clients need it
+	response.ForbidCaching(header)
+	v.h.answers.Vary(header)
+	if len(f.challenges) > 0 {
+		header["Www-Authenticate"] = slices.Clone(f.challenges) // each on a line of its own, as simple clients need it
 	}
-	switch {
-	case status == http.StatusMethodNotAllowed:
-		header.Set("Allow", h.methods())
-	case d.told == toldInUse, d.told == toldReloaded, d.told == toldSoon:
-		header.Set("Retry-After", "1")
-	case d == unavailable:
-		header.Set("Retry-After", "5")
+	if f.allow != "" {
+		header.Set("Allow", f.allow)
 	}
-
-	failure := caddyhttp.Error(status, errors.New("download_token: "+d.told.word))
+	if f.retryAfter != "" {
+		header.Set("Retry-After", f.retryAfter)
+	}
 	// Caddy gives error routes the CONNECT back, and a reverse_proxy among them
 	// would open the tunnel.
-	if v.r.Method != http.MethodConnect && problem.HasErrorRoute(v.r, failure) {
-		return failure
+	if v.r.Method != http.MethodConnect && len(problem.ErrorRoutes(v.r)) > 0 {
+		failure := caddyhttp.Error(f.status, errors.New("download_token: "+d.told.word))
+		if problem.HasErrorRoute(v.r, failure) {
+			return failure
+		}
 	}
-	if acceptsHTML(v.r.Header) {
-		return h.pages.write(v.w, d.told.page(status))
+	if confirm.AcceptsHTML(v.r.Header) {
+		return v.h.pages.Write(v.w, f.page)
 	}
-	return problem.Write(v.w, status, d.told.word, d.told.sentence)
+	f.document.Write(v.w)
+	return nil
 }
 
 // challenges builds WWW-Authenticate. A 401 must have one (RFC 9110 section

@@ -14,7 +14,7 @@ import (
 var nonceClaims = []string{"jti", "nonce"}
 
 // revocable is what the store is asked about, for every token.
-func (h *Handler) revocable(v *visit) rules.Revocable {
+func (v *visit) revocable() rules.Revocable {
 	claims := &v.token.Claims
 	t := rules.Revocable{
 		Fingerprint: v.fingerprint.String(),
@@ -23,8 +23,8 @@ func (h *Handler) revocable(v *visit) rules.Revocable {
 		Issued:      claims.IssuedAt,
 	}
 	names := nonceClaims
-	if h.oneTime != nil {
-		names = slices.Concat(nonceClaims, h.oneTime.claims)
+	if v.h.oneTime != nil {
+		names = slices.Concat(nonceClaims, v.h.oneTime.claims)
 	}
 	for _, name := range names {
 		if value, ok := textOf(claims, name); ok {

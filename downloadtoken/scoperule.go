@@ -11,18 +11,6 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 )
 
-// opening asks the scopes in turn; the most generous answer counts.
-func (h *Handler) opening(v *visit, path string) scopes.Opening {
-	q := scopes.Query{Token: v.token, Path: path, From: v.source, Request: v.r}
-	best := scopes.Closed
-	for _, s := range h.scopes {
-		if best = max(best, s.Opens(q)); best == scopes.Open {
-			break
-		}
-	}
-	return best
-}
-
 // loadScope loads one of ScopeRaw. Caddy's account of how it came to an error is
 // left out, so that the kind and what is wrong with it remain.
 func loadScope(ctx caddy.Context, raw json.RawMessage) (scopes.Scope, error) {

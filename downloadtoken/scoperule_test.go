@@ -18,7 +18,7 @@ func init() {
 	caddy.RegisterModule(noScope{})
 }
 
-// toyScope is a kind that somebody else has written.
+// toyScope is a kind from elsewhere.
 type toyScope struct {
 	Opening scopes.Opening `json:"opening"`
 	asked   *int
@@ -96,10 +96,11 @@ func TestOpening(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			asked := 0
 			h := new(Handler)
+			v := &visit{h: h}
 			for _, answer := range tt.answers {
 				h.scopes = append(h.scopes, &toyScope{answer, &asked})
 			}
-			if got := h.opening(new(visit), "/a"); got != tt.want || asked != tt.asked {
+			if got := v.opens("/a"); got != tt.want || asked != tt.asked {
 				t.Errorf("%d, %d asked; want %d, %d", got, asked, tt.want, tt.asked)
 			}
 		})

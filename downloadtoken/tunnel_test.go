@@ -21,7 +21,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 )
 
-// connection is a client that notes what nobody may do with it.
+// connection is a client that notes what may not be done with it.
 type connection struct {
 	*httptest.ResponseRecorder
 	misused []string

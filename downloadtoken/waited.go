@@ -6,16 +6,16 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// again judges once more what has waited. Revocations are asked about by whoever
-// asks the store.
-func (h *Handler) again(v *visit) error {
+// again judges once more what has waited. What the store knows is asked
+// elsewhere.
+func (v *visit) again() error {
 	switch {
-	case !h.hasWaited(v):
+	case !v.hasWaited():
 		return nil
-	case h.app.Superseded():
+	case v.h.app.Superseded():
 		return errReloaded
 	}
-	return h.judge(v)
+	return v.judge()
 }
 
 // aMoment is what a request may take on its way through the checks without
@@ -27,8 +27,8 @@ const aMoment = 20 * time.Millisecond
 // may be gone, another configuration may be running. Whatever the request waited
 // for (its form, keys, the store, a reservation, a connection of a grant), it shows
 // here.
-func (h *Handler) hasWaited(v *visit) bool {
-	return h.now().Sub(v.now).Abs() > aMoment
+func (v *visit) hasWaited() bool {
+	return v.h.now().Sub(v.judged).Abs() > aMoment
 }
 
 // earliness is how far ahead the begin of a token may lie for its request to be
@@ -39,8 +39,8 @@ const earliness = 2 * time.Second
 var early = make(chan struct{}, 1000)
 
 // untilValid holds a request whose token is refused until at, and judges it then.
-func (h *Handler) untilValid(v *visit, at time.Time, refused error) error {
-	left := at.Sub(v.now)
+func (v *visit) untilValid(at time.Time, refused error) error {
+	left := at.Sub(v.judged)
 	if left > earliness {
 		return refused
 	}
@@ -57,10 +57,10 @@ func (h *Handler) untilValid(v *visit, at time.Time, refused error) error {
 	case <-v.r.Context().Done():
 		return errSoon
 	}
-	if h.app.Superseded() {
+	if v.h.app.Superseded() {
 		return errReloaded
 	}
-	err := h.judge(v)
+	err := v.judge()
 	if _, still := token.ValidFrom(err); still {
 		return errSoon // the clock was set back meanwhile
 	}

@@ -286,7 +286,7 @@ func TestDocsAdmin(t *testing.T) {
 	fields := regexp.MustCompile(`json:"(\w+)`).FindAllStringSubmatch(readText(t, "../downloadtoken/store/admin.go")+readText(t, "../downloadtoken/store/adminrevoke.go"), -1)
 	outcomes := 0
 	for _, file := range sources {
-		for _, match := range regexp.MustCompile(`countOutcome\("(\w+)"\)`).FindAllStringSubmatch(readText(t, file), -1) {
+		for _, match := range regexp.MustCompile(`requests\.WithLabelValues\("(\w+)"\)`).FindAllStringSubmatch(readText(t, file), -1) {
 			outcomes++
 			if !strings.Contains(reference, "\n| `"+match[1]+"` | ") {
 				t.Errorf("%s lacks the outcome %s", referenceFile, match[1])

@@ -113,13 +113,13 @@ func TestBudgetOfStreamsThatAreReset(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := startWith(t, map[string]string{"f.bin": content}, "servers {\n\t\tprotocols h1 h2 h2c\n\t}\n\tlocal_certs\n\tskip_install_trust\n\tauto_https disable_redirects", resumable("1h 1"))
+			s := startWith(t, map[string]string{"f.bin": content}, "servers {\n\t\tprotocols h1 h2 h2c\n\t}\n\tauto_https disable_redirects", resumable("1h 1"))
 			address := strings.TrimPrefix(s.url, "http://")
 			if name == "tls" {
 				address = freeAddress(t)
 				_, port, _ := net.SplitHostPort(address)
 				address = "localhost:" + port
-				config := s.caddyfile(resumable("1h 1")) + fmt.Sprintf("\nhttps://%s {\n\troot %q\n\t%s\n}\n", address, s.root, resumable("1h 1"))
+				config := s.caddyfile(resumable("1h 1")) + fmt.Sprintf("\nhttps://%s {\n\t%s\n\troot %q\n\t%s\n}\n", address, ownTLS(t), s.root, resumable("1h 1"))
 				if err := s.post(s.adaptWhole(config)); err != nil {
 					t.Fatal(err)
 				}

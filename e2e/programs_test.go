@@ -237,7 +237,7 @@ func TestPrograms(t *testing.T) {
 			abreast(t, 4, slices.Sorted(maps.Keys(needs)), func(t *testing.T, name string) {
 				n := needs[name]
 				drawn := s.try(t, name, files, i >= n.policy)
-				if i == n.policy && drawn > 1.5*n.copies+0.5 { // it depends on the machine
+				if i == n.policy && drawn > 3*n.copies+0.5 { // on a busy machine, a browser asks again and again for what has not come yet
 					t.Errorf("%.1f copies, but %s says %v", drawn, referenceFile, n.copies)
 				}
 			})

@@ -78,7 +78,7 @@ func (s *server) knock(method, target, fields string) string {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method, target, host, fields)
 	r := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(r, &http.Request{Method: method})
@@ -195,12 +195,12 @@ func TestNoTunnelOverHTTP3(t *testing.T) {
 	for name, before := range map[string]string{"as it is": "", "the request is copied": "tracing\n", "CONNECT is made a GET": "method GET\n"} {
 		t.Run(name, func(t *testing.T) {
 			upstream, address := newSwitcher(t, false), freeAddress(t)
-			site := before + "tls internal\n" + proxied(upstream.address, "", "") + errorProxy(upstream.address)
-			startWith(t, nil, "auto_https disable_redirects\nskip_install_trust", beside("respond 404", "https://"+address, site))
+			site := before + ownTLS(t) + "\n" + proxied(upstream.address, "", "") + errorProxy(upstream.address)
+			startApart(t, nil, "auto_https disable_redirects", beside("respond 404", "https://"+address, site))
 			transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // the server makes its own
 			defer transport.Close()
 			ask := func(method, protocol, target string) string {
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				req, err := http.NewRequestWithContext(ctx, method, "https://"+address+target, strings.NewReader("planted"))
 				if err != nil {

@@ -40,8 +40,8 @@ func TestPrefetchAndEarlyDataSpendNothing(t *testing.T) {
 func TestOneTimeOverHTTP2(t *testing.T) {
 	s := start(t, map[string]string{"a.txt": "a"}, "respond nothing")
 	address := strings.Replace(freeAddress(t), "127.0.0.1", "localhost", 1)
-	config := s.caddyfile("respond nothing") + "\nhttps://" + address + " {\n\ttls internal\n\troot " + s.root + "\n\t" + resumable("1h") + "\n}\n"
-	config = strings.Replace(config, "{\n", "{\n\tskip_install_trust\n\tlocal_certs\n\tauto_https disable_redirects\n", 1)
+	config := s.caddyfile("respond nothing") + "\nhttps://" + address + " {\n\t" + ownTLS(t) + "\n\troot " + s.root + "\n\t" + resumable("1h") + "\n}\n"
+	config = strings.Replace(config, "{\n", "{\n\tauto_https disable_redirects\n", 1)
 	if err := s.post(s.adaptWhole(config)); err != nil {
 		t.Fatal(err)
 	}

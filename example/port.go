@@ -48,7 +48,7 @@ func anyPort() (string, error) {
 	return port, err
 }
 
-// hold takes the port, unless somebody answers on localhost, or listens there and
+// hold takes the port, unless a server answers on localhost, or listens there and
 // would share it. What is held is the UDP port of this number: nothing here serves on
 // that and it is not shared, so a demonstration that starts at the same moment stops
 // there.

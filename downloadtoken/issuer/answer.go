@@ -11,8 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 
 // The media types of answers. ChRIS clients ask for the second.
@@ -21,9 +21,9 @@ const (
 	collectionJSON = "application/vnd.collection+json"
 )
 
-// answer sends the token to who asked for it.
-func (i *Issuer) answer(v *visit, m *minted, link string) error {
-	location := v.location(i.sealer.seal(receipt{m.fingerprint, m.expires}, v.user))
+// answer sends the token to the client that asked for it.
+func (i *Issuer) answer(x *exchange, m *minted, link string) error {
+	location := x.location(i.sealer.seal(receipt{m.fingerprint, m.expires}, x.user))
 	var document any = tokenDocument{
 		Token:     m.text,
 		ExpiresIn: int64(i.minter.ttl / time.Second),
@@ -31,13 +31,13 @@ func (i *Issuer) answer(v *visit, m *minted, link string) error {
 		Link:      link,
 	}
 	mediaType := plainJSON
-	if prefersCollection(v.r.Header.Values("Accept")) {
-		document, mediaType = collectionOf(v, m, location), collectionJSON
+	if prefersCollection(x.r.Header.Values("Accept")) {
+		document, mediaType = collectionOf(x, m, location), collectionJSON
 	}
-	header := v.w.Header()
+	header := x.w.Header()
 	header.Set("Location", location)
 	header.Add("Vary", "Accept")
-	return problem.WriteJSON(v.w, i.Status, mediaType, document)
+	return problem.WriteJSON(x.w, i.Status, mediaType, document)
 }
 
 // tokenDocument is the answer in JSON.
@@ -72,18 +72,18 @@ type (
 
 // collectionOf describes the token. Its URLs are absolute, as those clients
 // expect.
-func collectionOf(v *visit, m *minted, location string) collectionDocument {
-	origin := originOf(v.r)
+func collectionOf(x *exchange, m *minted, location string) collectionDocument {
+	origin := originOf(x.r)
 	return collectionDocument{collection{
 		Version: "1.0",
-		Href:    origin + v.askedPath(),
+		Href:    origin + x.askedPath(),
 		Items: []collectionItem{{
 			Href: origin + location,
 			Data: []datum{
 				{"id", numberOf(m.fingerprint)},
 				{"creation_date", m.issued.UTC().Format("2006-01-02T15:04:05.000000-07:00")},
 				{"token", m.text},
-				{"owner_username", v.user},
+				{"owner_username", x.user},
 			},
 		}},
 	}}
@@ -95,9 +95,9 @@ func numberOf(f token.Fingerprint) uint64 { return binary.BigEndian.Uint64(f[:])
 
 // askedPath is the path that the client asked for, before any rewrite. It never
 // begins with two slashes, which would make the rest a host.
-func (v *visit) askedPath() string {
-	asked := v.r.URL
-	if original, ok := v.r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+func (x *exchange) askedPath() string {
+	asked := x.r.URL
+	if original, ok := x.r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		asked = original.URL
 	}
 	return "/" + strings.TrimLeft((&url.URL{Path: asked.Path, RawPath: asked.RawPath}).EscapedPath(), "/")
@@ -105,8 +105,8 @@ func (v *visit) askedPath() string {
 
 // location is the URL by which the token can be revoked, below that of the
 // request, and with a slash at the end if that has one.
-func (v *visit) location(receipt string) string {
-	asked := v.askedPath()
+func (x *exchange) location(receipt string) string {
+	asked := x.askedPath()
 	if collection, ok := strings.CutSuffix(asked, "/"); ok {
 		return collection + "/" + receipt + "/"
 	}

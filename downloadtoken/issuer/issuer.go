@@ -10,17 +10,17 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 
 func init() {
 	caddy.RegisterModule(Issuer{})
 }
 
-// Issuer makes download tokens and takes them back. It is to be put behind
-// whatever authenticates the user, and answers every request itself:
+// Issuer makes download tokens and takes them back. It stands behind what
+// authenticates the user, and answers every request itself:
 //
 // POST makes a token. The claims are those configured, then the nonce claim if
 // there is one, `iat`, with a fraction then, and `exp` in whole seconds. The answer is
@@ -39,9 +39,9 @@ func init() {
 //
 // Refusals are problem details (RFC 9457), or errors if the server has an error
 // route for them: 400 if something is missing that the token must say, 401 without
-// a user, 404 for a token that is not known here or belongs to somebody else, 405,
-// 413, 422 if a value is not the UUID that it must be, or is the name of nothing
-// that a path can be, 503 if the store cannot keep a revocation. Every answer has `Cache-Control: no-store` and
+// a user, 404 for a token that is not known here or is another user's, 405,
+// 413, 422 if a value is not the UUID that it must be, or would make a path
+// that no link can open, 503 if the store cannot keep a revocation. Every answer has `Cache-Control: no-store` and
 // `Referrer-Policy: no-referrer`.
 //
 // It does not limit how many tokens a user makes; put a rate limit in front.
@@ -89,7 +89,7 @@ type Issuer struct {
 	sealer  *sealer
 	link    *link
 	own     *token.Verifier // of what our own key has signed
-	revoker Revoker
+	revoker revoker
 }
 
 // CaddyModule returns the Caddy module information.
@@ -106,22 +106,22 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 	header.Set("Cache-Control", "no-store")
 	header.Set("Referrer-Policy", "no-referrer")
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	v := &visit{w: w, r: r, repl: repl, user: repl.ReplaceAll(i.User, ""), now: i.now()}
+	x := &exchange{w: w, r: r, repl: repl, user: repl.ReplaceAll(i.User, ""), now: i.now()}
 	switch r.Method {
 	case http.MethodPost:
-		return i.issue(v)
+		return i.issue(x)
 	case http.MethodDelete:
-		return i.revoke(v)
+		return i.revoke(x)
 	case http.MethodOptions:
 		header.Set("Allow", allowed)
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	return i.deny(v, refusedMethod, nil)
+	return i.deny(x, refusedMethod, nil)
 }
 
-// visit is one request on its way through the handler.
-type visit struct {
+// exchange is one request, and the answer to it.
+type exchange struct {
 	w          http.ResponseWriter
 	r          *http.Request
 	repl       *caddy.Replacer
@@ -134,42 +134,42 @@ type visit struct {
 const maxBody = 64 << 10
 
 // issue makes a token.
-func (i *Issuer) issue(v *visit) error {
-	if v.user == "" && !i.Anonymous {
-		return i.deny(v, refusedAnonymous, nil)
+func (i *Issuer) issue(x *exchange) error {
+	if x.user == "" && !i.Anonymous {
+		return i.deny(x, refusedAnonymous, nil)
 	}
-	if _, err := io.Copy(io.Discard, http.MaxBytesReader(v.w, v.r.Body, maxBody)); err != nil {
-		return i.deny(v, refusedBody, nil)
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(x.w, x.r.Body, maxBody)); err != nil {
+		return i.deny(x, refusedBody, nil)
 	}
 	for _, value := range i.RequireUUID {
-		if !scope.IsUUID(v.repl.ReplaceAll(value, "")) {
-			return i.deny(v, refusedUUID, nil)
+		if !scope.IsUUID(x.repl.ReplaceAll(value, "")) {
+			return i.deny(x, refusedUUID, nil)
 		}
 	}
-	m, err := i.minter.mint(v.repl, v.now)
+	m, err := i.minter.mint(x.repl, x.now)
 	if errors.Is(err, scope.ErrPath) {
-		return i.deny(v, refusedPath, err)
+		return i.deny(x, refusedPath, err)
 	}
 	if errors.Is(err, errClaim) || errors.Is(err, token.ErrTooLarge) {
-		return i.deny(v, refusedClaim, err)
+		return i.deny(x, refusedClaim, err)
 	}
 	if err != nil {
-		return i.deny(v, refusedInternal, err)
+		return i.deny(x, refusedInternal, err)
 	}
 	var url string
 	if i.link != nil {
-		if url, err = i.link.fill(v.repl, m.text); err != nil {
-			return i.deny(v, refusedClaim, err)
+		if url, err = i.link.fill(x.repl, m.text); err != nil {
+			return i.deny(x, refusedClaim, err)
 		}
 		if err = scope.CheckLink(url); err != nil {
-			return i.deny(v, refusedPath, err)
+			return i.deny(x, refusedPath, err)
 		}
 	}
 	i.logger.Info("token minted",
 		zap.String("fingerprint", m.fingerprint.String()),
 		zap.Time("expires", m.expires),
-		zap.String("client_ip", problem.ClientIP(v.r)))
-	return i.answer(v, m, url)
+		zap.String("client_ip", problem.ClientIP(x.r)))
+	return i.answer(x, m, url)
 }
 
 // Interface guards

@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 // minted is a token, and what the answer says about it.
@@ -45,8 +45,8 @@ func (m *minter) mint(repl *caddy.Replacer, now time.Time) (*minted, error) {
 		said.Nonce(m.nonce)
 		precision = time.Millisecond // only where a store needs it
 	} else {
-		// Or all who ask for the same within a second would get the same token, and
-		// each of them could revoke it. The claims are those that were configured.
+		// Or all users who ask for the same within a second would get the same token, and
+		// each could revoke it. A salt in the header leaves the claims as configured.
 		said.Salt()
 	}
 	issued, expires := said.Stamp(now, m.ttl, precision)

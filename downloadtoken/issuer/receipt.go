@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 // A receipt names a token in the URL by which it can be revoked: the last segment
-// of what Location holds. It does not contain the token, and without the token it
-// can be used by the same user only, who is not in it either but in its seal. The
-// receipt of a token that nobody was known for can be used by whoever has it.
+// of what Location holds. It does not contain the token. Without the token it can be
+// used by the same user only, who is named in its seal and not in its text. The
+// receipt of a token without a user can be used by any client that has it.
 type receipt struct {
 	fingerprint token.Fingerprint
 	expires     time.Time

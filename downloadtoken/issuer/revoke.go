@@ -9,14 +9,14 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 
-// Revoker keeps revocations in a named store, durably when it returns. The app
+// revoker keeps revocations in a named store, durably when it returns. The app
 // download_token is one.
-type Revoker interface {
+type revoker interface {
 	Revoke(ctx context.Context, store string, r rules.Revocation) error
 }
 
@@ -30,48 +30,48 @@ var tokenSources = []token.Source{
 	{Kind: token.Query, Name: "token"},
 }
 
-// revoke takes a token back: the one in the query, whoever asks, or the one that
+// revoke takes a token back: the one in the query, for any client, or the one that
 // the path has a receipt for, if it is this user's. A token in the query decides,
 // whatever it is.
-func (i *Issuer) revoke(v *visit) error {
-	text, _, err := token.Find(v.r, tokenSources)
-	v.holdsToken = !errors.Is(err, token.ErrMissing)
+func (i *Issuer) revoke(x *exchange) error {
+	text, _, err := token.Find(x.r, tokenSources)
+	x.holdsToken = !errors.Is(err, token.ErrMissing)
 	var named receipt
 	var known bool
 	switch {
 	case err == nil:
 		named, known = recognise(i.own, text)
-	case v.holdsToken:
-		return i.deny(v, refusedNaming, err)
-	case v.user == "" && !i.Anonymous:
-		return i.deny(v, refusedAnonymous, nil)
+	case x.holdsToken:
+		return i.deny(x, refusedNaming, err)
+	case x.user == "" && !i.Anonymous:
+		return i.deny(x, refusedAnonymous, nil)
 	default:
-		named, known = i.ownReceipt(v)
+		named, known = i.ownReceipt(x)
 	}
 	if !known {
-		return i.deny(v, refusedUnknown, nil)
+		return i.deny(x, refusedUnknown, nil)
 	}
 	until := named.expires.Add(keptAfter)
-	if v.now.Before(until) {
+	if x.now.Before(until) {
 		// A client that goes away must not leave it half done.
-		err := i.revoker.Revoke(context.WithoutCancel(v.r.Context()), i.Store,
+		err := i.revoker.Revoke(context.WithoutCancel(x.r.Context()), i.Store,
 			rules.Revocation{Fingerprint: named.fingerprint.String(), Until: until.UTC()})
 		if err != nil {
-			return i.deny(v, refusedStore, err)
+			return i.deny(x, refusedStore, err)
 		}
 		i.logger.Info("token revoked",
 			zap.String("fingerprint", named.fingerprint.String()),
-			zap.String("client_ip", problem.ClientIP(v.r)))
+			zap.String("client_ip", problem.ClientIP(x.r)))
 	}
-	v.w.WriteHeader(http.StatusNoContent)
+	x.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 // ownReceipt reads the receipt at the end of the path: this user's, or one that
-// was given to nobody.
-func (i *Issuer) ownReceipt(v *visit) (r receipt, ok bool) {
-	segment := path.Base(v.r.URL.Path)
-	if r, ok = i.sealer.open(segment, v.user); ok {
+// was made without a user.
+func (i *Issuer) ownReceipt(x *exchange) (r receipt, ok bool) {
+	segment := path.Base(x.r.URL.Path)
+	if r, ok = i.sealer.open(segment, x.user); ok {
 		return r, true
 	}
 	return i.sealer.open(segment, "")

@@ -1,8 +1,8 @@
 package issuer
 
 import (
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 // SigningKey is the key that signs the tokens.
@@ -17,8 +17,8 @@ type SigningKey struct {
 	//
 	// Placeholders that are known when the configuration is loaded are replaced,
 	// so the key need not stand in the configuration: `{env.DOWNLOAD_SECRET}`,
-	// `{file./etc/caddy/signing.pem}`. Do that: whoever can read the
-	// configuration through the admin API could otherwise sign any token.
+	// `{file./etc/caddy/signing.pem}`. Do that: a client
+	// of the admin API could otherwise read the key and sign any token.
 	Key string `json:"key"`
 
 	// The key's ID, written into the header of the tokens. Default: none.
@@ -27,7 +27,7 @@ type SigningKey struct {
 
 // newSigner reads a key. Neither errors nor warnings contain it.
 func newSigner(k *SigningKey) (*sign.Signer, []string, error) {
-	material, err := verification.Material(k.Key)
+	material, err := trust.Material(k.Key)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 
 // What [Session] refuses. The reasons are the codes of the answers.

@@ -1,5 +1,5 @@
 // Package session is the handler download_token_session: it takes a token that
-// somebody else has signed and sets it as a cookie, as the browser SDK of Upload
+// another server has signed and sets it as a cookie, as the browser SDK of Upload
 // (Bytescale) expects, so that an <img> can show a private file.
 package session
 
@@ -14,9 +14,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/problem"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 func init() {
@@ -58,7 +59,7 @@ type Session struct {
 	now      func() time.Time
 	verifier *token.Verifier
 	rules    token.Rules
-	keys     *verification.Keys
+	anchors  *trust.Anchors
 }
 
 // CaddyModule returns the Caddy module information.
@@ -81,13 +82,13 @@ func (s *Session) Provision(ctx caddy.Context) error {
 		}
 	}
 	var err error
-	s.rules = s.Rules()
-	s.verifier, s.keys, err = s.Verifier(ctx, s.logger, s.now())
+	s.rules = trust.Rules(&s.Config)
+	s.verifier, s.anchors, err = trust.Open(ctx, &s.Config, s.logger, s.now())
 	return err
 }
 
 // Cleanup lets go of the sets of keys.
-func (s *Session) Cleanup() error { return s.keys.Close() }
+func (s *Session) Cleanup() error { return s.anchors.Close() }
 
 // sessionPath is where the SDK looks for this handler. The account becomes part
 // of the cookie's name.

@@ -2,6 +2,7 @@ package token
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,30 +25,35 @@ type Claims struct {
 	// never zero in a [Token].
 	ExpiresAt, NotBefore, IssuedAt time.Time
 
-	members map[string]jsontext.Value
+	members object
 }
 
 // Has tells whether a claim is there, be it null.
 func (c *Claims) Has(name string) bool {
-	_, ok := c.members[name]
+	_, ok := c.members.find(name)
 	return ok
 }
 
-// Raw returns a claim as it is written in the payload; it must not be changed.
+// Raw returns a copy of a claim as it is written in the payload.
 func (c *Claims) Raw(name string) (jsontext.Value, bool) {
-	value, ok := c.members[name]
-	return value, ok
+	value, ok := c.members.find(name)
+	if !ok {
+		return nil, false
+	}
+	return jsontext.Value(value), true
 }
 
 // String returns the text of a claim, ok only if it is a JSON string.
 func (c *Claims) String(name string) (value string, ok bool) {
-	return unquote(c.members[name])
+	value, _ = c.members.find(name)
+	return unquote(value)
 }
 
 // Strings returns the texts of a claim: one for a JSON string, all for an array of
 // strings. Anything else, an array with one other element too, is not ok.
 func (c *Claims) Strings(name string) (values []string, ok bool) {
-	return stringsOf(c.members[name])
+	value, _ := c.members.find(name)
+	return stringsOf(value)
 }
 
 const maxNonceBytes = 256
@@ -58,7 +64,7 @@ const maxNonceBytes = 256
 // many spellings, and no limit would fill the store (RFC 9449 11.1).
 func (c *Claims) Nonce(names ...string) (string, error) {
 	for _, name := range names {
-		value, present := c.members[name]
+		value, present := c.members.find(name)
 		if !present {
 			continue
 		}
@@ -71,26 +77,14 @@ func (c *Claims) Nonce(names ...string) (string, error) {
 	return "", &refusal{ErrClaim, "there is no nonce: no " + strings.Join(names, ", no ")}
 }
 
-// parseClaims decodes a payload whose signature has verified. It must be a strict
-// JSON object, as the header must, and the registered claims must have their types;
-// null is none. exp is required. jti is left to [Claims.Nonce], which knows whether
-// it matters.
-func parseClaims(encoded string) (Claims, error) {
-	members, ok := decodeObject(encoded)
-	if !ok {
-		return Claims{}, errPayload
-	}
-	c := Claims{members: members}
-	if err := c.readRegistered(); err != nil {
-		return Claims{}, err
-	}
-	return c, nil
-}
-
-func decodeObject(encoded string) (members map[string]jsontext.Value, ok bool) {
-	data, err := base64url.DecodeString(encoded)
-	ok = err == nil && json.Unmarshal(data, &members) == nil && members != nil
-	return members, ok
+// read reads a payload whose signature has verified into c, whose members have
+// room for some. The payload must be a strict JSON object, as the header must, and the
+// registered claims must have their types; null is none. exp is required. jti is left
+// to [Claims.Nonce], which knows whether it matters.
+func (c *Claims) read(payload object) error {
+	room := slices.Grow(c.members.members, len(payload.members))
+	c.members = object{payload.text, append(room, payload.members...)}
+	return c.readRegistered()
 }
 
 // Decode returns what a token says, whatever its length and signature, to be shown
@@ -111,35 +105,41 @@ func Decode(text string) (header, claims map[string]jsontext.Value, err error) {
 	return header, claims, nil
 }
 
+func decodeObject(encoded string) (members map[string]jsontext.Value, ok bool) {
+	data, err := base64url.DecodeString(encoded)
+	ok = err == nil && json.Unmarshal(data, &members) == nil && members != nil
+	return members, ok
+}
+
 func (c *Claims) readRegistered() error {
 	var ok bool
-	if value, present := c.members["iss"]; present {
+	if value, present := c.members.find("iss"); present {
 		if c.Issuer, ok = unquote(value); !ok {
 			return &refusal{ErrClaim, "iss is not a string"}
 		}
 	}
-	if value, present := c.members["sub"]; present {
+	if value, present := c.members.find("sub"); present {
 		if c.Subject, ok = unquote(value); !ok {
 			return &refusal{ErrClaim, "sub is not a string"}
 		}
 	}
-	if value, present := c.members["aud"]; present {
+	if value, present := c.members.find("aud"); present {
 		if c.Audience, ok = stringsOf(value); !ok {
 			return &refusal{ErrClaim, "aud is neither a string nor a list of strings"}
 		}
 	}
-	if value, present := c.members["exp"]; !present {
+	if value, present := c.members.find("exp"); !present {
 		return &refusal{ErrClaim, "exp is missing"}
-	} else if c.ExpiresAt, ok = NumericDate(value); !ok {
+	} else if c.ExpiresAt, ok = timeOf(value); !ok {
 		return notTime("exp", value)
 	}
-	if value, present := c.members["nbf"]; present {
-		if c.NotBefore, ok = NumericDate(value); !ok {
+	if value, present := c.members.find("nbf"); present {
+		if c.NotBefore, ok = timeOf(value); !ok {
 			return notTime("nbf", value)
 		}
 	}
-	if value, present := c.members["iat"]; present {
-		if c.IssuedAt, ok = NumericDate(value); !ok {
+	if value, present := c.members.find("iat"); present {
+		if c.IssuedAt, ok = timeOf(value); !ok {
 			return notTime("iat", value)
 		}
 	}
@@ -153,11 +153,16 @@ const minTime, maxTime = 1, 1 << 33
 
 // NumericDate returns the time that such a claim holds (RFC 7519 2), as [Claims] have
 // it.
-func NumericDate(value jsontext.Value) (time.Time, bool) {
-	if value.Kind() != jsontext.KindNumber {
+func NumericDate(value jsontext.Value) (time.Time, bool) { return timeOf(string(value)) }
+
+func timeOf(value string) (time.Time, bool) {
+	if !isNumber(value) {
 		return time.Time{}, false
 	}
-	seconds, err := strconv.ParseFloat(string(value), 64)
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil && minTime <= seconds && seconds < maxTime {
+		return time.Unix(int64(seconds), 0).UTC(), true // as most are written, and by the long way the same
+	}
+	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || seconds < minTime || seconds >= maxTime {
 		return time.Time{}, false
 	}
@@ -166,13 +171,13 @@ func NumericDate(value jsontext.Value) (time.Time, bool) {
 	return time.Unix(int64(whole), 0).Add(time.Duration(math.Round(part*1e6)) * time.Microsecond).UTC(), true
 }
 
-// notTime says what a claim is that NumericDate refuses, as far as the usual mistakes go.
-func notTime(name string, value jsontext.Value) error {
+// notTime says what a claim is that timeOf refuses, as far as the usual mistakes go.
+func notTime(name, value string) error {
 	is := "it is out of range"
-	switch seconds, err := strconv.ParseFloat(string(value), 64); {
-	case value.Kind() == jsontext.KindString:
+	switch seconds, err := strconv.ParseFloat(value, 64); {
+	case isString(value):
 		is = "it is text"
-	case value.Kind() != jsontext.KindNumber:
+	case !isNumber(value):
 		is = "it is not a number"
 	case err == nil && seconds >= maxTime && seconds < 1000*maxTime:
 		is = "it looks like milliseconds"
@@ -180,25 +185,19 @@ func notTime(name string, value jsontext.Value) error {
 	return &refusal{ErrClaim, name + " is not a time in seconds: " + is}
 }
 
-func stringsOf(value jsontext.Value) ([]string, bool) {
-	switch value.Kind() {
-	case jsontext.KindString:
+func stringsOf(value string) (texts []string, ok bool) {
+	if isString(value) {
 		text, ok := unquote(value)
 		return []string{text}, ok
-	case jsontext.KindBeginArray:
-		var elements []jsontext.Value
-		if err := json.Unmarshal(value, &elements); err != nil {
+	}
+	if !isArray(value) {
+		return nil, false
+	}
+	texts = elements(value)
+	for i := range texts {
+		if texts[i], ok = unquote(texts[i]); !ok {
 			return nil, false
 		}
-		texts := make([]string, 0, len(elements))
-		for _, element := range elements {
-			text, ok := unquote(element)
-			if !ok {
-				return nil, false
-			}
-			texts = append(texts, text)
-		}
-		return texts, true
 	}
-	return nil, false
+	return texts, true
 }

@@ -2,9 +2,8 @@ package token
 
 import (
 	"encoding/base64"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"strings"
+	"sync/atomic"
 )
 
 // base64url refuses set bits after the last byte, of which each pattern would be
@@ -18,46 +17,67 @@ type joseHeader struct {
 	alg, kid, typ string
 }
 
-// parseHeader decodes the first part. It must be a strict JSON object: duplicate
+// readHeader reads the first part. It must be a strict JSON object: duplicate
 // members, at any depth, and lone surrogates are [ErrMalformed], and names are
 // compared byte by byte. Any crit is [ErrCritical]: no extension is understood here,
 // and an empty list is forbidden (RFC 7515 4.1.11).
-func parseHeader(encoded string) (joseHeader, error) {
-	data, err := base64url.DecodeString(encoded)
-	if err != nil {
+func (s *scratch) readHeader(encoded string) (h joseHeader, err error) {
+	header, ok := s.object(encoded)
+	if !ok {
 		return joseHeader{}, errHeader
 	}
-	var members struct {
-		Alg  jsontext.Value `json:"alg"`
-		Kid  jsontext.Value `json:"kid"`
-		Typ  jsontext.Value `json:"typ"`
-		Crit jsontext.Value `json:"crit"`
-	}
-	if err := json.Unmarshal(data, &members); err != nil {
-		return joseHeader{}, errHeader
-	}
-	if members.Crit != nil {
+	if _, present := header.find("crit"); present {
 		return joseHeader{}, ErrCritical
 	}
-	var h joseHeader
-	var ok bool
-	if h.alg, ok = unquote(members.Alg); !ok || h.alg == "" {
+	alg, _ := header.find("alg")
+	if h.alg, ok = unquote(alg); !ok || h.alg == "" {
 		return joseHeader{}, errHeaderType
 	}
-	if h.kid, ok = unquote(members.Kid); !ok && members.Kid != nil {
-		return joseHeader{}, errHeaderType
+	if kid, present := header.find("kid"); present {
+		if h.kid, ok = unquote(kid); !ok {
+			return joseHeader{}, errHeaderType
+		}
 	}
-	if h.typ, ok = unquote(members.Typ); !ok && members.Typ != nil {
-		return joseHeader{}, errHeaderType
+	if typ, present := header.find("typ"); present {
+		if h.typ, ok = unquote(typ); !ok {
+			return joseHeader{}, errHeaderType
+		}
 	}
 	return h, nil
 }
 
-// unquote returns the text of a JSON string, ok only if the value is one.
-func unquote(value jsontext.Value) (text string, ok bool) {
-	if value.Kind() != jsontext.KindString {
-		return "", false
+// A headerMemory holds headers under which a signature has verified, by their text. It
+// says what they mean, and nothing about keys. Headers that a client can make up never
+// come in, and more than a few push each other out.
+type headerMemory struct {
+	headers [16]atomic.Pointer[knownHeader]
+	next    atomic.Uint32
+}
+
+type knownHeader struct {
+	encoded string
+	joseHeader
+}
+
+// maxKnownBytes is more than headers have without certificates in them.
+const maxKnownBytes = 512
+
+func (m *headerMemory) find(encoded string) (joseHeader, bool) {
+	for i := range m.headers {
+		known := m.headers[i].Load()
+		if known == nil {
+			break
+		}
+		if known.encoded == encoded {
+			return known.joseHeader, true
+		}
 	}
-	unquoted, err := jsontext.AppendUnquote(nil, value)
-	return string(unquoted), err == nil
+	return joseHeader{}, false
+}
+
+func (m *headerMemory) remember(encoded string, header joseHeader) {
+	if len(encoded) <= maxKnownBytes {
+		i := (m.next.Add(1) - 1) % uint32(len(m.headers))
+		m.headers[i].Store(&knownHeader{strings.Clone(encoded), header})
+	}
 }

@@ -5,9 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Rules are what a genuine token must fulfil. The zero value asks for exp in the
@@ -16,7 +13,7 @@ type Rules struct {
 	// Issuers are the accepted iss. Default: any, and none.
 	Issuers []string
 
-	// Audiences are what we call ourselves; aud must name one of them. Default: none,
+	// Audiences are the names of this site; aud must hold one of them. Default: none,
 	// and then a token that has an aud is refused (RFC 7519 4.1.3).
 	Audiences []string
 
@@ -34,8 +31,8 @@ type Rules struct {
 	// A life longer by less than [MaxTTLSlack] is accepted.
 	MaxTTL time.Duration
 
-	// Leeway is what the signer's clock may differ from ours, for exp and nbf.
-	// Default: none. Whoever remembers used tokens must do so until exp and Leeway.
+	// Leeway is what the signer's clock may differ from this one, for exp and nbf.
+	// Default: none. A store must remember a used token until exp and Leeway.
 	Leeway time.Duration
 
 	// OneTime refuses an iat in the future ([ErrNotYetValid]), without any Leeway: a
@@ -86,7 +83,7 @@ func (r *Rules) Accept(t *Token, now time.Time) error {
 		return err
 	}
 	for _, requirement := range r.Require {
-		if value, ok := c.Raw(requirement.Claim); !ok || value.Kind() == jsontext.KindNull {
+		if value, ok := c.members.find(requirement.Claim); !ok || value == "null" {
 			return &refusal{ErrClaim, requirement.Claim + " is missing"}
 		} else if !requirement.admits(value) {
 			return &refusal{ErrClaim, requirement.Claim + " has another value than required"}
@@ -153,24 +150,19 @@ func subtype(typ string) string {
 	return typ
 }
 
-func (q *Requirement) admits(value jsontext.Value) bool {
+func (q *Requirement) admits(value string) bool {
 	if len(q.Values) == 0 {
 		return true
 	}
-	if value.Kind() != jsontext.KindBeginArray {
-		return q.equals(value)
+	if isArray(value) {
+		return slices.ContainsFunc(elements(value), q.equals)
 	}
-	var elements []jsontext.Value
-	return json.Unmarshal(value, &elements) == nil && slices.ContainsFunc(elements, q.equals)
+	return q.equals(value)
 }
 
-func (q *Requirement) equals(value jsontext.Value) bool {
-	switch value.Kind() {
-	case jsontext.KindString:
-		text, ok := unquote(value)
-		return ok && slices.Contains(q.Values, text)
-	case jsontext.KindNumber, jsontext.KindTrue, jsontext.KindFalse:
-		return slices.Contains(q.Values, string(value))
+func (q *Requirement) equals(value string) bool {
+	if text, ok := unquote(value); ok {
+		return slices.Contains(q.Values, text)
 	}
-	return false
+	return (isNumber(value) || value == "true" || value == "false") && slices.Contains(q.Values, value)
 }

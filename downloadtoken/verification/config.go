@@ -1,3 +1,6 @@
+// Package verification is the part of the configuration that says which tokens
+// are believed, by which keys and by which rules. The handlers that verify
+// tokens share it, so that one Caddyfile snippet fits them all.
 package verification
 
 import "github.com/caddyserver/caddy/v2"
@@ -17,7 +20,7 @@ type Config struct {
 	Issuer []string `json:"issuer,omitempty"`
 
 	// Accepted audiences (`aud`); one in common is enough. If empty, a token
-	// that has an audience is refused, because it was meant for somebody else
+	// that has an audience is refused, because it was meant for another site
 	// (RFC 7519 section 4.1.3).
 	Audience []string `json:"audience,omitempty"`
 
@@ -72,7 +75,7 @@ type TrustedKey struct {
 // once, as often as its limits allow.
 type JWKS struct {
 	// An https URL, or the absolute path of a file. http is accepted for
-	// localhost only, because whoever can change the answer can make tokens.
+	// localhost only, because a person who can change the answer can make tokens.
 	Location string `json:"location"`
 
 	// Binds all keys of the set to an issuer, as with `key`. Default: not bound.

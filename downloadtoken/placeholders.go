@@ -1,0 +1,101 @@
+package downloadtoken
+
+import (
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// placeholders are the values that this package gives to a request's placeholders.
+// They are computed when they are asked for. A request has one of them, though it may
+// come past several directives: the last one counts.
+type placeholders struct {
+	accepted    *visit
+	user        string // of the first token that was accepted and has one
+	reason      string
+	fingerprint token.Fingerprint
+}
+
+// All placeholders begin with placeholderPrefix. ownPlaceholders is how the
+// placeholders of an earlier directive are found; it is no name that a configuration
+// can use.
+const (
+	placeholderPrefix = "http.download_token."
+	ownPlaceholders   = placeholderPrefix + "\x00"
+)
+
+// placeholders are those of the request.
+func (v *visit) placeholders() *placeholders {
+	repl := replacerOf(v)
+	if earlier, ok := repl.Get(ownPlaceholders); ok {
+		if p, ok := earlier.(*placeholders); ok {
+			return p
+		}
+	}
+	repl.Map(v.own.value)
+	return &v.own
+}
+
+func replacerOf(v *visit) *caddy.Replacer {
+	return v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+}
+
+// publish sets the placeholders that describe an accepted token.
+func (v *visit) publish() {
+	p := v.placeholders()
+	p.accepted, p.reason, p.fingerprint = v, "", v.fingerprint
+	if p.user == "" {
+		p.user = v.token.Claims.Subject
+	}
+	if p.user == "" {
+		p.user, _ = v.token.Claims.String("user")
+	}
+}
+
+// refuse sets the placeholders that a refused token has.
+func (p *placeholders) refuse(v *visit, reason string) {
+	p.reason, p.fingerprint = reason, v.fingerprint
+}
+
+// userID is shared with the handlers that authenticate. What they set wins.
+const userID = "http.auth.user.id"
+
+// value looks a placeholder up, for [caddy.Replacer.Map].
+func (p *placeholders) value(name string) (any, bool) {
+	if name == userID {
+		return p.user, p.user != ""
+	}
+	name, ours := strings.CutPrefix(name, placeholderPrefix)
+	if !ours {
+		return nil, false
+	}
+	switch name {
+	case "\x00":
+		return p, true
+	case "reason":
+		return p.reason, true
+	case "fingerprint":
+		return p.fingerprint.String(), true
+	}
+	if p.accepted == nil {
+		return nil, false
+	}
+	claims := &p.accepted.token.Claims
+	switch name {
+	case "sub":
+		return claims.Subject, true
+	case "nonce":
+		return p.accepted.nonce, true
+	case "scope":
+		text, _ := claims.String("scope")
+		return text, true
+	case "issuer":
+		return claims.Issuer, true
+	case "expires":
+		return claims.ExpiresAt.UTC().Format(time.RFC3339), true
+	}
+	return nil, false
+}

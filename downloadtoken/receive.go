@@ -1,0 +1,61 @@
+package downloadtoken
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
+)
+
+// receive finds the token, takes it out of the request, and reads what else the
+// request has to say.
+func (v *visit) receive() (err error) {
+	h, r := v.h, v.r
+	v.judged = h.now()
+	v.text, v.source, err = token.Find(r, h.sources)
+	v.answer.Asked.RawQuery = r.URL.RawQuery
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		v.answer.Asked.URL = *original.URL
+	}
+	h.strip(r)
+	if err == nil && h.Confirm != nil && r.Method == http.MethodPost {
+		if v.press, err = confirm.ReadForm(v.w, r); err == nil && v.hasWaited() && h.app.Superseded() {
+			err = errReloaded
+		}
+	}
+	return err
+}
+
+// strip takes the token out of the request, and out of the copy of the original
+// request that Caddy restores for error routes and uses for {http.request.orig_uri};
+// and, for every later handler, what asks for more than this one answer.
+func (h *Handler) strip(r *http.Request) {
+	response.Confine(r)
+	if h.Forward {
+		return
+	}
+	token.Strip(r, h.sources)
+	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || orig.URL == nil {
+		return
+	}
+	stripped := token.StripURI(orig.RequestURI, h.queryNames)
+	if stripped == orig.RequestURI {
+		return
+	}
+	// The URL is shared by all copies of the original request; its request line
+	// is not, so the copy in the context has to be replaced, and in place: Caddy
+	// looks it up in the request it started with, which is normally this one.
+	orig.URL.RawQuery = token.StripQuery(orig.URL.RawQuery, h.queryNames)
+	orig.RequestURI = stripped
+	// If an earlier handler has copied the request, placeholders and error routes
+	// still look at the one it was made from.
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl.Set("http.request.orig_uri", stripped)
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, orig))
+}

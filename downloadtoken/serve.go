@@ -1,0 +1,148 @@
+package downloadtoken
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/problem"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
+)
+
+// serve lets the next handlers answer. Their answer goes out through the gate.
+func (v *visit) serve(next caddyhttp.Handler) error {
+	d := v.delivery()
+	defer func() { // in a defer: what cannot be sent to its end ends in a panic
+		if err := d.Meter().Broke(); err != nil {
+			v.brokeOff(err)
+		}
+	}()
+	return v.conclude(d, d.Serve(next))
+}
+
+// delivery is what the next handlers write their answer to.
+func (v *visit) delivery() *response.Delivery {
+	d := &v.answer
+	d.Policy = &v.h.answers
+	d.Gate = gate{v}
+	d.InURL = v.source.Kind == token.Query
+	d.Lifetime = v.token.Claims.ExpiresAt.Sub(v.judged)
+	d.Spends = v.use != nil && v.grant == nil
+	d.Begin(v.w, v.r)
+	return d
+}
+
+// ask answers with the page, if the next handlers would serve something. What
+// they answer otherwise, such as a redirect or 404, is the answer.
+func (v *visit) ask(next caddyhttp.Handler) error {
+	d := v.delivery()
+	status, header, err := d.Probe(next)
+	if status == 0 {
+		return v.conclude(d, err)
+	}
+	metrics().asked.Inc()
+	page := confirm.Page{
+		State:  "page",
+		Status: http.StatusOK,
+		Title:  "Ready to download",
+		Detail: "The download starts when you press the button.",
+		Name:   confirm.FileName(header.Get("Content-Disposition"), v.path),
+	}
+	if o := v.h.oneTime; o != nil {
+		page.Press = confirm.NewPress(v.page, v.judged)
+		page.Detail += " This link can be used only once."
+		if o.uses > 1 {
+			page.Detail = "The download starts when you press the button. This link works a limited number of times."
+		}
+	}
+	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && n >= 0 && status < 300 {
+		page.Bytes, page.Size = n, confirm.HumanSize(n)
+	}
+	v.h.answers.Vary(v.w.Header())
+	return v.h.pages.Write(v.w, page)
+}
+
+// conclude counts what became of an accepted token, given the error that its
+// delivery has returned, and sees to the answer if it is one.
+func (v *visit) conclude(d *response.Delivery, err error) error {
+	gone := errors.Is(v.r.Context().Err(), context.Canceled)
+	switch {
+	case d.Failed():
+		metrics().failed.Inc()
+		v.h.logger.Error(d.Stopped().Error(),
+			zap.String("fingerprint", v.fingerprint.String()),
+			zap.String("authorised", token.Redact(v.path)),
+			zap.String("path", token.Redact(v.r.URL.Path)))
+		return v.showError(err)
+	case d.Stopped() != nil:
+		if errors.Is(err, rules.ErrBudget) {
+			v.fields = budgetFields(v.grant)
+		}
+		return v.deny(err)
+	case d.Unanswered():
+		v.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download; "+
+			"add one that does, such as file_server",
+			zap.String("fingerprint", v.fingerprint.String()),
+			zap.String("path", token.Redact(v.path)))
+		if !gone {
+			metrics().failed.Inc()
+		}
+		return nil
+	case d.Sent() && (err == nil || gone) && d.Status() < http.StatusBadRequest:
+		metrics().served.Inc()
+		return err
+	case gone:
+		return err // whatever the next handlers say, the client did not wait for it
+	case d.Sent() && err != nil, !d.Sent() && err == nil:
+		metrics().failed.Inc() // broken off
+		return err
+	}
+	return v.notServed(d.Status(), err)
+}
+
+// brokeOff tells why a download broke off; of a budget that is used up, once for
+// each grant.
+func (v *visit) brokeOff(err error) {
+	if !errors.Is(err, response.ErrBudget) {
+		metrics().failed.Inc()
+		v.h.logger.Error("download broken off: the store failed",
+			zap.String("fingerprint", v.fingerprint.String()),
+			zap.Error(err))
+		return
+	}
+	grant := v.grant
+	if !grant.Exhausted() {
+		return
+	}
+	metrics().refused["budget"].Inc()
+	line := "download broken off: as many bytes were sent as the grant allows"
+	if v.h.oneTime.resume != nil {
+		line += "; for clients that read here and there, write: resume <window> random"
+	}
+	v.h.logger.Info(line,
+		append(budgetFields(grant),
+			zap.String("reason", "budget"),
+			zap.String("fingerprint", v.fingerprint.String()),
+			zap.String("path", token.Redact(v.path)),
+			zap.String("client_ip", problem.ClientIP(v.r)))...)
+}
+
+// budgetFields say how much of a grant was used.
+func budgetFields(grant store.Grant) []zap.Field {
+	terms := grant.Terms()
+	sent := terms.Budget() - grant.Left()
+	return []zap.Field{
+		zap.Int64("bytes_sent", sent),
+		zap.Int64("file_size", terms.Size),
+		zap.Float64("copies_sent", float64(sent*100/terms.Size)/100),
+		zap.Int("copies", terms.Copies),
+	}
+}

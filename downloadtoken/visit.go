@@ -1,0 +1,61 @@
+package downloadtoken
+
+import (
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
+)
+
+// visit is one request on its way through the handler. Each step adds what it has
+// learned, in the order of the fields.
+type visit struct {
+	h *Handler
+	w http.ResponseWriter
+	r *http.Request
+
+	// receive: what the request brings. Nothing of it is believed yet.
+	text   string // the token
+	source token.Source
+	press  string // the value that came with the button's POST
+
+	// judge: what has been verified, and when.
+	judged      time.Time // before the first judgement, when the request came
+	token       *token.Token
+	fingerprint token.Fingerprint
+	confirmed   bool   // it was the button's POST
+	unpressed   bool   // but as far as the browser tells, no person has pressed it
+	path        string // r.URL.Path as it was authorised
+	opening     scopes.Opening
+
+	// admit: what the store says.
+	held  bool // the store cannot close
+	nonce string
+	page  rules.GrantKey // what the page with the button is for
+	asks  bool           // to be answered with that page
+	keys  grantKeys      // of the grants that the token's use may open
+	use   store.Use      // of a one-time token; nil if there is nothing to spend
+	grant store.Grant    // that was joined, or opened by this request
+	spent bool
+
+	own    placeholders // unless an earlier directive has made them
+	answer response.Delivery
+	fields []zap.Field // more of the line that says why it was refused
+}
+
+// leave gives back what the request has not used. A reservation that was committed
+// is none any more.
+func (v *visit) leave() {
+	if v.use != nil {
+		v.use.Release()
+	}
+	if v.held {
+		v.h.store.LetGo()
+	}
+}

@@ -1,0 +1,184 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
+)
+
+const mintHelp = `
+Makes a token and prints it, or with --url a whole link.
+
+The key is what keygen makes: a secret (as it is, or base64:...), a private key in
+PEM (PKCS #8, PKCS #1, SEC 1), or a JSON Web Key. The algorithm follows from it
+(HS256 for a secret, RS256 for RSA, ES256, ES384 or ES512 by the curve, EdDSA),
+unless --alg says otherwise. One with a passphrase comes through a pipe:
+
+  openssl pkey -in private.pem | caddy download-token mint --key -
+
+A token always has iat, the current time with a fraction, and exp, --ttl later.
+What it opens depends on the directive's scope:
+
+  scope path              --path /reports/q3.pdf
+  scope template          --scope dataset:2489e9ad-2ee2-8e00-8ec9-32d5f69181c0
+  scope path_permissions  --claim 'access:={"pathPermissions":[...]}'
+  scope any               nothing is needed
+
+--scope and --path may be mixed; several make an array.
+
+Before it is printed, the token is checked as the directive would, so that
+claims that it can never accept are an error here. An address that --path does not
+open, or nothing that says what is opened, is a warning.`
+
+const mintExamples = `  A link that opens one file, once, for ten minutes
+  $ export DOWNLOAD_SECRET=$(caddy download-token keygen HS256)
+  $ caddy download-token mint --key env:DOWNLOAD_SECRET --one-time \
+        --path /reports/q3.pdf --url https://example.com/reports/q3.pdf
+
+  A token for a folder, for an hour, signed with a private key
+  $ caddy download-token mint --key private.pem --ttl 1h --path /reports/
+
+  A token for a dataset
+  $ caddy download-token mint --key - --ttl 2m --claim typ=download \
+        --scope dataset:2489e9ad-2ee2-8e00-8ec9-32d5f69181c0 < secret
+
+  For programs
+  $ caddy download-token mint --key secret --sub ada --claim admin:=false --json`
+
+// mintOptions are what the user asks of mint.
+type mintOptions struct {
+	key, alg, kid, typ string
+	ttl                time.Duration
+	oneTime            string // the claim; "" for none
+	claims             []string
+	sub, iss           string
+	aud, scopes, paths []string
+	url, param         string
+	json               bool
+}
+
+func mintCommand() *cobra.Command {
+	var o mintOptions
+	cmd := &cobra.Command{
+		Use:     "mint --key <file>|env:<name>|- [--one-time] [--path <path>] [--url <url>]",
+		Short:   "Makes a token, or a whole link",
+		Long:    mintHelp,
+		Example: mintExamples,
+		Args:    arguments(0, 0, "mint takes options only; the value of --one-time follows a =, such as: --one-time=nonce"),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runMint(cmd, o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&o.key, "key", "k", "", "The key that signs: a file's name, env:NAME, or - for standard input (required)")
+	flags.StringVar(&o.alg, "alg", "", "Algorithm (default: what goes with the key; HS256 for a secret)")
+	flags.StringVar(&o.kid, "kid", "", "ID of the key, for the token's header (default: that of a JSON Web Key)")
+	flags.StringVar(&o.typ, "typ", "JWT", "The header's typ, for directives with header_typ")
+	flags.DurationVar(&o.ttl, "ttl", 10*time.Minute, "How long the token is good for, such as 120s, 10m, 1h")
+	flags.StringVar(&o.oneTime, "one-time", "", "Make the token good for one use, with a random UUID in this claim")
+	flags.Lookup("one-time").NoOptDefVal = "jti"
+	flags.StringArrayVar(&o.paths, "path", nil, "A path that the token opens, for scope path; a folder ends in a slash (repeatable)")
+	flags.StringArrayVar(&o.scopes, "scope", nil, "The claim scope (repeatable)")
+	flags.StringArrayVarP(&o.claims, "claim", "c", nil, "Another claim, name=text or name:=JSON (repeatable)")
+	flags.StringVar(&o.sub, "sub", "", "The claim sub, whom the token is for")
+	flags.StringVar(&o.iss, "iss", "", "The claim iss, who made the token")
+	flags.StringArrayVar(&o.aud, "aud", nil, "The claim aud, whom the token is meant to be shown to (repeatable)")
+	flags.StringVarP(&o.url, "url", "u", "", "Print this address with the token in its query, instead of the token")
+	flags.StringVar(&o.param, "param", downloadtoken.DefaultQuery, "The query parameter for --url")
+	flags.BoolVar(&o.json, "json", false, "Print a JSON object with token, link, header, claims, fingerprint, expires_at and expires_in")
+	return cmd
+}
+
+func runMint(cmd *cobra.Command, o mintOptions) error {
+	text, err := readKey(o.key, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	key, warnings, err := parseSigningKey(text, o.alg, o.kid)
+	if err != nil {
+		return err
+	}
+	made, err := mint(o, key, time.Now())
+	if err != nil {
+		return err
+	}
+	for _, warning := range append(warnings, made.warnings...) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Warning:", warning)
+	}
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), made)
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), cmp.Or(made.Link, made.Token))
+	return err
+}
+
+// minted is a token, and what --json prints.
+type minted struct {
+	Token       string                    `json:"token"`
+	Link        string                    `json:"link,omitzero"`
+	Header      map[string]jsontext.Value `json:"header"`
+	Claims      map[string]jsontext.Value `json:"claims"`
+	Fingerprint string                    `json:"fingerprint"`
+	ExpiresAt   time.Time                 `json:"expires_at"`
+	ExpiresIn   int64                     `json:"expires_in"` // seconds
+
+	warnings []string
+}
+
+// mint makes the token, and the link if there is an address for it.
+func mint(o mintOptions, key *sign.Signer, now time.Time) (*minted, error) {
+	if o.ttl < time.Second {
+		return nil, errors.New("--ttl: must be a second or more, such as 10m")
+	}
+	said, expires, err := o.say(now)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := key.Sign(o.typ, said)
+	if err == nil {
+		err = try(signed, key, now)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the directive would never accept this token: %w", err)
+	}
+	made := &minted{
+		Token:       signed,
+		Fingerprint: token.FingerprintOf(signed).String(),
+		ExpiresAt:   expires.UTC(),
+		ExpiresIn:   int64(expires.Sub(now.Truncate(time.Second)) / time.Second),
+	}
+	made.Header, made.Claims, err = token.Decode(signed)
+	if err == nil && o.url != "" {
+		made.Link, made.warnings, err = o.link(made)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// try judges the token as the directive would, by rules that it fits. A later nbf is
+// a wish.
+func try(signed string, key *sign.Signer, now time.Time) error {
+	table, err := token.NewTable(key.Key())
+	if err != nil {
+		return err
+	}
+	v := token.Verifier{Keys: table}
+	verified, err := v.Verify(context.Background(), signed)
+	if err != nil {
+		return err
+	}
+	rules := token.Rules{Audiences: verified.Claims.Audience}
+	if err := rules.Accept(verified, now); !errors.Is(err, token.ErrNotYetValid) {
+		return err
+	}
+	return nil
+}
