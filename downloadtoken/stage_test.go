@@ -82,7 +82,7 @@ type patient struct {
 func (p *patient) Hold(context.Context) error { p.holds++; return nil }
 func (p *patient) LetGo()                     { p.holds-- }
 
-func (p *patient) Revoked(context.Context, rules.Revocable, time.Time) error {
+func (p *patient) Revoked(context.Context, func() rules.Revocable, time.Time) error {
 	p.asked = append(p.asked, "revoked")
 	return p.err
 }
