@@ -299,6 +299,33 @@ func policy(t *testing.T, d Disk) {
 	refuse(t, s, other, epoch, rules.ErrUnproven)
 }
 
+// moved: of a signer that was used with another store, only what was issued since is
+// taken for unused; what the store itself knows of goes on to count.
+func moved(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	some := fresh(1)
+	some.Uses = 2
+	spend(t, s, some)
+	some.Moved = some.Issued.Add(time.Second)
+	spend(t, s, some)
+	refuse(t, s, some, epoch, rules.ErrReplayed)
+	before := fresh(2)
+	before.Moved = before.Issued
+	refuse(t, s, before, epoch, rules.ErrUnproven)
+	if _, err := s.Look(background, store.Query{Presentation: before}, stopped(epoch)); !errors.Is(err, rules.ErrUnproven) {
+		t.Fatalf("look: %v", err)
+	}
+	after := before
+	after.Issued = before.Moved.Add(time.Microsecond)
+	spend(t, s, after)
+	noIat := fresh(3)
+	noIat.Issued, noIat.MaxTTL = time.Time{}, 30*time.Second
+	noIat.Moved = noIat.Expires.Add(-noIat.MaxTTL)
+	refuse(t, s, noIat, epoch, rules.ErrUnproven)
+	noIat.Expires = noIat.Expires.Add(time.Microsecond)
+	spend(t, s, noIat)
+}
+
 func crash(t *testing.T, d Disk) {
 	s := begin(d, 64)
 	p, noIat := fresh(1), fresh(2)

@@ -105,6 +105,7 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"race for one token", race},
 		{"flood does not flush a spent token", flood},
 		{"policy", policy},
+		{"moved from another store", moved},
 		{"crash", crash},
 		{"crash costs nothing", crashCostsNothing},
 		{"storage lost", lost},
