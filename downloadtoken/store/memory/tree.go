@@ -42,7 +42,7 @@ func (d *node) link() *uint32 { return &d.parent }
 // nodes holds the nodes of all trees.
 type nodes struct{ arena[node, *node] }
 
-func newNodes() nodes { return nodes{arena[node, *node]{bits: 8}} }
+func newNodes() nodes { return nodes{arena[node, *node]{bits: 11}} }
 
 func (s *nodes) node(id uint32) *node { return s.arena.at(id) }
 
