@@ -66,7 +66,7 @@ func writeTable(out io.Writer, results []result) {
 
 // writeAlone writes the second table: the handler without network and files.
 func writeAlone(out io.Writer, rows []alone) {
-	if len(rows) == 0 || len(rows[0].Cost) == 0 {
+	if len(rows) == 0 {
 		return
 	}
 	io.WriteString(out, "\nThe handler alone, called in one process with a next handler that answers one byte,\n"+
@@ -83,7 +83,7 @@ func writeAlone(out io.Writer, rows []alone) {
 			next := rows[0].Cost[i]
 			fmt.Fprintf(out, " %s | %s | %.1f | %.4g |", short(c.CPU), short(c.CPU-next.CPU), c.Mallocs-next.Mallocs, c.PerSecond)
 		}
-		fmt.Fprintf(out, " %.2f |\n", row.Cost[len(row.Cost)-1].PerSecond/row.Cost[0].PerSecond)
+		fmt.Fprintf(out, " %.2f |\n", row.Scaling)
 	}
 }
 
