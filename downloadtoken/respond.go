@@ -59,7 +59,7 @@ func (h *Handler) provisionRefusals() (err error) {
 func (v *visit) deny(err error) error {
 	d := denialOf(err)
 	f := v.h.refusals[d]
-	if v.token == nil {
+	if v.fingerprint == (token.Fingerprint{}) { // it was not verified
 		v.fingerprint = token.FingerprintOf(v.text)
 	}
 	v.placeholders().refuse(v, d.reason)

@@ -209,19 +209,20 @@ var buffers = sync.Pool{New: func() any { return new([smallFile]byte) }}
 
 // copy copies what follows the first bytes.
 func (d *Delivery) copy(src io.Reader) (int64, error) {
-	counted := d.meter != nil && d.status < 300
-	if d.r.ProtoMajor != 1 || d.r.TLS != nil {
-		if counted { // there is no sendfile to be kept, and small draws lose less
-			return io.Copy(struct{ io.Writer }{d}, src)
-		}
+	counted, plain := d.meter != nil && d.status < 300, d.r.ProtoMajor == 1 && d.r.TLS == nil
+	limited, ok := src.(*io.LimitedReader)
+	switch {
+	case counted && !(plain && ok):
+		// There is no sendfile to be kept, and small draws lose less; or no end is known,
+		// and a budget must not be asked for more than there is: it may end with the file.
+		return io.Copy(struct{ io.Writer }{d}, src)
+	case !plain:
 		return d.out.ReadFrom(src)
+	case !ok:
+		limited = &io.LimitedReader{R: src, N: 1<<63 - 1}
 	}
 	_, idle := caddyhttp.IdleTimeoutsFromContext(d.r.Context())
 	send := func(part *io.LimitedReader) (int64, error) { return d.out.ReadFrom(sendable(idle, part)) }
-	limited, ok := src.(*io.LimitedReader)
-	if !ok {
-		limited = &io.LimitedReader{R: src, N: 1<<63 - 1}
-	}
 	if counted {
 		return d.meter.readFrom(send, limited)
 	}

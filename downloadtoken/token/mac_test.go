@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"encoding/hex"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -120,5 +121,30 @@ func TestSignaturesAgainstGolangJWT(t *testing.T) {
 				t.Error("no good signature was drawn")
 			}
 		})
+	}
+}
+
+// TestDamagedTokensAgainstGolangJWT: for every algorithm, what golang-jwt verifies is
+// verified, and what it refuses is refused.
+func TestDamagedTokensAgainstGolangJWT(t *testing.T) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, a := range algorithms {
+		key := makeKey(t, a.name)
+		verifier := judgeBy(makeTable(t, key))
+		parser := jwt.NewParser(jwt.WithValidMethods([]string{a.name}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
+		text := mint(t, a.name, `{"alg":"`+a.name+`"}`, `{"exp":1800000060,"sub":"s"}`)
+		for range 200 {
+			damaged := []byte(text)
+			for range random.IntN(3) {
+				damaged[random.IntN(len(damaged))] = alphabet[random.IntN(len(alphabet))]
+			}
+			_, err := verifier.Verify(t.Context(), string(damaged))
+			claims := jwt.MapClaims{}
+			_, want := parser.ParseWithClaims(string(damaged), claims, func(*jwt.Token) (any, error) { return key.material().key, nil })
+			if (err == nil) != (want == nil) {
+				t.Fatalf("%s: %v, and golang-jwt %v: %s", a.name, err, want, damaged)
+			}
+		}
 	}
 }

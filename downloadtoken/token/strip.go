@@ -163,11 +163,15 @@ func strip(text string, from int, separator, name string, match func(piece, name
 	if start == 0 {
 		return strip(text[end+1:], 0, separator, name, match)
 	}
-	var kept strings.Builder
+	rest := text[end+1:]
+	if !hasPiece(rest, separator, name, match) {
+		return text[:start] + rest
+	}
+	var kept strings.Builder // of many, copying what stays each time would take quadratic time
 	kept.Grow(len(text))
 	kept.WriteString(text[:start])
 	between := ""
-	for piece := range strings.SplitSeq(text[end+1:], separator) {
+	for piece := range strings.SplitSeq(rest, separator) {
 		if !match(piece, name) {
 			kept.WriteString(between)
 			kept.WriteString(piece)

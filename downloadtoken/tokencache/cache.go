@@ -53,7 +53,7 @@ type entry struct {
 
 // weight is an upper bound of the bytes that an entry takes: a token keeps its payload
 // and what was read from it.
-func (e entry) weight() uint32 { return uint32(max(entryBytes, 1<<10+3*e.length)) }
+func (e entry) weight() uint32 { return uint32(max(entryBytes, 1<<10+6*e.length)) }
 
 // Verify is [token.Verifier.Verify]. Tokens are shared: what it returns must not be
 // changed.
@@ -61,7 +61,8 @@ func (c *Cache) Verify(ctx context.Context, text string) (*token.Token, error) {
 	if len(text) > token.MaxLength {
 		return nil, token.ErrTooLarge
 	}
-	key := sha256.Sum256([]byte(text))
+	var room [1 << 10]byte // for most tokens: without an allocation
+	key := sha256.Sum256(append(room[:0], text...))
 	if e, ok := c.tokens.GetIfPresent(key); ok {
 		if t, ok := c.verifier.Still(ctx, e.token); ok {
 			c.hit()

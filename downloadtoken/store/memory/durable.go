@@ -215,7 +215,7 @@ func (m *durable) loadRevocations() error {
 }
 
 // Revoked implements [store.Store].
-func (m *durable) Revoked(_ context.Context, t rules.Revocable, now time.Time) error {
+func (m *durable) Revoked(_ context.Context, t func() rules.Revocable, now time.Time) error {
 	if m.revoked.Revoked(t, now) {
 		return rules.ErrRevoked
 	}

@@ -79,7 +79,8 @@ type Revocable struct {
 	Issued      time.Time // zero if the token has no iat
 }
 
-// Revocations is a set of them, at most [MaxRevocations]. Asking takes no lock. The zero value is empty and ready for use.
+// Revocations is a set of them, at most [MaxRevocations]. Asking takes no lock.
+// The zero value is empty and ready for use.
 type Revocations struct {
 	mu      sync.Mutex // held by who changes the set
 	current atomic.Pointer[revoked]
@@ -107,12 +108,14 @@ func (r Revocation) valueOf() valueOf {
 	return valueOf{"kid", r.KeyID}
 }
 
-// Revoked reports whether the token was taken back.
-func (s *Revocations) Revoked(t Revocable, now time.Time) bool {
+// Revoked reports whether the token was taken back. What it is known by is asked
+// for only if the set is not empty; nil stands for a token known by nothing.
+func (s *Revocations) Revoked(known func() Revocable, now time.Time) bool {
 	set := s.current.Load()
-	if set == nil || len(set.all) == 0 {
+	if set == nil || len(set.all) == 0 || known == nil {
 		return false
 	}
+	t := known()
 	for _, r := range set.issuedBound {
 		if r.holds(t, now) && (t.Issued.IsZero() || t.Issued.Before(r.IssuedBefore)) {
 			return true
