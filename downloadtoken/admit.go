@@ -7,10 +7,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 

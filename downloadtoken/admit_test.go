@@ -10,10 +10,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 )
 
 // navigation is what a browser accepts of a page.

@@ -16,10 +16,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 )
 
 // TestPeopleAreToldWhatToDo: a person who is refused, or gets an error of the site, is
@@ -91,7 +91,8 @@ var mayTryAgain = []string{"not_yet_valid", "unconfirmed", "prefetch", "early_da
 // TestDenials refuses for every reason, with every kind of challenge, and with other
 // status codes. Programs get problem details, people a page, error routes the error.
 func TestDenials(t *testing.T) {
-	const fingerprint = "0123456789abcdef"
+	text := signed(t, nil)
+	fingerprint := token.FingerprintOf(text).String()
 	if len(refusedFor) != len(denials) {
 		t.Fatalf("%d rows are tested, of %d", len(refusedFor), len(denials))
 	}
@@ -161,7 +162,7 @@ func TestDenials(t *testing.T) {
 					logs.TakeAll()
 					w := httptest.NewRecorder()
 					v := visiting(h, w, get("/a", "Accept", accept))
-					v.fingerprint = token.Fingerprint{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}
+					v.text = text
 					if err := v.deny(fmt.Errorf("%w: more of it", f.err)); err != nil {
 						t.Fatal(err)
 					}

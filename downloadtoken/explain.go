@@ -4,8 +4,8 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // Explain tells what ServeHTTP would decide about r now, and leaves no trace:

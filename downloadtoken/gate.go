@@ -6,10 +6,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // gate decides whether the answer to a visit may go out, when all is known of it but

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // TestTerms: which grant an answer opens.

@@ -7,9 +7,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // receive finds the token, takes it out of the request, and reads what else the

@@ -11,10 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 	"github.com/caddy-download-token/caddy-download-token/internal/problem"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // refusal is a denial as this directive answers it. What is the same each time is

@@ -6,11 +6,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // visit is one request on its way through the handler. Each step adds what it has

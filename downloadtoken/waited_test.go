@@ -3,6 +3,8 @@ package downloadtoken
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -23,18 +26,21 @@ func TestUntilValid(t *testing.T) {
 		want   error
 		waits  time.Duration
 	}{
-		"a moment":             {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(50 * time.Millisecond)} }, nil, nil, 51 * time.Millisecond},
-		"issued in a moment":   {func() jwt.MapClaims { return jwt.MapClaims{"iat": ms(1500 * time.Millisecond)} }, nil, nil, 1501 * time.Millisecond},
-		"just within":          {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(2 * time.Second)} }, nil, nil, 2001 * time.Millisecond},
-		"too far ahead":        {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(2001 * time.Millisecond)} }, nil, token.ErrNotYetValid, 0},
-		"the later of both":    {func() jwt.MapClaims { return jwt.MapClaims{"iat": ms(time.Second), "nbf": ms(3 * time.Second)} }, nil, token.ErrNotYetValid, 0},
-		"expired by then":      {func() jwt.MapClaims { at := ms(time.Second); return jwt.MapClaims{"nbf": at, "exp": at} }, nil, token.ErrExpired, 1001 * time.Millisecond},
-		"the client goes away": {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(time.Second)} }, func(cancel func()) { time.Sleep(300 * time.Millisecond); cancel() }, errSoon, 300 * time.Millisecond},
+		"a moment":                {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(50 * time.Millisecond)} }, nil, nil, 51 * time.Millisecond},
+		"issued in a moment":      {func() jwt.MapClaims { return jwt.MapClaims{"iat": ms(1500 * time.Millisecond)} }, nil, nil, 1501 * time.Millisecond},
+		"just within":             {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(2 * time.Second)} }, nil, nil, 2001 * time.Millisecond},
+		"too far ahead":           {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(2001 * time.Millisecond)} }, nil, token.ErrNotYetValid, 0},
+		"the later of both":       {func() jwt.MapClaims { return jwt.MapClaims{"iat": ms(time.Second), "nbf": ms(3 * time.Second)} }, nil, token.ErrNotYetValid, 0},
+		"expired by then":         {func() jwt.MapClaims { at := ms(time.Second); return jwt.MapClaims{"nbf": at, "exp": at} }, nil, token.ErrExpired, 1001 * time.Millisecond},
+		"its scope opens nothing": {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(time.Second), "sub": "closed"} }, nil, errScope, 1001 * time.Millisecond},
+		"the client goes away":    {func() jwt.MapClaims { return jwt.MapClaims{"nbf": ms(time.Second)} }, func(cancel func()) { time.Sleep(300 * time.Millisecond); cancel() }, errSoon, 300 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, _ := staged(t, &Handler{OneTime: new(OneTime)})
-				h.now = time.Now
+				if claims := tt.claims(); claims["sub"] == "closed" {
+					h.scopes = []scopes.Scope{opening(scopes.Closed)}
+				}
 				v := visiting(h, httptest.NewRecorder(), get("/a?download_token="+signed(t, tt.claims())))
 				ctx, cancel := context.WithCancel(v.r.Context())
 				defer cancel()
@@ -65,6 +71,43 @@ func TestUntilValid(t *testing.T) {
 		})
 	}
 }
+
+// TestASlowForm is judged by the clock and the configuration of its end: what was valid
+// when the request began must be valid when it is served.
+func TestASlowForm(t *testing.T) {
+	for name, tt := range map[string]struct {
+		takes    time.Duration
+		replaced bool
+		want     error
+	}{
+		"at once":           {0, false, nil},
+		"at once, replaced": {0, true, nil},
+		"slowly":            {9 * time.Second, false, nil},
+		"too slowly":        {9 * time.Minute, false, token.ErrExpired},
+		"slowly, replaced":  {9 * time.Second, true, errReloaded},
+	} {
+		now := time.Now()
+		h, _ := staged(t, &Handler{Confirm: new(Confirm), now: func() time.Time { return now }})
+		v := visiting(h, httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/a?download_token="+signed(t, nil), reads(func() {
+			now = now.Add(tt.takes)
+			if tt.replaced {
+				_ = h.app.Stop()
+			}
+		})))
+		err := v.receive()
+		if err == nil {
+			err = v.judge()
+		}
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// reads is an empty body. It does something when it is read.
+type reads func()
+
+func (r reads) Read([]byte) (int, error) { r(); return 0, io.EOF }
 
 // TestUntilValidOfManyRequests: only so many are held, the others are told to come again.
 func TestUntilValidOfManyRequests(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/quic-go/quic-go/http3"
 )
@@ -80,7 +79,7 @@ func TestBudgetOverEveryProtocol(t *testing.T) {
 			}
 			var got atomic.Int64
 			ask := func(c *http.Client, random *rand.Rand) {
-				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				defer cancel()
 				method, body := http.MethodGet, io.Reader(nil)
 				if form != "" {

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/quic-go/quic-go/http3"
 )
@@ -153,7 +152,7 @@ func TestSweepOfTheDebugLog(t *testing.T) {
 			}
 			for version, transport := range map[string]http.RoundTripper{"HTTP/1.1": one, "HTTP/2.0": two, "HTTP/3.0": three} {
 				ask := func(method, target string, header ...string) {
-					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
 					defer cancel()
 					req, err := http.NewRequestWithContext(ctx, method, "https://"+address, nil)
 					if err != nil {

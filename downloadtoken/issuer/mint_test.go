@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 func TestMint(t *testing.T) {

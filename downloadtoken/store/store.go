@@ -19,8 +19,8 @@ type Query struct {
 	// one that is open is joined, and a grant that this use of the token opens
 	// has one of them. Default: none.
 	Grants []rules.GrantKey
-	// Patience is how long to wait for others: for a use that somebody has
-	// reserved, for a grant that somebody is about to open, for a connection of
+	// Patience is how long to wait for others: for a use that another request
+	// has reserved, for a grant that one is about to open, for a connection of
 	// a grant. Default: not at all.
 	Patience time.Duration
 }
@@ -92,7 +92,7 @@ type Use interface {
 	Commit(ctx context.Context, t *rules.Terms) (Grant, error)
 
 	// Release gives back what was not committed, leaves the grant, and lets
-	// those go on who wait for a grant to be opened. It never fails, and does
+	// requests go on that wait for a grant to be opened. It never fails, and does
 	// nothing the second time. What a store has lost meanwhile counts as spent.
 	Release()
 }

@@ -27,7 +27,7 @@ const (
 // equals), and from then on refuses every token of that signer that expires no later.
 // After a restart it vouches only for tokens beyond its marks.
 //
-// An entry takes about 50 bytes. Memory grows with the entries, in small steps, and is
+// An entry takes about 60 bytes. Memory grows with the entries, in small steps, and is
 // reused but not given back. Nothing is done in one go that takes longer the more
 // entries there are.
 type engine struct {
@@ -44,7 +44,7 @@ type engine struct {
 	marker
 }
 
-// options configure a [Memory]. The zero value vouches for nothing: Start
+// options configure an engine. The zero value vouches for nothing: Start
 // or Marks is needed.
 type options struct {
 	// Capacity is how many tokens are remembered. 0 means 1,000,000; the
@@ -234,7 +234,7 @@ const batch = 256
 // guards may have changed when it returns.
 func (m *engine) breatheLocked() {
 	m.mu.Unlock()
-	runtime.Gosched() // else the lock would be taken again before those who wait wake up
+	runtime.Gosched() // else the lock would be taken again before those that wait wake up
 	m.mu.Lock()
 }
 

@@ -12,7 +12,8 @@ type owner struct {
 	farthest rules.Stamp // largest exp of any entry there ever was
 	root     uint32      // of the tree of its entries
 	entries  int         // how many there are
-	keep     rules.Stamp // the first of them may be forgotten once the clock has passed this
+	first    rules.Stamp // exp of the first of them
+	keep     rules.Stamp // that one may be forgotten once the clock has passed this
 	soonest  int32       // place in ledger.soonest
 	largest  int32       // place in ledger.largest
 }
@@ -47,6 +48,7 @@ type ledger struct {
 func newLedger() ledger {
 	return ledger{
 		table:  newTable(),
+		nodes:  newNodes(),
 		holds:  make(map[uint32]*hold),
 		slots:  make(map[rules.Signer]uint32),
 		owners: []owner{{soonest: nowhere, largest: nowhere}},
@@ -114,7 +116,7 @@ func (l *ledger) add(slot uint32, t tag, expires, keep rules.Stamp) uint32 {
 	o.farthest = max(o.farthest, expires)
 	o.entries++
 	l.enqueue(slot, id, expires)
-	l.rank(slot)
+	l.rank(slot, expires)
 	return id
 }
 
@@ -129,7 +131,7 @@ func (l *ledger) touch(id uint32, s *rules.Showing) {
 	e.excess = excessOf(expires, max(e.excess.after(old), s.Keep))
 	o.farthest = max(o.farthest, expires)
 	l.enqueue(slot, id, expires)
-	l.rank(slot)
+	l.rank(slot, old)
 }
 
 // reserve adds a reservation to the entry. own is used if it is the first.
@@ -162,7 +164,7 @@ func (l *ledger) settle(h *hold, used bool) *entry {
 	return e
 }
 
-// release forgets who holds the entry.
+// release forgets the hold of the entry.
 func (l *ledger) release(id uint32) {
 	l.at(id).uses &^= isHeld
 	delete(l.holds, id)
@@ -187,7 +189,7 @@ func (l *ledger) drop(id uint32) (slot uint32, expires rules.Stamp) {
 	expires = l.dequeue(id)
 	l.delete(id)
 	l.owners[slot].entries--
-	l.rank(slot)
+	l.rank(slot, expires)
 	return slot, expires
 }
 
@@ -253,12 +255,13 @@ func (l *ledger) highestFloor() (floor rules.Stamp) {
 	return floor
 }
 
-// rank puts the owner in its place among owners after its entries have changed.
-func (l *ledger) rank(slot uint32) {
+// rank puts the owner in its place among owners after its entries have changed, from
+// this exp on.
+func (l *ledger) rank(slot uint32, from rules.Stamp) {
 	o := &l.owners[slot]
-	if o.root != none {
-		first, exp := l.first(o.root)
-		o.keep = l.at(first).excess.after(exp)
+	if o.root != none && (o.soonest == nowhere || from <= o.first) {
+		id, exp := l.first(o.root)
+		o.first, o.keep = exp, l.at(id).excess.after(exp)
 	}
 	switch {
 	case o.root != none && o.soonest == nowhere:

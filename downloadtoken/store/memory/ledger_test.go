@@ -2,12 +2,12 @@ package memory
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -31,32 +31,40 @@ func (l *ledger) check() error {
 		if err != nil {
 			return fmt.Errorf("owner %d: %w", slot, err)
 		}
+		if n > 0 {
+			if id, exp := l.first(o.root); exp != o.first || l.at(id).excess.after(exp) != o.keep {
+				return fmt.Errorf("owner %d: first exp %d, kept until %d, says %d and %d", slot, exp, l.at(id).excess.after(exp), o.first, o.keep)
+			}
+		}
 		if n != o.entries || (n > 0) != (o.soonest != nowhere) || (n > 0) != (o.largest != nowhere) {
 			return fmt.Errorf("owner %d: %d entries, says %d, places %d and %d", slot, n, o.entries, o.soonest, o.largest)
 		}
 		entries += n
 	}
-	for n := range l.split {
-		for id := l.buckets[n/chunk][n%chunk]; id != none; id = l.at(id).next {
-			if used++; used > l.count {
-				return errors.New("more is in buckets than there is")
+	more := 0
+	for n := range l.buckets.filled {
+		for b := l.buckets.at(n + 1); b != nil; b = l.next(b) {
+			if b.more != none {
+				more++
 			}
-			if e := l.at(id); l.bucket(e.tag) != &l.buckets[n/chunk][n%chunk] || l.lookup(e.tag) != id {
-				return fmt.Errorf("entry %d is not found", id)
+			if b.n == 0 && b != l.buckets.at(n+1) {
+				return fmt.Errorf("bucket %d has an empty line", n)
+			}
+			for i, id := range b.ids[:b.n] {
+				used++
+				if e := l.at(id); b.hashes[i] != l.hash(e.tag) || l.lookup(e.tag) != id {
+					return fmt.Errorf("entry %d is not found", id)
+				}
 			}
 		}
 	}
-	free := 0
-	for id := l.free; id != none; id = l.at(id).next {
-		free++
+	if free := free(&l.entries); entries != l.count || used != l.count || l.count+free != int(l.entries.filled) {
+		return fmt.Errorf("%d in trees, %d in buckets, %d free of %d, says %d", entries, used, free, l.entries.filled, l.count)
 	}
-	if entries != l.count || used != l.count || l.count+free != int(l.table.filled) {
-		return fmt.Errorf("%d in trees, %d in buckets, %d free of %d, says %d", entries, used, free, l.table.filled, l.count)
+	if free := free(&l.table.more); more+free != int(l.table.more.filled) {
+		return fmt.Errorf("%d lines and %d free of %d", more, free, l.table.more.filled)
 	}
-	nodes := 0
-	for id := l.unused; id != none; id = l.node(id).parent {
-		nodes++
-	}
+	nodes := free(&l.nodes.arena)
 	for i := range l.owners {
 		nodes += l.countNodes(l.owners[i].root)
 	}
@@ -69,6 +77,14 @@ func (l *ledger) check() error {
 		}
 	}
 	return nil
+}
+
+// free counts what is free in an arena.
+func free[T any, P linked[T]](a *arena[T, P]) (count int) {
+	for id := a.free; id != none; id = *P(a.at(id)).link() {
+		count++
+	}
+	return count
 }
 
 func (l *ledger) countNodes(root uint32) int {
@@ -458,4 +474,34 @@ func TestSparseTree(t *testing.T) {
 	if nodes := l.countNodes(l.owners[slot].root); nodes > n/20/(fan/4)*5/4 {
 		t.Errorf("%d nodes for %d entries", nodes, l.count)
 	}
+}
+
+// TestMemory: an entry takes 64 bytes at most, however tokens come to expire.
+func TestMemory(t *testing.T) {
+	for name, exp := range expiries {
+		r := rand.New(rand.NewPCG(1, 2))
+		l, next := newLedger(), exp(r)
+		slot := l.admit(rules.Signer{1}, "")
+		worst := 0.0
+		for i := range 300_000 {
+			var k tag
+			binary.BigEndian.PutUint64(k[:], uint64(i))
+			exp := next()
+			l.add(slot, k, exp, exp)
+			if i > 10_000 && i%1000 == 0 {
+				worst = max(worst, l.bytes()/float64(l.count))
+			}
+		}
+		t.Logf("%s: %.1f", name, worst)
+		if worst > 64 {
+			t.Errorf("%s: %.1f bytes", name, worst)
+		}
+	}
+}
+
+// bytes is the memory in use.
+func (l *ledger) bytes() float64 {
+	return float64(l.entries.filled)*float64(unsafe.Sizeof(entry{})) +
+		float64(l.buckets.filled+l.table.more.filled)*float64(unsafe.Sizeof(line{})) +
+		float64(l.nodes.filled)*float64(unsafe.Sizeof(node{}))
 }

@@ -15,124 +15,159 @@ type tag [16]byte
 
 func tagOf(k rules.Key) tag { return tag(k[:len(tag{})]) }
 
-// entry is a token that was reserved or committed, in 32 bytes without pointers.
+// entry is a token that was reserved or committed, in 28 bytes without pointers.
 // Its exp stands in the tree of its owner, and its reservations in [ledger.holds].
 type entry struct {
 	tag    tag
 	excess excess
 	uses   uint32 // committed, and isHeld
-	next   uint32 // entry in the same bucket, or free place
 	leaf   uint32 // node that has its exp
 }
+
+func (e *entry) link() *uint32 { return &e.leaf }
 
 // isHeld is the bit of uses that says that the entry has reservations.
 const isHeld = 1 << 31
 
 func (e *entry) committed() uint32 { return e.uses &^ isHeld }
 
-// none is the number of no entry and of no node.
-const none = 0
+// line is a bucket, or a part of one, in one line of a processor's cache. It has the
+// hashes of its entries, so that hardly any other entry is looked at than the one
+// that is looked for.
+type line struct {
+	hashes [7]uint32
+	ids    [7]uint32
+	n      uint32
+	more   uint32 // line with the rest of the bucket
+}
 
-// chunk is how many places or buckets are allocated together. Growing by chunks
-// means that nothing is ever copied, so no request pays for a million entries.
-const chunk = 1024
+func (b *line) link() *uint32 { return &b.more }
 
-// table holds entries under numbers that they keep, and finds them by tag. It is a
-// hash table with chains that grows by linear hashing: one bucket is split in two for
-// each entry that is added, so that there is no step in which much is moved. It is
-// keyed with a random seed, so that no one can fill one bucket on purpose. It never
-// shrinks; places are used again.
+// load is how many entries a bucket has on average.
+const load = 6
+
+// table finds entries by tag. It is a hash table that grows by linear hashing: now and
+// then one bucket is split in two, so that there is no step in which much is moved. It
+// is keyed with a random seed, so that no one can fill one bucket on purpose. It never
+// shrinks.
 type table struct {
 	seed    maphash.Seed
-	places  []*[chunk]entry
-	buckets []*[chunk]uint32 // the first entry of each chain
-	split   uint32           // buckets in use
-	count   int              // entries
-	filled  uint32           // places that were ever used
-	free    uint32           // the first free place among them
+	entries arena[entry, *entry]
+	buckets arena[line, *line] // bucket n has the number n+1
+	more    arena[line, *line] // what does not fit into a bucket
+	count   int                // entries
 }
 
 func newTable() table {
-	return table{seed: maphash.MakeSeed(), buckets: []*[chunk]uint32{new([chunk]uint32)}, split: 1}
+	t := table{seed: maphash.MakeSeed()}
+	t.entries.bits, t.buckets.bits, t.more.bits = 12, 12, 8
+	t.buckets.take()
+	return t
 }
 
-// at is the entry of that number, which stays where it is.
-func (t *table) at(id uint32) *entry { return &t.places[id/chunk][id%chunk] }
+// at is the entry of that number.
+func (t *table) at(id uint32) *entry { return t.entries.at(id) }
 
-// bucket is where the chain begins that the tag belongs to.
-func (t *table) bucket(of tag) *uint32 {
-	n := uint32(maphash.Bytes(t.seed, of[:])) & (1<<bits.Len32(t.split-1) - 1)
-	if n >= t.split {
-		n -= 1 << (bits.Len32(t.split-1) - 1) // not split yet
+func (t *table) hash(of tag) uint32 { return uint32(maphash.Bytes(t.seed, of[:])) }
+
+func (t *table) bucket(hash uint32) *line {
+	last := t.buckets.filled - 1
+	n := hash & (1<<bits.Len32(last) - 1)
+	if n > last {
+		n -= 1 << (bits.Len32(last) - 1) // it is not split yet
 	}
-	return &t.buckets[n/chunk][n%chunk]
+	return t.buckets.at(n + 1)
+}
+
+// next is the line after b in a bucket, or nil.
+func (t *table) next(b *line) *line {
+	if b.more == none {
+		return nil
+	}
+	return t.more.at(b.more)
 }
 
 // lookup is the number of the entry, or none.
 func (t *table) lookup(of tag) uint32 {
-	id := *t.bucket(of)
-	for id != none {
-		e := t.at(id)
-		if e.tag == of {
-			break
+	hash := t.hash(of)
+	for b := t.bucket(hash); b != nil; b = t.next(b) {
+		for i := range b.n {
+			if b.hashes[i] == hash && t.at(b.ids[i]).tag == of {
+				return b.ids[i]
+			}
 		}
-		id = e.next
 	}
-	return id
+	return none
 }
 
 // insert adds an entry that is not there.
 func (t *table) insert(e entry) (id uint32) {
-	if id = t.free; id != none {
-		t.free = t.at(id).next
-	} else {
-		t.filled++
-		id = t.filled
-		if int(id/chunk) == len(t.places) {
-			t.places = append(t.places, new([chunk]entry))
-		}
-	}
-	if t.count++; t.count > int(t.split) {
+	id = t.entries.take()
+	*t.at(id) = e
+	t.enter(t.hash(e.tag), id)
+	if t.count++; t.count > load*int(t.buckets.filled) {
 		t.grow()
 	}
-	*t.at(id) = e
-	t.link(id)
 	return id
 }
 
-func (t *table) link(id uint32) {
-	e := t.at(id)
-	first := t.bucket(e.tag)
-	e.next, *first = *first, id
+// enter puts an entry into its bucket.
+func (t *table) enter(hash, id uint32) {
+	b := t.bucket(hash)
+	for int(b.n) == len(b.ids) {
+		if b.more == none {
+			b.more = t.more.take()
+		}
+		b = t.more.at(b.more)
+	}
+	b.hashes[b.n], b.ids[b.n] = hash, id
+	b.n++
 }
 
-// delete takes the entry out of its chain and frees its place.
+// delete takes the entry out of its bucket and frees its number.
 func (t *table) delete(id uint32) {
-	e := t.at(id)
-	link := t.bucket(e.tag)
-	for *link != id {
-		link = &t.at(*link).next
+	var before *line
+	b := t.bucket(t.hash(t.at(id).tag))
+	i := b.find(id)
+	for i < 0 {
+		before, b = b, t.next(b)
+		i = b.find(id)
 	}
-	*link = e.next
-	*e = entry{next: t.free}
-	t.free = id
+	b.n--
+	b.hashes[i], b.ids[i] = b.hashes[b.n], b.ids[b.n]
+	if b.n == 0 && before != nil {
+		empty := before.more
+		before.more = b.more
+		t.more.give(empty)
+	}
+	t.entries.give(id)
 	t.count--
+}
+
+func (b *line) find(id uint32) int {
+	for i := range b.n {
+		if b.ids[i] == id {
+			return int(i)
+		}
+	}
+	return -1
 }
 
 // grow splits a bucket.
 func (t *table) grow() {
-	n := t.split
-	if int(n/chunk) == len(t.buckets) {
-		t.buckets = append(t.buckets, new([chunk]uint32))
-	}
-	old := n - 1<<(bits.Len32(n)-1)
-	first := &t.buckets[old/chunk][old%chunk]
-	id := *first
-	*first = none
-	t.split++
-	for id != none {
-		next := t.at(id).next
-		t.link(id)
-		id = next
+	added := t.buckets.take() - 1
+	b := t.buckets.at(added - 1<<(bits.Len32(added)-1) + 1)
+	old := *b
+	*b = line{}
+	for {
+		for i := range old.n {
+			t.enter(old.hashes[i], old.ids[i])
+		}
+		rest := old.more
+		if rest == none {
+			return
+		}
+		old = *t.more.at(rest)
+		t.more.give(rest)
 	}
 }

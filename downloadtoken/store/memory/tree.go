@@ -3,71 +3,61 @@ package memory
 import (
 	"iter"
 	"slices"
-	"sort"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
 // fan is how many places a node has.
-const fan = 64
+const fan = 32
 
 // node is a node of a B+ tree that has the entries of one owner in the order in which
 // they are given up: soonest exp first, and among equals the least recently used,
 // which is the one that was put there first. Nodes hold no pointers and stay where
 // they are.
 type node struct {
-	// exps are those of the entries in a leaf. In any other node, no entry below
-	// ids[i] has an exp less than exps[i] or greater than exps[i+1]; exps[0] says
-	// nothing.
-	exps   [fan]rules.Stamp
-	ids    [fan]uint32 // entries in a leaf, nodes in any other
-	parent uint32      // none: it is the root; of a free node, the next one
+	parent uint32 // none: it is the root; of a free node, the next one
 	owner  uint32
 	n      uint16 // places in use; 0: it is free, or about to be
 	leaf   bool
+	// exps are those of the entries in a leaf. In any other node, no entry below
+	// ids[i] has an exp less than exps[i] or greater than exps[i+1]; exps[0] says
+	// nothing.
+	exps [fan]rules.Stamp
+	ids  [fan]uint32 // entries in a leaf, nodes in any other
 }
 
 // after is the place behind all that have this exp or a lesser one.
 func (d *node) after(exp rules.Stamp) int {
-	if n := int(d.n); n == 0 || d.exps[n-1] <= exp {
-		return n // most come last
+	from, to := 0, int(d.n)
+	if to == 0 || d.exps[to-1] <= exp {
+		return to // most come last
 	}
-	return sort.Search(int(d.n), func(i int) bool { return d.exps[i] > exp })
+	for from < to {
+		if middle := (from + to) / 2; d.exps[middle] <= exp {
+			from = middle + 1
+		} else {
+			to = middle
+		}
+	}
+	return from
 }
 
 func (d *node) place(id uint32) int { return slices.Index(d.ids[:d.n], id) }
 
-// nodes holds the nodes of all trees under numbers that they keep.
-type nodes struct {
-	chunks []*[nodeChunk]node
-	filled uint32 // numbers that were ever used
-	unused uint32 // the first free one among them
-}
+func (d *node) link() *uint32 { return &d.parent }
 
-const nodeChunk = 64
+// nodes holds the nodes of all trees.
+type nodes struct{ arena[node, *node] }
 
-func (s *nodes) node(id uint32) *node { return &s.chunks[id/nodeChunk][id%nodeChunk] }
+func newNodes() nodes { return nodes{arena[node, *node]{bits: 8}} }
+
+func (s *nodes) node(id uint32) *node { return s.arena.at(id) }
 
 func (s *nodes) newNode(owner uint32, leaf bool) uint32 {
-	id := s.unused
-	if id != none {
-		s.unused = s.node(id).parent
-	} else {
-		s.filled++
-		id = s.filled
-		if int(id/nodeChunk) == len(s.chunks) {
-			s.chunks = append(s.chunks, new([nodeChunk]node))
-		}
-	}
+	id := s.take()
 	d := s.node(id)
-	d.parent, d.owner, d.leaf, d.n = none, owner, leaf, 0
+	d.owner, d.leaf = owner, leaf
 	return id
-}
-
-func (s *nodes) freeNode(id uint32) {
-	d := s.node(id)
-	d.parent, d.n = s.unused, 0
-	s.unused = id
 }
 
 // first is the entry that is given up first, with its exp.
@@ -148,14 +138,10 @@ func (l *ledger) put(in uint32, place int, exp rules.Stamp, id uint32) {
 	l.adopt(in, d, id)
 }
 
-// divide moves half of a full node to a new one on its right, and says where the
-// place is then. At the far end of the tree, where most come, nothing is moved: what
-// is added in order fills every node.
+// divide moves a part of a full node to a new one on its right, and says where the
+// place is then.
 func (l *ledger) divide(in uint32, place int, exp rules.Stamp) (uint32, int) {
-	d, keep := l.node(in), fan/2
-	if place == fan && l.isLast(in) {
-		keep = fan
-	}
+	d, keep := l.node(in), l.keep(in, place)
 	right := l.newNode(d.owner, d.leaf)
 	bound := exp
 	if keep < fan {
@@ -173,6 +159,21 @@ func (l *ledger) divide(in uint32, place int, exp rules.Stamp) (uint32, int) {
 		return right, place - keep
 	}
 	return in, place
+}
+
+// keep is how many places a full node keeps when it is divided because of one more at
+// this place. What is added in order leaves full nodes behind: at the end of the tree,
+// where most come, nothing is moved.
+func (l *ledger) keep(in uint32, place int) int {
+	switch {
+	case place == fan && l.isLast(in):
+		return fan
+	case place > fan*7/8:
+		return fan * 7 / 8
+	case place < fan/8:
+		return fan / 8
+	}
+	return fan / 2
 }
 
 // move appends to a node what was in another.
@@ -205,14 +206,14 @@ func (l *ledger) cut(in uint32, place int) {
 	switch up := d.parent; {
 	case d.n == 0 && up == none:
 		l.owners[d.owner].root = none
-		l.freeNode(in)
+		l.nodes.give(in)
 	case d.n == 0:
-		l.freeNode(in)
+		l.nodes.give(in)
 		l.cut(up, l.node(up).place(in))
 	case d.n == 1 && up == none && !d.leaf:
 		l.owners[d.owner].root = d.ids[0]
 		l.node(d.ids[0]).parent = none
-		l.freeNode(in)
+		l.nodes.give(in)
 	case d.n < fan/4 && up != none:
 		if place := l.node(up).place(in); !l.merge(up, place) {
 			l.merge(up, place-1)
@@ -236,7 +237,7 @@ func (l *ledger) merge(up uint32, place int) bool {
 		r.exps[0] = p.exps[place+1]
 	}
 	l.move(left, r.exps[:r.n], r.ids[:r.n])
-	l.freeNode(right)
+	l.nodes.give(right)
 	l.cut(up, place+1)
 	return true
 }

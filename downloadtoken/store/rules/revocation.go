@@ -28,7 +28,7 @@ type Revocation struct {
 	KeyID string `json:"kid,omitempty"`
 
 	// IssuedBefore takes back everything with an iat before this time. A token
-	// without iat is taken back too, since nobody can tell.
+	// without iat is taken back too, since its age is unknown.
 	IssuedBefore time.Time `json:"issued_before,omitzero"`
 
 	// Issuer limits the revocation to tokens with this iss. Default: any.
@@ -45,7 +45,7 @@ type Revocation struct {
 const MaxRevocations = 100_000
 
 // spareRevocations is the room that is kept for revocations of more than one
-// token, so that those of single tokens, which anybody who holds one may ask for,
+// token, so that those of single tokens, which every holder of one may ask for,
 // never leave the operator without a way to take tokens back.
 const spareRevocations = 1000
 
@@ -82,7 +82,7 @@ type Revocable struct {
 // Revocations is a set of them, at most [MaxRevocations]. Asking takes no lock.
 // The zero value is empty and ready for use.
 type Revocations struct {
-	mu      sync.Mutex // held by who changes the set
+	mu      sync.Mutex // held while the set is changed
 	current atomic.Pointer[revoked]
 }
 

@@ -72,6 +72,9 @@ type model struct {
 	room     int
 	policies map[int]string
 
+	// keeps: a crash loses nothing that was honoured; see [Keeper].
+	keeps bool
+
 	// What storage may know.
 	since time.Time
 	kept  bool // something was written since storage was last empty
@@ -91,8 +94,9 @@ type holding struct {
 	expires, until time.Time
 }
 
-func newModel() *model {
+func newModel(keeps bool) *model {
 	return &model{
+		keeps:    keeps,
 		honoured: map[rules.Key]int{},
 		under:    map[int]string{},
 		stranded: map[rules.Key]int{},
@@ -106,14 +110,23 @@ func newModel() *model {
 func (m *model) begin(start time.Time, capacity int) {
 	m.strand()
 	clear(m.grants)
-	m.begun, m.latest = start, start
-	m.held, m.changed, m.crowded, m.room = nil, map[int]bool{}, false, capacity
-	m.policies = map[int]string{}
+	m.begun = start
+	if m.keeps && m.kept {
+		m.latest = later(m.latest, start)
+	} else {
+		m.latest = start
+	}
+	m.room = capacity
+	if !m.keeps || !m.kept {
+		m.held, m.changed, m.crowded, m.policies = nil, map[int]bool{}, false, map[int]string{}
+	}
 	if !m.kept {
 		m.since = start
 	}
 	m.before.since = m.since
-	m.before.iat, m.before.exp = maps.Clone(m.iat), maps.Clone(m.exp)
+	if !m.keeps {
+		m.before.iat, m.before.exp = maps.Clone(m.iat), maps.Clone(m.exp)
+	}
 }
 
 // resume is a new life that knows all of the one before, but for grants that

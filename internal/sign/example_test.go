@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 func Example() {

@@ -19,7 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 //go:embed pages/page.html

@@ -80,7 +80,7 @@ func TestLoadRefuses(t *testing.T) {
 func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "page.html")
 	t.Setenv("DOWNLOAD_TOKEN_PAGE", file)
-	if err := os.WriteFile(file, []byte(`<FORM id=f Method = 'POST'>{{.Name}}</form>`), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(`<FORM id=f Method = 'POST'><p>{{.State}}|{{.Name}}|{{.Size}}|{{.Bytes}}|{{.Title}}|{{.Detail}}|{{.Status}}|{{.Retry}}</form>`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p, err := Load("{env.DOWNLOAD_TOKEN_PAGE}", refusals)
@@ -90,8 +90,11 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(file, []byte("broken {{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if w := written(t, p, ready, nil); !strings.Contains(w.Body.String(), ">a.txt<") {
-		t.Error(w.Body)
+	for _, page := range []Page{ready, refusals[1]} {
+		want := fmt.Sprintf("<p>%s|%s|%s|%d|%s|%s|%d|%v</form>", page.State, page.Name, page.Size, page.Bytes, page.Title, page.Detail, page.Status, page.Retry)
+		if w := written(t, p, page, nil); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s, want %s", w.Body, want)
+		}
 	}
 	if p.Presses {
 		t.Error("the form says which page it is from, without a field for it")
