@@ -152,8 +152,8 @@ func (a *App) Start() error {
 // OnStart has f called when the configuration takes over. f must not block.
 func (a *App) OnStart(f func()) { a.onStart = append(a.onStart, f) }
 
-// OnStartOnce is OnStart for what is to be done once for a configuration, whoever
-// of those that use the name asks for it.
+// OnStartOnce is OnStart for what is to be done once for a configuration, whichever
+// of those that use the name asks for it first.
 func (a *App) OnStartOnce(name string, f func()) {
 	if !a.asked[name] {
 		a.asked[name] = true

@@ -12,7 +12,7 @@ import (
 )
 
 // Handle is a store as configurations and requests have it: it outlives the
-// configuration that opened it, and is closed when nobody holds it any more.
+// configuration that opened it, and is closed when no holder is left.
 type Handle interface {
 	Store
 

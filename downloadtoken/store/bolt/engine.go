@@ -179,8 +179,8 @@ func (e *engine) joinLocked(ctx context.Context, g *local.Grant, q *store.Query,
 }
 
 // Revoked implements [store.Store].
-func (e *engine) Revoked(_ context.Context, t rules.Revocable, now time.Time) error {
-	if e.revoked.Revoked(t, now) {
+func (e *engine) Revoked(_ context.Context, known func() rules.Revocable, now time.Time) error {
+	if e.revoked.Revoked(known, now) {
 		return rules.ErrRevoked
 	}
 	return nil

@@ -209,7 +209,7 @@ func (w *world) show() {
 		Uses:    t.uses,
 		Policy:  layout,
 	}
-	q := store.Query{Presentation: p, Revocable: t.revocable()}
+	q := store.Query{Presentation: p, Revocable: t.revocable}
 	for client := range 2 {
 		if w.chance("resumes") < 40 {
 			q.Grants = append(q.Grants, grantName(p.Key, client))
