@@ -97,6 +97,7 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"spend once", spendOnce},
 		{"settle once", settleOnce},
 		{"uses", uses},
+		{"same nonce", sameNonce},
 		{"look changes nothing", lookChangesNothing},
 		{"late settlement", lateSettlement},
 		{"expiry reuses space", expiryReusesSpace},
