@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
@@ -40,9 +41,30 @@ func (m *engine) Seal(now time.Time) []byte {
 	b = m.ledger.append(b, m.breatheLocked)
 	m.mu.Unlock()
 
-	b = append(b, grants...)
-	sum := sha256.Sum256(b)
+	b = appendInPieces(b, grants)
+	sum := checksum(b)
 	return append(b, sum[:]...)
+}
+
+// pieceSize is how much of a large value is copied or hashed at a time. The garbage
+// collector cannot stop a goroutine in the middle of either, and all others would
+// stand still until it can.
+const pieceSize = 256 << 10
+
+func appendInPieces(b, value []byte) []byte {
+	for piece := range slices.Chunk(value, pieceSize) {
+		b = append(b, piece...)
+	}
+	return b
+}
+
+func checksum(b []byte) (sum [sha256.Size]byte) {
+	hash := sha256.New()
+	for piece := range slices.Chunk(b, pieceSize) {
+		hash.Write(piece)
+	}
+	hash.Sum(sum[:0])
+	return sum
 }
 
 // Restore goes on from what Seal returned. It must be called before anything
@@ -138,7 +160,7 @@ func decodeSnapshot(snapshot []byte, l *ledger, grants map[rules.GrantKey]*grant
 		return rules.Marks{}, errSnapshot
 	}
 	body = body[:len(body)-sha256.Size]
-	if sum := sha256.Sum256(snapshot[:len(snapshot)-sha256.Size]); !bytes.Equal(sum[:], snapshot[len(snapshot)-sha256.Size:]) {
+	if sum := checksum(snapshot[:len(snapshot)-sha256.Size]); !bytes.Equal(sum[:], snapshot[len(snapshot)-sha256.Size:]) {
 		return rules.Marks{}, errSnapshot
 	}
 	r := reader{rest: body}
