@@ -35,7 +35,7 @@ func sealed(t testing.TB) (Grants, []byte) {
 			g.Leave()
 		}
 	}
-	return s, s.Seal(nil, begins.Add(time.Minute))
+	return s, s.Seal(nil, begins.Add(time.Minute), func() {})
 }
 
 func TestSealAndLoad(t *testing.T) {
@@ -89,7 +89,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		again := NewGrants()
-		if err := again.Load(s.Seal(nil, time.Time{})); err != nil {
+		if err := again.Load(s.Seal(nil, time.Time{}, func() {})); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -111,6 +111,12 @@ func TestCrowd(t *testing.T) {
 	if err := wait(t.Context(), 0); !errors.Is(err, rules.ErrInUse) {
 		t.Errorf("without patience: %v", err)
 	}
+	c.waiting = maxWaiting
+	began := time.Now()
+	if err := wait(t.Context(), time.Hour); !errors.Is(err, rules.ErrInUse) || time.Since(began) > time.Minute {
+		t.Errorf("with too many others: %v", err)
+	}
+	c.waiting = 0
 	if err := wait(t.Context(), time.Millisecond); !errors.Is(err, rules.ErrInUse) {
 		t.Errorf("without a change: %v", err)
 	}

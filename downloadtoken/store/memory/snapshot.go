@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/local"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
@@ -30,7 +31,7 @@ func (m *engine) Seal(now time.Time) []byte {
 		m.breatheLocked()
 	}
 	m.sealed = true // from here on, entries neither come nor go
-	grants := m.grants.seal(now, m.breatheLocked)
+	grants := m.grants.Seal(nil, now, m.breatheLocked)
 	head := appendMarks([]byte(snapshotMagic), m.found)
 	size := len(head) + m.ledger.encodedSize() + len(grants) + sha256.Size
 	m.mu.Unlock()
@@ -73,8 +74,8 @@ func checksum(b []byte) (sum [sha256.Size]byte) {
 // damaged snapshot nothing is taken; the stop it stems from counts as a crash.
 func (m *engine) Restore(snapshot []byte, now time.Time) error {
 	l := newLedger()
-	grants := make(map[rules.GrantKey]*grant)
-	found, err := decodeSnapshot(snapshot, &l, grants)
+	grants := local.NewGrants()
+	found, err := decodeSnapshot(snapshot, &l, &grants)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (m *engine) Restore(snapshot []byte, now time.Time) error {
 	// Marks written from here on must not claim to begin earlier than what they
 	// go on from: the clock may have been set back between stop and start.
 	m.kept = m.kept.NotBefore(found)
-	m.grants.all = grants
+	m.grants = grants
 	capacity := m.capacity
 	m.mu.Unlock()
 	m.SetCapacity(capacity, now)
@@ -154,7 +155,7 @@ func (l *ledger) appendLeaf(b []byte, d *node) []byte {
 }
 
 // decodeSnapshot fills an empty ledger and an empty set of grants.
-func decodeSnapshot(snapshot []byte, l *ledger, grants map[rules.GrantKey]*grant) (found rules.Marks, err error) {
+func decodeSnapshot(snapshot []byte, l *ledger, grants *local.Grants) (found rules.Marks, err error) {
 	body, ok := bytes.CutPrefix(snapshot, []byte(snapshotMagic))
 	if !ok || len(body) < sha256.Size {
 		return rules.Marks{}, errSnapshot
@@ -168,8 +169,7 @@ func decodeSnapshot(snapshot []byte, l *ledger, grants map[rules.GrantKey]*grant
 		return rules.Marks{}, errSnapshot
 	}
 	r.owners(l)
-	r.grants(grants)
-	if r.failed || len(r.rest) > 0 {
+	if r.failed || grants.Load(r.rest) != nil {
 		return rules.Marks{}, errSnapshot
 	}
 	return found, nil

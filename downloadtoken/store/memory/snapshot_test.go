@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/local"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
@@ -111,7 +112,7 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add(snapshot[:60])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := newLedger()
-		if _, err := decodeSnapshot(resum(b), &l, make(map[rules.GrantKey]*grant)); err != nil {
+		if _, err := decodeSnapshot(resum(b), &l, new(local.Grants)); err != nil {
 			return
 		}
 		if err := l.check(); err != nil {
