@@ -389,9 +389,6 @@ func crash(t *testing.T, d Disk) {
 // crashCostsNothing: what was not used works after a crash, and what was used is known,
 // whatever the clock says.
 func crashCostsNothing(t *testing.T, d Disk) {
-	if _, ok := d.(Keeper); !ok {
-		t.Skip("a crash costs its stores the tokens issued before")
-	}
 	s := begin(d, 64)
 	some := fresh(1) // one of two uses is left
 	some.Uses = 2
