@@ -26,7 +26,22 @@ var windowWaits = flag.Bool("window.waits", false, "wait 75 seconds, instead of 
 // in whole answers, into memory and files, as fast as they come.
 func nginx(t testing.TB, upstream string) (url string) {
 	t.Helper()
-	dir, address := t.TempDir(), freeAddress(t)
+	address := freeAddress(t)
+	nginxSite(t, t.TempDir(), address, fmt.Sprintf(`access_log off;
+server {
+	listen %s;
+	location / {
+		proxy_pass %s;
+	}
+}
+`, address, upstream))
+	return "http://" + address
+}
+
+// nginxSite starts an nginx with this in its http block, in a folder, and waits until it
+// listens on the address.
+func nginxSite(t testing.TB, dir, address, site string) {
+	t.Helper()
 	var paths strings.Builder
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&paths, "\t%s_temp_path %s;\n", name, filepath.Join(dir, name))
@@ -38,15 +53,8 @@ pid %s;
 error_log stderr;
 events {}
 http {
-	access_log off;
-%s	server {
-		listen %s;
-		location / {
-			proxy_pass %s;
-		}
-	}
-}
-`, filepath.Join(dir, "pid"), paths.String(), address, upstream))
+%s%s}
+`, filepath.Join(dir, "pid"), paths.String(), site))
 	output := new(strings.Builder)
 	cmd := exec.Command(tool(t, "nginx"), "-p", dir, "-c", config)
 	cmd.Stdout, cmd.Stderr = output, output
@@ -60,12 +68,11 @@ http {
 	for range 1500 {
 		if conn, err := net.Dial("tcp", address); err == nil {
 			conn.Close()
-			return "http://" + address
+			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatalf("nginx does not listen: %s", output)
-	return ""
 }
 
 // TestWindow: whoever has a part of a file can have the rest of it for as long as
