@@ -17,6 +17,7 @@ type newcomer struct {
 	t       *testing.T
 	dir     string
 	address string
+	admin   string // of the admin API; by default the usual one, which no command here uses
 	env     []string
 	said    string // the file with what serves said last
 	stop    func() // ends what serves
@@ -24,7 +25,7 @@ type newcomer struct {
 
 // typed is a block of the README as the newcomer types it, at the site's address.
 func (n *newcomer) typed(block string) string {
-	return strings.NewReplacer("go run ./example", caddyBinary(n.t), "localhost:8080", n.address).Replace(block)
+	return strings.NewReplacer("go run ./example", caddyBinary(n.t), "localhost:8080", n.address, "localhost:2019", n.admin).Replace(block)
 }
 
 // block finds the one block of the README of this kind that has the text.
