@@ -63,7 +63,8 @@ type model struct {
 	joinings []*joining
 	taken    []taken
 
-	// Of the present life, for explaining refusals.
+	// Of the present life, for explaining refusals; of all, if keeps.
+	keeps    bool
 	begun    time.Time
 	latest   time.Time // the latest reading of the clock
 	held     []holding
@@ -106,9 +107,11 @@ func newModel() *model {
 func (m *model) begin(start time.Time, capacity int) {
 	m.strand()
 	clear(m.grants)
-	m.begun, m.latest = start, start
-	m.held, m.changed, m.crowded, m.room = nil, map[int]bool{}, false, capacity
-	m.policies = map[int]string{}
+	m.begun, m.room = start, capacity
+	if !m.keeps || m.policies == nil {
+		m.latest = start
+		m.held, m.changed, m.crowded, m.policies = nil, map[int]bool{}, false, map[int]string{}
+	}
 	if !m.kept {
 		m.since = start
 	}
@@ -143,7 +146,7 @@ func (m *model) strand() {
 }
 
 func (m *model) lose() {
-	m.kept, m.taken = false, nil
+	m.kept, m.taken, m.policies = false, nil, nil
 	clear(m.iat)
 	clear(m.exp)
 }

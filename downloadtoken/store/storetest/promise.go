@@ -27,6 +27,7 @@ func Promise(t *testing.T, newDisk func(t testing.TB) Disk) {
 	for range rounds {
 		rapid.Check(t, func(rt *rapid.T) {
 			w := &world{T: rt, disk: newDisk(t), model: newModel(), minTTL: 1}
+			_, w.keeps = w.disk.(Keeper)
 			w.clock = epoch.Add(w.seconds("first start", 0, 60))
 			w.open()
 			for range rapid.IntRange(30, 150).Draw(rt, "steps") {

@@ -16,7 +16,7 @@
 //
 // Where the store can be stopped cleanly, its Disk is a [Stopper] as well, and
 // where it can lose its storage while it runs, a [Cutter]; what needs them is
-// skipped otherwise. With -short it takes seconds, and with -race it should be
+// skipped otherwise. Where a crash makes it forget nothing, it is a [Keeper]. With -short it takes seconds, and with -race it should be
 // run. It uses pgregory.net/rapid, whose flags tell how long: -rapid.checks.
 // Tests that run at the same time disturb the count of goroutines.
 package storetest
@@ -57,6 +57,12 @@ type Cutter interface {
 	// ErrUnavailable, until Cut(false). Whether it was done all the same
 	// is not known.
 	Cut(cut bool)
+}
+
+// Keeper is a Disk whose stores find after a crash all that was known before, entries
+// and policies, so that what happened then is a reason to refuse, too.
+type Keeper interface {
+	KeepsEntries()
 }
 
 // Life is one run of a process.

@@ -1,0 +1,94 @@
+package redis
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// redisServer is a real server of the test, on a port of its own.
+type redisServer struct {
+	t    testing.TB
+	args []string
+	dir  string
+	port string
+	cmd  *exec.Cmd
+}
+
+// startServer starts a server that keeps nothing, unless args say so. Without the
+// program the test is skipped, or fails if DOWNLOAD_TOKEN_STRICT is set.
+func startServer(t testing.TB, args ...string) *redisServer {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("DOWNLOAD_TOKEN_STRICT") != "" {
+			t.Fatal("redis-server is not installed")
+		}
+		t.Skip("redis-server is not installed")
+	}
+	s := &redisServer{t: t, args: args, dir: t.TempDir(), port: freePort(t)}
+	t.Cleanup(s.kill)
+	s.start()
+	return s
+}
+
+func freePort(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func (s *redisServer) socket() string { return filepath.Join(s.dir, "socket") }
+
+func (s *redisServer) start() {
+	s.t.Helper()
+	args := append([]string{"--port", s.port, "--bind", "127.0.0.1", "--dir", s.dir, "--unixsocket", s.socket(),
+		"--save", "", "--enable-debug-command", "yes", "--logfile", filepath.Join(s.dir, "log")}, s.args...)
+	s.cmd = exec.Command("redis-server", args...)
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if out, err := exec.Command("redis-cli", "-p", s.port, "ping").Output(); err == nil && string(out) == "PONG\n" {
+			return
+		}
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			s.t.Fatalf("redis-server does not start: %s", log)
+		}
+	}
+}
+
+// kill ends the server as a power failure would.
+func (s *redisServer) kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+func (s *redisServer) option() rueidis.ClientOption {
+	return rueidis.ClientOption{InitAddress: []string{"127.0.0.1:" + s.port}, ForceSingleClient: true, DisableCache: true}
+}
+
+// cli gives the server a command and returns what it answers.
+func (s *redisServer) cli(args ...string) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "redis-cli", append([]string{"-p", s.port}, args...)...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("%s: %v %s", args, err, out)
+	}
+	return string(out)
+}
