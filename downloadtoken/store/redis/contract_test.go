@@ -1,3 +1,5 @@
+//go:build unix
+
 package redis
 
 import (
@@ -98,6 +100,7 @@ func (d *disk) Open(l storetest.Life) store.Store {
 		}
 		return d.run(ctx, s, keys, args)
 	}
+	e.ready = d.link.ready
 	d.link.suspect = e.suspect
 	d.last.Store(e)
 	return e

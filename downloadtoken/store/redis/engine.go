@@ -34,6 +34,7 @@ const (
 // engine is a [store.Store] on a Redis server.
 type engine struct {
 	run     func(ctx context.Context, s *script, keys, args []string) (reply, error)
+	ready   func(ctx context.Context) error // for run
 	keys    keys
 	process string        // names this one
 	skew    time.Duration // how far the clocks may differ
@@ -90,7 +91,7 @@ func stampText(s rules.Stamp) string { return strconv.FormatInt(int64(min(s, las
 
 func micros(d time.Duration) string { return strconv.FormatInt(d.Microseconds(), 10) }
 
-func flag(is bool) string {
+func yesno(is bool) string {
 	if is {
 		return "1"
 	}
@@ -99,13 +100,16 @@ func flag(is bool) string {
 
 // head is what every script that judges begins with.
 func (e *engine) head(k *knowledge, now time.Time) []string {
-	return append(make([]string, 0, 20), k.epoch, k.revision, stampText(rules.StampOf(now)), flag(e.isTest), micros(e.skew))
+	return append(make([]string, 0, 20), k.epoch, k.revision, stampText(rules.StampOf(now)), yesno(e.isTest), micros(e.skew))
 }
 
 // ask runs a script on a server that has the epoch and the revocations that are
 // known here, and learns of them first if it has not. t is what is asked about, if
 // it may have been taken back.
 func (e *engine) ask(ctx context.Context, s *script, t *rules.Revocable, now time.Time, keys []string, args ...string) (reply, error) {
+	if err := e.ready(ctx); err != nil {
+		return nil, err
+	}
 	k := e.known.Load()
 	for range 4 {
 		if k == nil {
@@ -195,7 +199,7 @@ func (e *engine) judge(ctx context.Context, q *store.Query, now time.Time, id st
 	s, k := q.Showing(), &e.keys
 	return e.ask(ctx, scriptAdmit, &q.Revocable, now,
 		k.with(q.Grants, k.epoch, k.signers, k.expiries, k.counts, k.processes, k.entry(s.Key)),
-		flag(look), id, short(s.Signer), stampText(s.Expires), stampText(s.Keep), stampText(s.Issued),
+		yesno(look), id, short(s.Signer), stampText(s.Expires), stampText(s.Keep), stampText(s.Issued),
 		micros(max(s.MaxTTL, 0)), strconv.FormatUint(uint64(s.Uses), 10), s.Policy, micros(e.spare),
 		strconv.Itoa(store.MaxConnections), strconv.Itoa(store.MaxRequests), micros(processLease), micros(reserveFor))
 }

@@ -63,17 +63,27 @@ func (l *link) close() {
 	}
 }
 
+// ready waits until the server has been looked for once.
+func (l *link) ready(ctx context.Context) error {
+	select {
+	case <-l.tried:
+		return nil
+	default:
+	}
+	limited, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	select {
+	case <-l.tried:
+		return nil
+	case <-limited.Done():
+		return errDown
+	}
+}
+
 // run runs a script. Every error but [errDown] leaves open whether it was done.
 func (l *link) run(ctx context.Context, s *script, keys, args []string) (reply, error) {
-	if ctx.Value(probing{}) == nil {
-		select {
-		case <-l.tried:
-		case <-ctx.Done():
-			return nil, errDown
-		}
-		if l.down.Load() {
-			return nil, errDown
-		}
+	if ctx.Value(probing{}) == nil && l.down.Load() {
+		return nil, errDown
 	}
 	client := l.client.Load()
 	if client == nil {
@@ -93,7 +103,6 @@ func (l *link) run(ctx context.Context, s *script, keys, args []string) (reply, 
 		return r, nil
 	}
 	if ctx.Err() == nil && !errors.Is(err, errReplicas) {
-		println(err.Error())
 		l.fail()
 	}
 	return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, err)

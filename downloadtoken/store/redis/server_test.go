@@ -1,3 +1,5 @@
+//go:build unix
+
 package redis
 
 import (
@@ -7,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,7 +56,7 @@ func (s *redisServer) socket() string { return filepath.Join(s.dir, "socket") }
 func (s *redisServer) start() {
 	s.t.Helper()
 	args := append([]string{"--port", s.port, "--bind", "127.0.0.1", "--dir", s.dir, "--unixsocket", s.socket(),
-		"--save", "", "--enable-debug-command", "yes", "--logfile", filepath.Join(s.dir, "log")}, s.args...)
+		"--save", "", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes", "--logfile", filepath.Join(s.dir, "log")}, s.args...)
 	s.cmd = exec.Command("redis-server", args...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -91,4 +95,25 @@ func (s *redisServer) cli(args ...string) string {
 		s.t.Fatalf("%s: %v %s", args, err, out)
 	}
 	return string(out)
+}
+
+// waitFor waits until a command says something.
+func (s *redisServer) waitFor(command, arg, what string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(s.cli(command, arg), what); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s %s does not say %s", command, arg, what)
+		}
+	}
+}
+
+// pause stops the server, which then takes what it is sent and answers nothing.
+func (s *redisServer) pause(stop bool) {
+	signal := syscall.SIGCONT
+	if stop {
+		signal = syscall.SIGSTOP
+	}
+	if err := s.cmd.Process.Signal(signal); err != nil {
+		s.t.Fatal(err)
+	}
 }

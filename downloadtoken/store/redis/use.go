@@ -87,7 +87,7 @@ func (u *use) Commit(ctx context.Context, t *rules.Terms) (store.Grant, error) {
 	}
 	r, err := u.e.ask(ctx, scriptCommit, nil, now, u.e.keys.with(u.grants, u.e.keys.epoch, u.e.keys.entry(u.key)),
 		u.id, strconv.Itoa(opens), micros(terms.Ends.Sub(terms.Begins)), strconv.FormatInt(terms.Size, 10),
-		strconv.FormatInt(terms.Budget(), 10), string(kept), micros(u.e.spare), flag(last))
+		strconv.FormatInt(terms.Budget(), 10), string(kept), micros(u.e.spare), yesno(last))
 	switch {
 	case err != nil:
 		return nil, err
@@ -128,7 +128,7 @@ func (u *use) giveBack(left int64) {
 	e := u.e
 	s := settlement{
 		keys: e.keys.with(u.grants, e.keys.entry(u.key), e.keys.counts),
-		args: []string{u.id, u.member, flag(u.state == reserved), strconv.FormatInt(left, 10)},
+		args: []string{u.id, u.member, yesno(u.state == reserved), strconv.FormatInt(left, 10)},
 		// by then, the server refuses what may still be on its way there
 		until: time.Now().Add(2*e.skew + time.Second),
 	}
