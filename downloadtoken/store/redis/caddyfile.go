@@ -52,6 +52,9 @@ func (m *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("store redis: %s; write it like this: %s", name, usage)
 		}
 	}
+	if err := m.check(); err != nil {
+		return d.Errf("store redis: %v", err)
+	}
 	return nil
 }
 

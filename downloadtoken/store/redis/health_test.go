@@ -5,6 +5,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -217,4 +218,18 @@ func TestGrantsOutliveAProcess(t *testing.T) {
 	g.Return(1) // as the first has not been killed after all
 	v.Release()
 	u.Release()
+}
+
+// TestSettings: what is wrong with the surroundings is said at load, which connects
+// to nothing.
+func TestSettings(t *testing.T) {
+	for name, m := range map[string]*Redis{
+		"evaluated placeholder": {Addresses: []string{"localhost"}, Password: "{env.THERE_IS_NO_SUCH_VARIABLE}"},
+		"no such file":          {Addresses: []string{"localhost"}, TLS: &TLS{CA: "/there/is/no/such/file"}},
+		"tls: certificate":      {Addresses: []string{"localhost"}, TLS: &TLS{Certificate: "/there/is/no/such/file"}},
+	} {
+		if err := errors.Join(m.check(), m.prepare()); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -151,7 +151,13 @@ func (m *Redis) Provision(ctx caddy.Context) error {
 	return m.prepare()
 }
 
+// check finds what is wrong with the settings by themselves.
 func (m *Redis) check() error {
+	for _, address := range m.Addresses {
+		if _, err := addressOf(address); err != nil && !strings.Contains(address, "{") {
+			return err
+		}
+	}
 	switch {
 	case len(m.Addresses) == 0:
 		return errors.New("no address; write the server's, such as: store redis localhost:6379")
@@ -161,13 +167,13 @@ func (m *Redis) check() error {
 		return errors.New("a cluster has database 0 only")
 	case m.Database < 0:
 		return fmt.Errorf("database must be at least 0, not %d", m.Database)
-	case m.Timeout < caddy.Duration(10*time.Millisecond) || m.Timeout > caddy.Duration(10*time.Second):
+	case m.Timeout != 0 && m.Timeout < caddy.Duration(10*time.Millisecond) || m.Timeout > caddy.Duration(10*time.Second):
 		return fmt.Errorf("timeout must be between 10ms and 10s, not %v", time.Duration(m.Timeout))
 	case m.WaitReplicas < 0 || (m.WaitReplicas > 0) != (m.WaitTimeout > 0):
 		return errors.New("wait needs the number of replicas and a timeout, such as: wait 1 200ms")
 	case m.WaitTimeout > caddy.Duration(10*time.Second):
 		return fmt.Errorf("wait: the timeout must be at most 10s, not %v", time.Duration(m.WaitTimeout))
-	case m.Skew < caddy.Duration(100*time.Millisecond) || m.Skew > caddy.Duration(time.Hour):
+	case m.Skew != 0 && m.Skew < caddy.Duration(100*time.Millisecond) || m.Skew > caddy.Duration(time.Hour):
 		return fmt.Errorf("skew must be between 100ms and 1h, not %v", time.Duration(m.Skew))
 	case strings.ContainsAny(m.Prefix, "{} \t\r\n"):
 		return errors.New("prefix must not have braces or white space")
