@@ -17,6 +17,7 @@ import (
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/pathpermissions"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/session"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/bolt"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/redis"
 	_ "github.com/caddy-download-token/caddy-download-token/internal/command"

@@ -7,10 +7,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 
@@ -30,7 +30,7 @@ func (v *visit) admit() error {
 	if h.oneTime != nil {
 		return v.admitOnce()
 	}
-	if err := h.store.Revoked(ctx, v.revocable(), v.judged); err != nil {
+	if err := h.store.Revoked(ctx, v.revocable, v.judged); err != nil {
 		return err
 	}
 	if v.unpressed {
@@ -119,10 +119,12 @@ func (v *visit) commit(terms *rules.Terms) error {
 	v.grant = grant
 	if !v.spent {
 		v.spent = true
-		v.h.logger.Info("token spent",
-			zap.String("fingerprint", v.fingerprint.String()),
-			zap.String("path", token.Redact(v.path)),
-			zap.String("client_ip", problem.ClientIP(v.r)))
+		if line := v.h.logger.Check(zap.InfoLevel, "token spent"); line != nil {
+			line.Write(
+				zap.String("fingerprint", v.fingerprint.String()),
+				zap.String("path", token.Redact(v.path)),
+				zap.String("client_ip", problem.ClientIP(v.r)))
+		}
 	}
 	return nil
 }

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 )
 
 // Refusals that are decided in this package; the others are sentinels of

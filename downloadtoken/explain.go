@@ -4,8 +4,8 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // Explain tells what ServeHTTP would decide about r now, and leaves no trace:
@@ -26,7 +26,7 @@ func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 	if response.IsPreflight(r) {
 		return "", nil
 	}
-	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source, fingerprint: token.FingerprintOf(text)}
+	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source}
 	if err == nil {
 		err = v.judge()
 	}

@@ -6,10 +6,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // gate decides whether the answer to a visit may go out, when all is known of it but
@@ -78,22 +78,27 @@ func (v *visit) resume(status int, header http.Header) (*response.Meter, error) 
 // terms are those of the grant that this answer opens when it spends the token;
 // nil if it opens none.
 func (v *visit) terms(status int, header http.Header) *rules.Terms {
-	keys, resume, now := v.keys, v.h.oneTime.resume, v.h.now()
-	body, known := response.BodyOf(status, header)
-	t := rules.Terms{ETag: body.ETag, Size: body.Size, Begins: now}
-	switch {
-	case resume != nil && known:
-		t.Key, t.Copies, t.Ends = keys.resume, resume.Copies, now.Add(time.Duration(resume.Window))
-		if exp := v.token.Claims.ExpiresAt; exp.Before(t.Ends) {
-			t.Ends = exp
-		}
-	case keys.press != rules.GrantKey{}:
-		if !known { // then whole answers are counted, not bytes
-			t.ETag, t.Size = "", 0
-		}
-		t.Key, t.Copies, t.Ends = keys.press, confirm.PressCopies, now.Add(confirm.PressWindow)
-	default:
+	keys, resume := v.keys, v.h.oneTime.resume
+	if resume == nil && (keys.press == rules.GrantKey{}) {
 		return nil
 	}
-	return &t
+	now := v.h.now()
+	body, known := response.BodyOf(status, header)
+	switch {
+	case resume != nil && known:
+		ends := now.Add(time.Duration(resume.Window))
+		if exp := v.token.Claims.ExpiresAt; exp.Before(ends) {
+			ends = exp
+		}
+		return &rules.Terms{Key: keys.resume, ETag: body.ETag, Size: body.Size, Copies: resume.Copies, Begins: now, Ends: ends}
+	case keys.press != rules.GrantKey{}:
+		if !known { // then whole answers are counted, not bytes
+			body.ETag, body.Size = "", 0
+		}
+		return &rules.Terms{
+			Key: keys.press, ETag: body.ETag, Size: body.Size, Copies: confirm.PressCopies,
+			Begins: now, Ends: now.Add(confirm.PressWindow),
+		}
+	}
+	return nil
 }

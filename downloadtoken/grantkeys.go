@@ -3,8 +3,8 @@ package downloadtoken
 import (
 	"net/netip"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 

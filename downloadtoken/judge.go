@@ -4,11 +4,11 @@ import (
 	"net/http"
 	"net/netip"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 	"github.com/caddy-download-token/caddy-download-token/internal/problem"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // judge makes the checks that leave no trace.
@@ -18,6 +18,7 @@ func (v *visit) judge() (err error) {
 	if v.token, err = h.verifier.Verify(v.r.Context(), v.text); err != nil {
 		return err
 	}
+	v.fingerprint = v.token.Fingerprint
 	if err = h.rules.Accept(v.token, v.judged); err != nil {
 		return err
 	}

@@ -15,14 +15,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/tokencache"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
+	"github.com/caddy-download-token/caddy-download-token/internal/tokencache"
 	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 

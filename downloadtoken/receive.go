@@ -7,9 +7,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // receive finds the token, takes it out of the request, and reads what else the
@@ -18,7 +18,6 @@ func (v *visit) receive() (err error) {
 	h, r := v.h, v.r
 	v.judged = h.now()
 	v.text, v.source, err = token.Find(r, h.sources)
-	v.fingerprint = token.FingerprintOf(v.text)
 	v.answer.Asked.RawQuery = r.URL.RawQuery
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		v.answer.Asked.URL = *original.URL

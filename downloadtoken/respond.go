@@ -11,10 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/confirm"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 	"github.com/caddy-download-token/caddy-download-token/internal/problem"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // refusal is a denial as this directive answers it. What is the same each time is
@@ -59,6 +59,9 @@ func (h *Handler) provisionRefusals() (err error) {
 func (v *visit) deny(err error) error {
 	d := denialOf(err)
 	f := v.h.refusals[d]
+	if v.fingerprint == (token.Fingerprint{}) { // it was not verified
+		v.fingerprint = token.FingerprintOf(v.text)
+	}
 	v.placeholders().refuse(v, d.reason)
 	level := zap.DebugLevel
 	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side

@@ -6,11 +6,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/response"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // visit is one request on its way through the handler. Each step adds what it has
@@ -21,18 +21,18 @@ type visit struct {
 	r *http.Request
 
 	// receive: what the request brings. Nothing of it is believed yet.
-	text        string // the token
-	source      token.Source
-	fingerprint token.Fingerprint
-	press       string // the value that came with the button's POST
+	text   string // the token
+	source token.Source
+	press  string // the value that came with the button's POST
 
 	// judge: what has been verified, and when.
-	judged    time.Time // before the first judgement, when the request came
-	token     *token.Token
-	confirmed bool   // it was the button's POST
-	unpressed bool   // but as far as the browser tells, no person has pressed it
-	path      string // r.URL.Path as it was authorised
-	opening   scopes.Opening
+	judged      time.Time // before the first judgement, when the request came
+	token       *token.Token
+	fingerprint token.Fingerprint
+	confirmed   bool   // it was the button's POST
+	unpressed   bool   // but as far as the browser tells, no person has pressed it
+	path        string // r.URL.Path as it was authorised
+	opening     scopes.Opening
 
 	// admit: what the store says.
 	held  bool // the store cannot close

@@ -131,7 +131,7 @@ func TestHalfClosingClientGetsNoEmptyFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		fmt.Fprintf(conn, "GET /a.txt?download_token=%s HTTP/1.1\r\nHost: %s\r\n\r\n", once(t), strings.TrimPrefix(s.url, "http://"))
 		_ = conn.(*net.TCPConn).CloseWrite()
 		all, _ := io.ReadAll(conn)

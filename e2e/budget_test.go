@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/quic-go/quic-go/http3"
 )
@@ -22,7 +21,7 @@ import (
 func everyProtocol(t *testing.T, files map[string]string, globals, body string) (*server, string, map[string]*http.Client) {
 	t.Helper()
 	site := "https://" + freeAddress(t)
-	s := startWith(t, files, "auto_https disable_redirects\n\t"+globals, body)
+	s := startApart(t, files, "auto_https disable_redirects\n\t"+globals, body)
 	config := s.caddyfile(body) + fmt.Sprintf("\n%s {\n\t%s\n\troot %q\n\t%s\n}\n", site, ownTLS(t), s.root, body)
 	if err := s.post(s.adaptWhole(config)); err != nil {
 		t.Fatal(err)
@@ -80,7 +79,7 @@ func TestBudgetOverEveryProtocol(t *testing.T) {
 			}
 			var got atomic.Int64
 			ask := func(c *http.Client, random *rand.Rand) {
-				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				defer cancel()
 				method, body := http.MethodGet, io.Reader(nil)
 				if form != "" {

@@ -29,6 +29,7 @@ func command(t testing.TB, stdin string, args ...string) (stdout, stderr string,
 	cmd := exec.CommandContext(t.Context(), caddyBinary(t), append([]string{"download-token"}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "COMMAND_SECRET="+secret)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
@@ -79,9 +80,10 @@ func keyLines(dir string) string {
 // TestCommandRoundTrip: for every algorithm, keygen, mint, inspect and the server
 // agree; and inspect, before and after, spends nothing.
 func TestCommandRoundTrip(t *testing.T) {
+	t.Parallel()
 	dir := keys(t)
 	body := "download_token {\n" + keyLines(dir) + "\t\tscope path\n\t\tmax_ttl 10m\n\t\tone_time\n\t}\n\tfile_server"
-	s := start(t, map[string]string{"a b/ü%.txt": "content"}, body)
+	s := startApart(t, map[string]string{"a b/ü%.txt": "content"}, "", body)
 	config := filepath.Join(t.TempDir(), "Caddyfile")
 	if err := os.WriteFile(config, []byte(s.caddyfile(body)), 0o600); err != nil {
 		t.Fatal(err)
@@ -104,6 +106,7 @@ func TestCommandRoundTrip(t *testing.T) {
 
 // TestCommandJWK: a private JWK signs what its public half verifies.
 func TestCommandJWK(t *testing.T) {
+	t.Parallel()
 	private := filepath.Join(t.TempDir(), "private.jwk")
 	mustCommand(t, "", "keygen", "HS512", "--jwk", "--kid", "2027", "--out", private)
 	var jwk struct{ K string }
@@ -114,13 +117,13 @@ func TestCommandJWK(t *testing.T) {
 	if err := json.Unmarshal(content, &jwk); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, map[string]string{"a.txt": "a"},
+	s := startApart(t, map[string]string{"a.txt": "a"}, "",
 		"download_token {\n\t\tkey HS512 base64:"+jwk.K+" {\n\t\t\tkid 2027\n\t\t}\n\t\tscope any\n\t}\n\tfile_server")
 	s.get("/a.txt?download_token="+mustCommand(t, "", "mint", "--key", private)).wantBody(t, "a")
 }
 
 func TestCommandExitCodes(t *testing.T) {
-	t.Setenv("COMMAND_SECRET", secret)
+	t.Parallel()
 	config := filepath.Join(t.TempDir(), "Caddyfile")
 	err := os.WriteFile(config, []byte("http://a.example {\n\tdownload_token /f {\n\t\tkey HS256 {env.COMMAND_SECRET}\n\t\tscope path\n\t}\n\tfile_server\n}\n"), 0o600)
 	if err != nil {
@@ -210,6 +213,7 @@ func TestInspectAgreesWithTheServer(t *testing.T) {
 // it were loaded: listen where somebody listens, write logs, make certificates, ask
 // upstreams for their health.
 func TestInspectLeavesNoTrace(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	defer upstream.Close()
@@ -277,6 +281,7 @@ https://localhost:%d {
 
 // TestCommandManual: Caddy makes manual pages of all commands.
 func TestCommandManual(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, "", caddyBinary(t), "manpage", "--directory", dir)
 	for _, name := range []string{"", "-keygen", "-mint", "-inspect"} {

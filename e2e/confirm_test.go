@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -84,105 +83,6 @@ func TestPreviewsSpendNothing(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestWhoIsAsked(t *testing.T) {
-	const file, page = false, true
-	for _, tt := range []struct {
-		name        string
-		plain, ever bool // what is answered with `confirm`, with `confirm always`
-		header      []string
-	}{
-		{"curl", file, page, []string{"Accept", "*/*"}},
-		{"wget, no Accept", file, page, nil},
-		{"script", file, page, []string{"Accept", "application/json, text/plain, */*"}},
-		{"media player", file, page, []string{"Accept", "*/*", "Range", "bytes=0-"}},
-		{"browser", page, page, []string{"Accept", accepted}},
-		{"preview", page, page, []string{"Accept", "TEXT/HTML"}},
-		{"second field", page, page, []string{"Accept", "image/*", "Accept", "text/html ; q=0.1"}},
-		{"HTML refused", file, page, []string{"Accept", "text/html;q=0.0, */*"}},
-		{"HTML refused, with a parameter", file, page, []string{"Accept", "text/html;level=1; Q=0, */*"}},
-		{"part of a file", file, page, []string{"Accept", accepted, "Range", "bytes=0-3"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			for _, config := range []string{oneTime, limited} {
-				for arguments, want := range map[string]bool{"": tt.plain, "always": tt.ever} {
-					s := start(t, map[string]string{"a.txt": "content of a"}, asking(config, arguments))
-					link := "/a.txt?download_token=" + once(t)
-					a := s.get(link, tt.header...)
-					if got := strings.Contains(a.body, ready); got != want || a.StatusCode >= 300 {
-						t.Errorf("confirm %s: page %v, want %v; status %d", arguments, got, want, a.StatusCode)
-					}
-					if !want && !slices.Contains(a.Header.Values("Vary"), "Accept") {
-						t.Error("a browser may take the file for the page")
-					}
-					if want {
-						s.press(link).wantBody(t, "content of a")
-					}
-				}
-			}
-		})
-	}
-}
-
-func TestWhoMayPress(t *testing.T) {
-	const safari = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
-	const chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/141.0.0.0 Safari/537.36"
-	s := start(t, map[string]string{"a.txt": "content of a"}, asking(oneTime, ""))
-	for _, tt := range []struct {
-		name    string
-		accepts bool
-		header  []string
-	}{
-		{"a script", true, nil},
-		{"a browser over plain http", true, []string{"Origin", "null"}},
-		{"a browser that tells its origin", true, []string{"Origin", s.url}},
-		{"a person", true, []string{"Origin", "null", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Fetch-User", "?1"}},
-		{"a person behind a proxy that changes Host", true, []string{"Origin", "https://files.example", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-User", "?1"}},
-		{"a person who reloads", true, []string{"Sec-Fetch-Site", "none", "Sec-Fetch-User", "?1"}},
-		{"a person with Safari", true, []string{"User-Agent", safari, "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate"}},
-		{"a scanner that submits forms", false, []string{"User-Agent", chrome, "Origin", "null", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}},
-		{"a scanner without Sec-Fetch-Site", false, []string{"Sec-Fetch-Mode", "navigate"}},
-		{"a scanner with a false Sec-Fetch-User", false, []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-User", "?0"}},
-		{"another site", false, []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-User", "?1"}},
-		{"another site in Safari", false, []string{"User-Agent", safari, "Sec-Fetch-Site", "cross-site"}},
-		{"another subdomain", false, []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-User", "?1"}},
-		{"another origin over plain http", false, []string{"Origin", "http://evil.example"}},
-		{"another port over plain http", false, []string{"Origin", s.url + "0"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s.t = t
-			link := "/a.txt?download_token=" + once(t)
-			a := s.press(link, tt.header...)
-			if tt.accepts {
-				a.wantBody(t, "content of a")
-				return
-			}
-			a.wantPage(t, http.StatusForbidden, "Not started yet")
-			s.wantLog("unconfirmed")
-			s.press(link).wantBody(t, "content of a") // it was not spent
-		})
-	}
-	t.Run("bodies", func(t *testing.T) {
-		s.t = t
-		link := "/a.txt?download_token=" + once(t)
-		s.send(http.MethodPost, link, strings.Repeat("x", 70_000)).want(t, http.StatusForbidden)
-		s.send(http.MethodPost, link, "a=b").wantBody(t, "content of a")
-	})
-	t.Run("without confirm", func(t *testing.T) {
-		s := start(t, map[string]string{"a.txt": "a"}, oneTime)
-		link := "/a.txt?download_token=" + once(t)
-		if a := s.press(link).wantPage(t, http.StatusMethodNotAllowed, "This cannot be done here"); a.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("Allow %q", a.Header.Get("Allow"))
-		}
-		s.open(link).wantBody(t, "a")
-	})
-	t.Run("other methods", func(t *testing.T) {
-		s := start(t, map[string]string{"a.txt": "a"}, asking(oneTime, ""))
-		if a := s.do(http.MethodPut, "/a.txt?download_token="+once(t)).want(t, http.StatusMethodNotAllowed); a.Header.Get("Allow") != "GET, HEAD, POST" {
-			t.Errorf("Allow %q", a.Header.Get("Allow"))
-		}
-	})
 }
 
 // TestPressedIsGET: the next handlers see a GET without a body.

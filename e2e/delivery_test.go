@@ -122,18 +122,6 @@ func TestAClientThatGoesAwayKeepsItsToken(t *testing.T) {
 	s.eventually(func() bool { return s.get("/a.txt"+query).StatusCode == http.StatusOK })
 }
 
-// eventually waits until done reports true.
-func (s *server) eventually(done func() bool) {
-	s.t.Helper()
-	for range 200 {
-		if done() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	s.t.Fatal("still not after two seconds")
-}
-
 // stores is what the admin API says of the stores.
 func (s *server) stores() string {
 	s.t.Helper()
@@ -157,14 +145,18 @@ func TestASecondRequestWaitsForTheFirstByte(t *testing.T) {
 	}
 	t.Run("and is told that the token was used", func(t *testing.T) {
 		query := "?download_token=" + once(t)
-		first := begin(query, "slow")
-		wantProblem(t, s.get("/a.txt"+query).want(t, http.StatusUnauthorized), "used")
-		(<-first).wantBody(t, "slow")
+		first, second := begin(query, "stuck"), make(chan answer, 1)
+		go func() { second <- s.get("/a.txt" + query) }()
+		s.goOn()
+		wantProblem(t, (<-second).want(t, http.StatusUnauthorized), "used")
+		(<-first).wantBody(t, "stuck")
 	})
 	t.Run("and gets what the first gave back", func(t *testing.T) {
 		query := "?download_token=" + once(t)
-		first := begin(query, "slow, then error")
-		s.get("/a.txt"+query).wantBody(t, "content of a")
+		first, second := begin(query, "stuck, then error"), make(chan answer, 1)
+		go func() { second <- s.get("/a.txt" + query) }()
+		s.goOn()
+		(<-second).wantBody(t, "content of a")
 		(<-first).want(t, http.StatusBadGateway)
 	})
 	t.Run("for two seconds", func(t *testing.T) {
@@ -175,6 +167,7 @@ func TestASecondRequestWaitsForTheFirstByte(t *testing.T) {
 		if got := second.Header.Get("Retry-After"); got != "1" {
 			t.Errorf("Retry-After %q", got)
 		}
+		s.goOn()
 		(<-first).wantBody(t, "stuck")
 	})
 }

@@ -216,15 +216,4 @@ func TestErrorRoutesDecide(t *testing.T) {
 		}
 		wantProblem(t, s.get("/a.txt").want(t, http.StatusUnauthorized), "missing")
 	})
-	t.Run("status", func(t *testing.T) {
-		s := start(t, files, strings.Replace(oneTime, "one_time", "one_time\n\t\tstatus 404\n\t\tstatus 410 replayed expired", 1))
-		token := once(t)
-		s.get("/a.txt?download_token="+token).want(t, http.StatusOK)
-		s.get("/a.txt?download_token="+token).want(t, http.StatusGone)
-		s.get("/a.txt?download_token="+mint(t, claims{"exp": 1})).want(t, http.StatusGone)
-		if a := s.get("/a.txt").want(t, http.StatusNotFound); a.Header.Get("WWW-Authenticate") != "" {
-			t.Error("a 404 with a challenge")
-		}
-		s.get("/a.txt?download_token="+token+"&download_token="+token).want(t, http.StatusBadRequest)
-	})
 }

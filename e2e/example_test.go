@@ -64,6 +64,9 @@ func TestMain(m *testing.M) {
 	if err := trustKeyOrigin(home); err != nil {
 		panic(err)
 	}
+	if flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" {
+		go func() { _, _ = binary() }() // while the tests that do not need it run
+	}
 	code := m.Run()
 	_ = os.RemoveAll(home)
 	if dir := builtIn.Load(); dir != nil {

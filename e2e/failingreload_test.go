@@ -11,6 +11,7 @@ import (
 // TestReloadThatFailsLateLeavesTheRunningApp has reloads fail when the app has
 // started, or may have: Caddy starts apps in any order.
 func TestReloadThatFailsLateLeavesTheRunningApp(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +35,7 @@ func TestReloadThatFailsLateLeavesTheRunningApp(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := startWith(t, map[string]string{"a.txt": "a"}, stores, oneTime)
+			s := startApart(t, map[string]string{"a.txt": "a"}, stores, oneTime)
 			for i := range tt.rounds {
 				token := once(t)
 				if err := s.post(tt.failing(s)); err == nil {

@@ -38,6 +38,9 @@ func (fault) CaddyModule() caddy.ModuleInfo {
 
 var errFault = errors.New("fault")
 
+// goOn lets a fault that is stuck go on.
+var goOn = make(chan struct{})
+
 // released lets the faults that wait go on.
 var released = make(chan struct{})
 
@@ -114,10 +117,16 @@ func (f *fault) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		<-released
 		_, err = io.WriteString(w, ", done")
 		return err
-	case "stuck": // for longer than others wait for it
-		time.Sleep(3 * time.Second)
+	case "stuck": // until a request says "go on"
+		<-goOn
 		_, err := io.WriteString(w, "stuck")
 		return err
+	case "stuck, then error":
+		<-goOn
+		return caddyhttp.Error(http.StatusBadGateway, errFault)
+	case "go on":
+		goOn <- struct{}{}
+		return caddyhttp.Error(http.StatusBadGateway, errFault)
 	case "slow, then error":
 		time.Sleep(300 * time.Millisecond)
 		return caddyhttp.Error(http.StatusBadGateway, errFault)
@@ -133,3 +142,11 @@ func (f *fault) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("input/output error") }
+
+// goOn lets the request go on that is stuck in its fault, a moment after those that were
+// sent just before have come in, or have not: they are judged as late as they are.
+func (s *server) goOn() {
+	s.t.Helper()
+	time.Sleep(50 * time.Millisecond)
+	s.get("/a.txt?download_token="+once(s.t), "Fault", "go on").want(s.t, http.StatusBadGateway)
+}

@@ -33,7 +33,7 @@ func (s *server) own() (lines []map[string]any) {
 // returns the last one.
 func (s *server) line(fields ...string) (found map[string]any) {
 	s.t.Helper()
-	for range 100 {
+	s.eventually(func() bool {
 		for _, line := range s.own() {
 			ok := true
 			for i := 0; i < len(fields); i += 2 {
@@ -43,13 +43,9 @@ func (s *server) line(fields ...string) (found map[string]any) {
 				found = line
 			}
 		}
-		if found != nil {
-			return found
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	s.t.Fatalf("no line with %q", fields)
-	return nil
+		return found != nil
+	})
+	return found
 }
 
 // TestNoTokenInAPathIsLogged puts tokens into the path, where the filter of the
@@ -259,10 +255,10 @@ func TestDepartedClients(t *testing.T) {
 	}
 	before := s.outcomes()
 
-	goOn := make(chan struct{})
+	goOn, waiting := make(chan struct{}), slowMarksWait.Load()
 	slowMarks.Store(&goOn)
 	link := "/a.txt?download_token=" + once(t)
-	s.leave(link, func() { time.Sleep(100 * time.Millisecond) })
+	s.leave(link, func() { s.eventually(func() bool { return slowMarksWait.Load() > waiting }) })
 	s.eventually(func() bool { return strings.Contains(s.logs(), `"reason":"store_unavailable"`) })
 	if line := s.line("reason", "store_unavailable"); line["level"] != "debug" {
 		t.Errorf("logged: %v", line)

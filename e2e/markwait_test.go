@@ -44,13 +44,13 @@ func TestWhatChangedWhileAMarkWasWritten(t *testing.T) {
 			if tt.expires {
 				token = mint(t, claims{"jti": "soon", "exp": float64(time.Now().Add(600*time.Millisecond).UnixMilli()) / 1e3})
 			}
-			goOn := make(chan struct{})
+			goOn, waiting := make(chan struct{}), slowMarksWait.Load()
 			slowMarks.Store(&goOn)
 			answers := make(chan answer, 3)
 			for range cap(answers) {
 				go func() { answers <- s.get("/a.txt?download_token=" + token) }()
 			}
-			time.Sleep(100 * time.Millisecond)
+			s.eventually(func() bool { return slowMarksWait.Load() > waiting })
 			done := make(chan struct{})
 			go func() {
 				defer close(done)

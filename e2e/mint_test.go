@@ -255,6 +255,7 @@ func TestForeignLibraries(t *testing.T) {
 
 // TestCommandTokensElsewhere: golang-jwt and PyJWT accept what mint makes.
 func TestCommandTokensElsewhere(t *testing.T) {
+	t.Parallel()
 	dir := keys(t)
 	tokens := make(map[string]string)
 	for _, alg := range algorithms {

@@ -4,15 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"html"
 	"net/http"
-	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 var (
@@ -54,50 +50,6 @@ func TestPageHeaders(t *testing.T) {
 	}
 	if a := s.press("/a.txt?download_token="+token).wantBody(t, "a"); a.Header.Get("Content-Disposition") != "attachment" {
 		t.Errorf("the file lost what the site set: %v", a.Header)
-	}
-}
-
-func TestPageNames(t *testing.T) {
-	for file, shown := range map[string]string{
-		"annual report.pdf":                     "annual report.pdf",
-		"Jahresübersicht 漢字 🎉.pdf":              "Jahresübersicht 漢字 🎉.pdf",
-		"تقرير سنوي.pdf":                        "تقرير سنوي.pdf",
-		"gpj.\u202Efdp.exe":                     "gpj.fdp.exe",
-		`<img src=x onerror=alert(1)>"'&.txt`:   `<img src=x onerror=alert(1)>"'&.txt`,
-		`{{.Title}}.txt`:                        `{{.Title}}.txt`,
-		strings.Repeat("long-", 40) + "name.gz": strings.Repeat("long-", 40) + "name.gz",
-	} {
-		t.Run(strings.Trim(shown, "{}"), func(t *testing.T) { // braces mean something in root
-			s := start(t, map[string]string{file: strings.Repeat("x", 1_234_567)}, asking(oneTime, ""))
-			link := "/" + url.PathEscape(file) + "?download_token=" + once(t)
-			a := s.open(link).wantPage(t, http.StatusOK, ready)
-			name := regexp.MustCompile(`<bdi>(.*?)</bdi>`).FindStringSubmatch(a.body)
-			if name == nil || html.UnescapeString(name[1]) != shown {
-				t.Errorf("shown as %q", name)
-			}
-			if strings.Contains(a.body, "<img") || strings.Contains(a.body, `"'&.txt`) {
-				t.Errorf("not escaped: %s", a.body)
-			}
-			if !strings.Contains(a.body, "1.2 MB (1234567 bytes)") {
-				t.Errorf("no size in %s", a.body)
-			}
-			if a := s.press(link).want(t, http.StatusOK); len(a.body) != 1_234_567 {
-				t.Errorf("%d bytes", len(a.body))
-			}
-		})
-	}
-}
-
-func TestPageSizes(t *testing.T) {
-	for size, shown := range map[int]string{
-		0: "0 bytes", 1: "1 byte", 999: "999 bytes", 1000: "1.0 KB (1000 bytes)", 9_949: "9.9 KB (9949 bytes)", 9_950: "10 KB (9950 bytes)",
-		999_499: "999 KB (999499 bytes)", 999_500: "1.0 MB (999500 bytes)",
-	} {
-		s := start(t, map[string]string{"a.txt": strings.Repeat("x", size)}, "encode gzip\n"+asking(limited, ""))
-		a := s.open("/a.txt?download_token="+once(t), "Accept-Encoding", "gzip").wantPage(t, http.StatusOK, ready)
-		if !strings.Contains(a.body, ">"+shown+"<") {
-			t.Errorf("%d bytes: want %s in %s", size, shown, a.body)
-		}
 	}
 }
 
@@ -154,80 +106,20 @@ func TestPageIsAboutWhatWouldBeServed(t *testing.T) {
 	s.press("/pub/a.txt"+query).wantBody(t, "a")
 }
 
-// TestRefusalsForPeople: with confirm or without, whoever accepts HTML gets a
-// page, and the header stays what it is for programs.
-func TestRefusalsForPeople(t *testing.T) {
-	for name, config := range map[string]string{"without confirm": oneTime, "with confirm": asking(oneTime, "")} {
-		t.Run(name, func(t *testing.T) {
-			s := start(t, map[string]string{"a.txt": "a"}, config)
-			used := once(t)
-			s.get("/a.txt?download_token="+used).wantBody(t, "a")
-			s.revoke(`{"nonce":"revoked"}`)
-			for _, tt := range []struct {
-				status                int
-				told, heading, target string
-			}{
-				{401, "used", "Already used", "/a.txt?download_token=" + used},
-				{401, "expired", "Too late", "/a.txt?download_token=" + mint(t, claims{"exp": time.Now().Unix() - 1})},
-				{401, "missing", "This link is not complete", "/a.txt"},
-				{401, "malformed", "This link is damaged", "/a.txt?download_token=x"},
-				{400, "malformed", "This link is damaged", "//a.txt?download_token=" + once(t)},
-				{401, "invalid", "This link does not work", "/a.txt?download_token=" + mint(t, claims{"jti": "revoked"})},
-				{401, "invalid", "This link does not work", "/a.txt?download_token=" + once(t) + "A"},
-			} {
-				person, program := s.open(tt.target).wantPage(t, tt.status, tt.heading), s.get(tt.target).want(t, tt.status)
-				wantProblem(t, program, tt.told)
-				if got, want := person.Header.Get("WWW-Authenticate"), program.Header.Get("WWW-Authenticate"); got != want {
-					t.Errorf("%s: WWW-Authenticate %q, want %q", tt.told, got, want)
-				}
-			}
-			if a := s.open("/a.txt?download_token="+once(t), "Early-Data", "1").wantPage(t, http.StatusTooEarly, "One moment"); !strings.Contains(a.body, `<a href="">Try again</a>`) {
-				t.Error("cannot be tried again")
-			}
-		})
+// TestErrorRoutesComeBeforePages: a site that has an answer of its own gives it, to people
+// as well.
+func TestErrorRoutesComeBeforePages(t *testing.T) {
+	s := start(t, map[string]string{"a.txt": "a"}, asking(oneTime, "")+"\n\thandle_errors {\n\t\trespond \"mine {err.status_code} {http.download_token.reason}{header.If-Match}\"\n\t}")
+	link := "/a.txt?download_token=" + once(t)
+	if a := s.press(link, "Sec-Fetch-Mode", "navigate").want(t, http.StatusForbidden); a.body != "mine 403 unconfirmed" {
+		t.Errorf("body %q", a.body)
 	}
-	t.Run("error routes come first", func(t *testing.T) {
-		s := start(t, map[string]string{"a.txt": "a"}, asking(oneTime, "")+"\n\thandle_errors {\n\t\trespond \"mine {err.status_code} {http.download_token.reason}{header.If-Match}\"\n\t}")
-		link := "/a.txt?download_token=" + once(t)
-		if a := s.press(link, "Sec-Fetch-Mode", "navigate").want(t, http.StatusForbidden); a.body != "mine 403 unconfirmed" {
-			t.Errorf("body %q", a.body)
-		}
-		s.press(link).wantBody(t, "a")
-		if a := s.open(link).want(t, http.StatusUnauthorized); a.body != "mine 401 replayed" {
-			t.Errorf("body %q", a.body)
-		}
-		if a := s.open("/none?download_token="+once(t), "If-Match", "restored").want(t, http.StatusNotFound); a.body != "mine 404 restored" {
-			t.Errorf("body %q", a.body)
-		}
-	})
-}
-
-func TestPageTemplate(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "page.html")
-	if err := os.WriteFile(file, []byte(`<title>{{.State}}</title>{{if eq .State "page"}}<style>p { color: green }</style>
-<form method=post><p>{{.Name}}|{{.Size}}|{{.Bytes}}|{{.Status}}<button>Go</button></form>{{else}}<style>p { color: red }</style>
-<p>{{.Title}}|{{.Detail}}|{{.Status}}|{{.Retry}}{{end}}`), 0o600); err != nil {
-		t.Fatal(err)
+	s.press(link).wantBody(t, "a")
+	if a := s.open(link).want(t, http.StatusUnauthorized); a.body != "mine 401 replayed" {
+		t.Errorf("body %q", a.body)
 	}
-	s := start(t, map[string]string{"a&b.txt": "ab"}, asking(oneTime, file))
-	if err := os.WriteFile(file, []byte("broken {{"), 0o600); err != nil { // it was read at load
-		t.Fatal(err)
-	}
-	link := "/a&b.txt?download_token=" + once(t)
-	page := s.open(link).want(t, http.StatusOK)
-	if !strings.Contains(page.body, "<p>a&amp;b.txt|2 bytes|2|200<") {
-		t.Errorf("body %s", page.body)
-	}
-	s.press(link).wantBody(t, "ab")
-	used := s.open(link).want(t, http.StatusUnauthorized)
-	if !strings.Contains(used.body, "<p>Already used|This link has been used already. Ask for a new one.|401|false") {
-		t.Errorf("body %s", used.body)
-	}
-	for _, a := range []answer{page, used} {
-		sum := sha256.Sum256([]byte(styleElement.FindStringSubmatch(a.body)[1]))
-		if !strings.Contains(a.Header.Get("Content-Security-Policy"), base64.StdEncoding.EncodeToString(sum[:])) {
-			t.Errorf("its style is blocked: %s", a.Header.Get("Content-Security-Policy"))
-		}
+	if a := s.open("/none?download_token="+once(t), "If-Match", "restored").want(t, http.StatusNotFound); a.body != "mine 404 restored" {
+		t.Errorf("body %q", a.body)
 	}
 }
 

@@ -35,12 +35,23 @@ type usage struct {
 	content string // of the file
 	// Some programs ask for ever.
 	patience time.Duration
+	// If set, patience begins when it says so: some programs take long to start.
+	begun func() bool
 }
 
 // run runs a program.
 func (u *usage) run(name string, args ...string) error {
-	ctx, cancel := context.WithTimeout(u.t.Context(), u.patience)
+	ctx, cancel := context.WithTimeout(u.t.Context(), max(u.patience, patience))
 	defer cancel()
+	if u.begun != nil {
+		go func() {
+			for ctx.Err() == nil && !u.begun() {
+				time.Sleep(250 * time.Millisecond)
+			}
+			defer time.AfterFunc(u.patience, cancel).Stop()
+			<-ctx.Done()
+		}()
+	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = u.dir, append(os.Environ(), "HOME="+u.dir, "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.CombinedOutput()
@@ -237,7 +248,7 @@ func TestPrograms(t *testing.T) {
 			abreast(t, 4, slices.Sorted(maps.Keys(needs)), func(t *testing.T, name string) {
 				n := needs[name]
 				drawn := s.try(t, name, files, i >= n.policy)
-				if i == n.policy && drawn > 1.5*n.copies+0.5 { // it depends on the machine
+				if i == n.policy && drawn > 3*n.copies+0.5 { // on a busy machine, a browser asks again and again for what has not come yet
 					t.Errorf("%.1f copies, but %s says %v", drawn, referenceFile, n.copies)
 				}
 			})
@@ -279,7 +290,7 @@ func (s *server) try(t *testing.T, name string, files map[string]string, works b
 	s.put(path, content)
 	u := &usage{t: t, dir: t.TempDir(), relay: far(t, s.url, 5*time.Millisecond), content: content, patience: 30 * time.Second}
 	if !works {
-		u.patience = 8 * time.Second
+		u.patience, u.begun = 8*time.Second, func() bool { return s.spent(path) > 0 }
 	}
 	u.link = u.relay.link(path, once(t))
 	err := p.use(u)

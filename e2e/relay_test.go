@@ -149,7 +149,7 @@ func TestRelay(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, conn := range []net.Conn{a, b} {
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(patience))
 		}
 		t.Cleanup(func() { a.Close(); b.Close() })
 		return a.(*net.TCPConn), b.(*net.TCPConn)

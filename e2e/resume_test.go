@@ -272,8 +272,9 @@ func TestAPartOfWhatCannotBeResumedIsSentWhole(t *testing.T) {
 }
 
 func TestWaitingForAConnection(t *testing.T) {
+	t.Parallel()
 	content := random(t, 32<<20)
-	s := start(t, map[string]string{"f.bin": content}, resumable("1h 20"))
+	s := startApart(t, map[string]string{"f.bin": content}, "", resumable("1h 20"))
 	link := s.url + "/f.bin?download_token=" + once(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -1,13 +1,13 @@
 package e2e
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // retries are programs that try again, told to or by themselves; LINK stands for
@@ -27,22 +27,20 @@ with open("out", "wb") as out:
 // TestRetries: a link that another request is trying to use is not lost for
 // programs that try again. The other fails after longer than the server has others wait.
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	content := random(t, 10_000)
-	s := start(t, map[string]string{"f.bin": content}, withFault)
-	abreast(t, len(retries), slices.Sorted(maps.Keys(retries)), func(t *testing.T, name string) {
-		command := slices.Clone(retries[name])
-		tool(t, command[0])
-		if name == "urllib3" && exec.Command(debianPython, "-c", "import urllib3").Run() != nil {
-			missing(t, "python3-urllib3 is not installed")
-		}
-		u := &usage{t: t, dir: t.TempDir(), link: s.url + "/f.bin?download_token=" + once(t), content: content, patience: 20 * time.Second}
-		other := make(chan int)
+	s := startApart(t, map[string]string{"f.bin": content}, "", withFault)
+	names := slices.Sorted(maps.Keys(retries))
+	links, others := make(map[string]string), make(map[string]chan int)
+	for i, name := range names {
+		link, other := s.url+"/f.bin?download_token="+once(t), make(chan int, 1)
+		links[name], others[name] = link, other
 		go func() {
-			req, err := http.NewRequest(http.MethodGet, u.link, nil)
+			req, err := http.NewRequest(http.MethodGet, link, nil)
 			if err != nil {
 				panic(err)
 			}
-			req.Header.Set("Fault", "2800ms")
+			req.Header.Set("Fault", "3500ms")
 			resp, err := client.Do(req)
 			if err != nil {
 				other <- 0
@@ -51,14 +49,22 @@ func TestRetries(t *testing.T) {
 			resp.Body.Close()
 			other <- resp.StatusCode
 		}()
-		time.Sleep(200 * time.Millisecond)
+		s.eventually(func() bool { return strings.Contains(s.stores(), fmt.Sprintf(`"reserved":%d`, i+1)) })
+	}
+	abreast(t, len(retries), names, func(t *testing.T, name string) {
+		command := slices.Clone(retries[name])
+		tool(t, command[0])
+		if name == "urllib3" && exec.Command(debianPython, "-c", "import urllib3").Run() != nil {
+			missing(t, "python3-urllib3 is not installed")
+		}
+		u := &usage{t: t, dir: t.TempDir(), link: links[name], content: content, patience: patience}
 		for i := range command {
 			command[i] = strings.ReplaceAll(command[i], "LINK", u.link)
 		}
 		if err := u.wants(command[0], command[1:]...); err != nil {
 			t.Error(err)
 		}
-		if status := <-other; status != http.StatusBadGateway {
+		if status := <-others[name]; status != http.StatusBadGateway {
 			t.Errorf("the other request was answered with %d", status)
 		}
 	})

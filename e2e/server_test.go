@@ -91,7 +91,7 @@ func scratch(t testing.TB) string {
 	}
 	t.Cleanup(func() {
 		err := os.RemoveAll(dir)
-		for range 200 {
+		for range 1000 {
 			if err == nil {
 				return
 			}
@@ -266,7 +266,7 @@ func (s *server) raw(target string) answer {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, strings.TrimPrefix(s.url, "http://"))
 	return readAnswer(s.t, conn)
 }
@@ -421,16 +421,29 @@ func readAnswer(t testing.TB, r io.Reader) answer {
 	return answer{resp, string(body)}
 }
 
+// patience is how long a test waits for what will come: a busy machine may take long.
+const patience = 30 * time.Second
+
+// eventually waits until it holds.
+func eventually(t testing.TB, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it did not come to be in %v", patience)
+		}
+	}
+}
+
+// eventually is the function of that name, for the test of the server.
+func (s *server) eventually(holds func() bool) {
+	s.t.Helper()
+	eventually(s.t, holds)
+}
+
 // wantLog waits until a line of this plugin with the reason is logged.
 func (s *server) wantLog(reason string) {
 	s.t.Helper()
-	for range 100 {
-		if strings.Contains(s.logs(), `"reason":"`+reason+`"`) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	s.t.Errorf("no log line with reason %q", reason)
+	s.eventually(func() bool { return strings.Contains(s.logs(), `"reason":"`+reason+`"`) })
 }
 
 // mintHeader is mint with another secret and with header fields.

@@ -22,6 +22,9 @@ type slowStorage struct {
 // slowMarks, if set, is waited for by whoever writes marks.
 var slowMarks atomic.Pointer[chan struct{}]
 
+// slowMarksWait counts how often it was waited for.
+var slowMarksWait atomic.Int64
+
 func (slowStorage) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "caddy.storage.test_slow", New: func() caddy.Module { return new(slowStorage) }}
 }
@@ -34,6 +37,7 @@ type slowFiles struct{ *certmagic.FileStorage }
 
 func (s slowFiles) Store(ctx context.Context, key string, value []byte) error {
 	if wait := slowMarks.Load(); wait != nil && strings.HasSuffix(key, "/marks") {
+		slowMarksWait.Add(1)
 		<-*wait
 	}
 	return s.FileStorage.Store(ctx, key, value)

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/quic-go/quic-go/http3"
 )
@@ -102,7 +101,7 @@ func TestSweepOfTheDebugLog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, root := freeAddress(t), t.TempDir()
-			s := startWith(t, nil, "auto_https disable_redirects",
+			s := startApart(t, nil, "auto_https disable_redirects",
 				beside("respond 404", "https://"+address, "log\nroot "+root+"\n"+strings.ReplaceAll(site, "OPTIONS", tt.options)+tt.routes))
 			s.root = root
 			for _, file := range []string{"a.txt", "dir/index.html", "fault/a.txt"} {
@@ -153,7 +152,7 @@ func TestSweepOfTheDebugLog(t *testing.T) {
 			}
 			for version, transport := range map[string]http.RoundTripper{"HTTP/1.1": one, "HTTP/2.0": two, "HTTP/3.0": three} {
 				ask := func(method, target string, header ...string) {
-					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
 					defer cancel()
 					req, err := http.NewRequestWithContext(ctx, method, "https://"+address, nil)
 					if err != nil {

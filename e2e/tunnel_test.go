@@ -78,7 +78,7 @@ func (s *server) knock(method, target, fields string) string {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method, target, host, fields)
 	r := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(r, &http.Request{Method: method})
@@ -196,11 +196,11 @@ func TestNoTunnelOverHTTP3(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			upstream, address := newSwitcher(t, false), freeAddress(t)
 			site := before + ownTLS(t) + "\n" + proxied(upstream.address, "", "") + errorProxy(upstream.address)
-			startWith(t, nil, "auto_https disable_redirects", beside("respond 404", "https://"+address, site))
+			startApart(t, nil, "auto_https disable_redirects", beside("respond 404", "https://"+address, site))
 			transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // the server makes its own
 			defer transport.Close()
 			ask := func(method, protocol, target string) string {
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				req, err := http.NewRequestWithContext(ctx, method, "https://"+address+target, strings.NewReader("planted"))
 				if err != nil {

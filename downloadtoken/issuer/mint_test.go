@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 func TestMint(t *testing.T) {
@@ -43,7 +43,7 @@ func TestMint(t *testing.T) {
 
 	// as strict as a verifier can be: not a millisecond before it was made
 	verifier, rules := token.Verifier{Keys: mustTable(t, m.signer)}, token.Rules{MaxTTL: 2 * time.Minute, OneTime: true}
-	if err := accepted(verifier, rules, got.text, testNow); err != nil {
+	if err := accepted(&verifier, rules, got.text, testNow); err != nil {
 		t.Error(err)
 	}
 	again, err := m.mint(replacer("alice"), testNow)
@@ -62,7 +62,7 @@ func TestMintNeverOutlives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := accepted(verifier, rules, got.text, now); err != nil {
+		if err := accepted(&verifier, rules, got.text, now); err != nil {
 			t.Fatalf("at %v: %v", now, err)
 		}
 		if life := got.expires.Sub(now); life <= 0 || life > time.Second {
@@ -72,7 +72,7 @@ func TestMintNeverOutlives(t *testing.T) {
 }
 
 // accepted reports why a token would be refused.
-func accepted(v token.Verifier, rules token.Rules, text string, now time.Time) error {
+func accepted(v *token.Verifier, rules token.Rules, text string, now time.Time) error {
 	t, err := v.Verify(context.Background(), text)
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 // A receipt names a token in the URL by which it can be revoked: the last segment

@@ -1,7 +1,7 @@
 package issuer
 
 import (
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 

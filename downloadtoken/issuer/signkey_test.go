@@ -20,7 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 const testSecret = "planted-secret-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-x"

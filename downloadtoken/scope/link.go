@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// CheckLink tells why nobody could open this URL, absolute or relative: its path
-// is one that [Path] refuses. The error is [ErrPath]. Who makes a link asks before
-// it is handed out.
+// CheckLink tells why no client could open this URL, absolute or relative: its path
+// is one that [Path] refuses. The error is [ErrPath]. To be asked before a link is
+// handed out.
 func CheckLink(link string) error {
 	u, err := url.Parse(link)
 	if err != nil {

@@ -56,8 +56,8 @@ func Suffix(authorised, final string) bool {
 
 func refused(rule string) error { return fmt.Errorf("%w: %s", ErrPath, rule) }
 
-// canonical tells whether Path could have returned this path. Which system we
-// run on makes no difference to the matchers that ask.
+// canonical tells whether Path could have returned this path. The
+// operating system makes no difference to the matchers that ask.
 func canonical(path string) bool { return flaw(path, false) == "" }
 
 // flaw names the rule that a decoded path breaks, or returns "".

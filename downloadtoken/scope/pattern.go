@@ -168,8 +168,8 @@ func cutVariable(pattern string) (before, name, after string, err error) {
 	name, after, closed := strings.Cut(after, "}")
 	switch {
 	case strings.Contains(name, "."):
-		// The Caddyfile adapter has replaced its shorthands before it shows
-		// us anything: {file} arrives as {http.request.uri.path.file}.
+		// The Caddyfile adapter has replaced its shorthands before the
+		// pattern is read: {file} arrives as {http.request.uri.path.file}.
 		return "", "", "", fmt.Errorf("{%s} is one of Caddy's own placeholders, of which {file}, {path}, {host} and {uuid} "+
 			"are short forms: choose another name, such as {id} or {name}", name)
 	case !closed || strings.Contains(name, "{"):

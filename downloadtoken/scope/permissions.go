@@ -33,7 +33,7 @@ const (
 	Details
 
 	// List is the GET or HEAD of a listing, whose path ends in a slash. It
-	// needs listFolderChildren on the folder. Whoever admits it must see to it
+	// needs listFolderChildren on the folder. A caller that admits it must see to it
 	// that nothing but a listing is served, not the folder's index file.
 	List
 )
@@ -48,7 +48,7 @@ type grant struct {
 }
 
 // reach says how far below its path a grant extends. The three are disjoint:
-// whoever wants a tree needs three grants.
+// a whole tree takes three grants.
 type reach int
 
 const (

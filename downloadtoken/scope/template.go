@@ -50,8 +50,8 @@ type segment struct {
 //
 // Where a scope pattern has several variables, a value that holds the first
 // byte of the text beside its variable is refused: with ds:{a}:{b}, the claim
-// ds:1:2:3 could have been minted for 1:2 and 3 as well as for 1 and 2:3, and
-// we cannot know which. UUIDs are exempt, their length is known.
+// ds:1:2:3 could have been minted for 1:2 and 3 as well as for 1 and 2:3, and there
+// is no telling which. UUIDs are exempt, their length is known.
 func (t *Template) Admits(scope, path string) bool {
 	if scope == "" || !canonical(path) { // no pattern is empty, but the zero Template is
 		return false

@@ -25,7 +25,7 @@ type PathScope struct {
 	// Prefix introduces a path among other scope strings, such as "download:"
 	// or "storage.read:". Each value of the claim is then a list separated by
 	// spaces (RFC 8693 section 4.2), in which all that lacks the prefix is
-	// somebody else's. Without a prefix, the default, each value is one path
+	// meant for other services. Without a prefix, the default, each value is one path
 	// as a whole, spaces included.
 	Prefix string
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
@@ -28,9 +30,14 @@ type App struct {
 	// `default`, of type `memory`.
 	StoresRaw map[string]json.RawMessage `json:"stores,omitempty" caddy:"namespace=download_token.stores inline_key=type"`
 
+	storage  certmagic.Storage
+	logger   *zap.Logger
 	modules  map[string]Module
 	open     map[string]Handle
 	policies map[policyKey]Policy
+	names    map[string]string       // of places: see lasting
+	moved    map[policyKey]time.Time // keys that were used with another store before
+	started  chan struct{}           // closed when it is
 	onStart  []func()
 	asked    map[string]bool // names of OnStartOnce
 	stage    stage           // of the registry
@@ -57,7 +64,7 @@ type Module interface {
 }
 
 // policyKey is what must be used in one way only: the tokens of one signing key
-// in one store.
+// in the store of one place.
 type policyKey struct {
 	store  string
 	signer rules.Signer
@@ -87,6 +94,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.modules = make(map[string]Module)
 	a.open = make(map[string]Handle)
 	a.policies = make(map[policyKey]Policy)
+	a.names, a.moved = make(map[string]string), make(map[policyKey]time.Time)
+	a.started = make(chan struct{})
+	a.storage, a.logger = ctx.Storage(), ctx.Logger()
 	a.asked = make(map[string]bool)
 	loaded := make(map[string]any)
 	if a.StoresRaw != nil {
@@ -128,6 +138,10 @@ func (a *App) Start() error {
 			return fmt.Errorf("store %s: %w", name, err)
 		}
 	}
+	if err := a.move(time.Now()); err != nil {
+		return err
+	}
+	close(a.started)
 	for _, f := range a.onStart {
 		f()
 	}
@@ -138,8 +152,8 @@ func (a *App) Start() error {
 // OnStart has f called when the configuration takes over. f must not block.
 func (a *App) OnStart(f func()) { a.onStart = append(a.onStart, f) }
 
-// OnStartOnce is OnStart for what is to be done once for a configuration, whoever
-// of those that use the name asks for it.
+// OnStartOnce is OnStart for what is to be done once for a configuration, whichever
+// of those that use the name asks for it first.
 func (a *App) OnStartOnce(name string, f func()) {
 	if !a.asked[name] {
 		a.asked[name] = true
@@ -160,8 +174,8 @@ func (a *App) Open(name string) (Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", name, err)
 	}
-	a.open[name] = s
-	return s, nil
+	a.open[name] = arrivals{s, a, a.place(name)}
+	return a.open[name], nil
 }
 
 // Revoke takes tokens back in the named store, durably when it returns.
@@ -181,16 +195,17 @@ func (a *App) Revoke(ctx context.Context, store string, r rules.Revocation) erro
 // the same way: a nonce that one of them spends per token and another per path
 // could be used once with each.
 func (a *App) Agree(store string, signer rules.Signer, use Policy) error {
-	key := policyKey{store, signer}
+	place := a.place(store)
+	key := policyKey{place, signer}
 	if known, ok := a.policies[key]; ok && known != use {
 		return fmt.Errorf("one_time: another download_token directive uses the same key with store %s, but with other nonce claims, "+
 			"uses, per, or (where iat is not required) max_ttl; make them equal, or give one of them a key of its own", store)
 	}
-	if apps.usedElsewhere(signer, store) {
+	if apps.usedElsewhere(signer, place) {
 		return fmt.Errorf("store: the running configuration uses the same key with another store, or one before it has, and both would "+
 			"honour a token; go on using that one, or restart Caddy to change to %s", store)
 	}
-	a.policies[key] = use
+	a.policies[key], a.names[place] = use, a.lasting(store)
 	return nil
 }
 
@@ -204,9 +219,9 @@ func (a *App) uses(signer rules.Signer) bool {
 	return false
 }
 
-// usesIn reports whether one-time tokens of the key are used in the store.
-func (a *App) usesIn(signer rules.Signer, store string) bool {
-	_, ok := a.policies[policyKey{store, signer}]
+// usesIn reports whether one-time tokens of the key are used in the store of the place.
+func (a *App) usesIn(signer rules.Signer, place string) bool {
+	_, ok := a.policies[policyKey{place, signer}]
 	return ok
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 )
 
-// listen has the app told what Caddy tells nobody by a method.
+// listen has the app told what Caddy does not tell by a method.
 func (a *App) listen(ctx caddy.Context) error {
 	app, err := ctx.App("events")
 	if err != nil {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +12,7 @@ import (
 )
 
 // Handle is a store as configurations and requests have it: it outlives the
-// configuration that opened it, and is closed when nobody holds it any more.
+// configuration that opened it, and is closed when no holder is left.
 type Handle interface {
 	Store
 
@@ -24,7 +26,8 @@ type Handle interface {
 	LetGo()
 }
 
-// Opened is a store that can be closed.
+// Opened is a store that can be closed. If it holds on to something until then, such as
+// a file, it implements [io.Closer] as well, which is called once, after the last Stop.
 type Opened interface {
 	Store
 
@@ -147,6 +150,11 @@ func (s *Shared[S]) Close() error {
 		return nil
 	}
 	err := s.Stop()
+	if s.IsStarted() {
+		if c, ok := any(s.opened).(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
+	}
 	s.pool.mu.Lock()
 	delete(s.pool.open, s.name)
 	s.pool.mu.Unlock()

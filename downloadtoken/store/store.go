@@ -10,14 +10,17 @@ import (
 // Query is what a request asks about a one-time token.
 type Query struct {
 	rules.Presentation
-	// Revocable is what the token may have been taken back by.
-	Revocable rules.Revocable
+	// Revocable tells what the token may have been taken back by. A store in which
+	// nothing is revoked need not ask, so that it costs nothing there. It may be
+	// called more than once and while a lock is held, but not after the method to
+	// which the query was handed has returned. Default: nothing.
+	Revocable func() rules.Revocable
 	// Grants are what an open grant of this token would be found by: the first
 	// one that is open is joined, and a grant that this use of the token opens
 	// has one of them. Default: none.
 	Grants []rules.GrantKey
-	// Patience is how long to wait for others: for a use that somebody has
-	// reserved, for a grant that somebody is about to open, for a connection of
+	// Patience is how long to wait for others: for a use that another request
+	// has reserved, for a grant that one is about to open, for a connection of
 	// a grant. Default: not at all.
 	Patience time.Duration
 }
@@ -56,8 +59,9 @@ type Store interface {
 	Look(ctx context.Context, q Query, clock func() time.Time) (joins bool, err error)
 
 	// Revoked is [rules.ErrRevoked] if the token was taken back. It is for tokens
-	// that may be used as often as one likes; Admit and Look ask by themselves.
-	Revoked(ctx context.Context, t rules.Revocable, now time.Time) error
+	// that may be used any number of times; Admit and Look ask by themselves. t is
+	// called as [Query.Revocable] is.
+	Revoked(ctx context.Context, t func() rules.Revocable, now time.Time) error
 
 	// Revoke takes tokens back. When it returns nil, that is durable, and in force
 	// for every question that is asked from then on and for those that wait; what was
@@ -88,7 +92,7 @@ type Use interface {
 	Commit(ctx context.Context, t *rules.Terms) (Grant, error)
 
 	// Release gives back what was not committed, leaves the grant, and lets
-	// those go on who wait for a grant to be opened. It never fails, and does
+	// requests go on that wait for a grant to be opened. It never fails, and does
 	// nothing the second time. What a store has lost meanwhile counts as spent.
 	Release()
 }

@@ -133,7 +133,7 @@ func Algorithms(key any) ([]string, error) {
 			return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, nil
 		}
 	case *ecdsa.PublicKey:
-		//lint:ignore SA1019 a key that somebody else made may lack its coordinates, and ECDH would panic
+		//lint:ignore SA1019 a key that the caller has put together may lack its coordinates, and ECDH would panic
 		if key == nil || key.Curve == nil || key.X == nil || key.Y == nil {
 			break
 		}

@@ -2,6 +2,7 @@ package token
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,11 +43,43 @@ func BenchmarkFind(b *testing.B) {
 
 func BenchmarkStrip(b *testing.B) {
 	text := mint(b, "HS256", `{"alg":"HS256","typ":"JWT"}`, benchPayload)
-	b.ReportAllocs()
-	r := request("")
-	for b.Loop() {
-		r.URL.RawQuery, r.RequestURI = "a=1&tok="+text, "/file.zip?a=1&tok="+text
-		Strip(r, allSources)
+	for name, query := range map[string]string{
+		"alone": "tok=" + text, "first": "tok=" + text + "&a=1", "last": "a=1&tok=" + text, "between": "a=1&tok=" + text + "&b=2",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			r := request("")
+			uri := "/file.zip?" + query
+			for b.Loop() {
+				r.URL.RawQuery, r.RequestURI = query, uri
+				Strip(r, allSources)
+			}
+		})
+	}
+}
+
+// BenchmarkRefused is what a request costs that brings no token, or none that passes
+// the screen.
+func BenchmarkRefused(b *testing.B) {
+	text := mint(b, "HS256", `{"alg":"HS256","typ":"JWT"}`, benchPayload)
+	verifier := verifierOf(b, "HS256")
+	for name, query := range map[string]string{
+		"missing": "a=1&b=2", "undecodable": "tok=%zz", "no token": "tok=password", "two parts": "tok=" + text[:strings.LastIndexByte(text, '.')],
+		"line break": "tok=" + text + "%0A", "no header": "tok=AAAA." + text,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			r := request(query)
+			for b.Loop() {
+				found, _, err := Find(r, allSources)
+				if err == nil {
+					_, err = verifier.Verify(b.Context(), found)
+				}
+				if err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
 	}
 }
 
@@ -80,9 +113,10 @@ func BenchmarkSignature(b *testing.B) {
 				b.Fatal(err)
 			}
 			keys := []*Key{&key}
+			s := takeScratch()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := verifySignature(parts, keys); err != nil {
+				if _, err := s.verifySignature(parts, keys); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -95,13 +129,13 @@ func BenchmarkClaims(b *testing.B) {
 	b.Run("parse", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := readClaims(encoded); err != nil {
+			if _, err := parseClaims(encoded); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("rules", func(b *testing.B) {
-		claims, err := readClaims(encoded)
+		claims, err := parseClaims(encoded)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -25,18 +25,18 @@ type Claims struct {
 	// never zero in a [Token].
 	ExpiresAt, NotBefore, IssuedAt time.Time
 
-	payload object
+	members object
 }
 
 // Has tells whether a claim is there, be it null.
 func (c *Claims) Has(name string) bool {
-	_, ok := c.payload.member(name)
+	_, ok := c.members.find(name)
 	return ok
 }
 
-// Raw returns a claim as it is written in the payload.
+// Raw returns a copy of a claim as it is written in the payload.
 func (c *Claims) Raw(name string) (jsontext.Value, bool) {
-	value, ok := c.payload.member(name)
+	value, ok := c.members.find(name)
 	if !ok {
 		return nil, false
 	}
@@ -45,15 +45,15 @@ func (c *Claims) Raw(name string) (jsontext.Value, bool) {
 
 // String returns the text of a claim, ok only if it is a JSON string.
 func (c *Claims) String(name string) (value string, ok bool) {
-	written, _ := c.payload.member(name)
-	return textOf(written)
+	value, _ = c.members.find(name)
+	return unquote(value)
 }
 
 // Strings returns the texts of a claim: one for a JSON string, all for an array of
 // strings. Anything else, an array with one other element too, is not ok.
 func (c *Claims) Strings(name string) (values []string, ok bool) {
-	written, _ := c.payload.member(name)
-	return textsOf(written)
+	value, _ := c.members.find(name)
+	return stringsOf(value)
 }
 
 const maxNonceBytes = 256
@@ -64,11 +64,11 @@ const maxNonceBytes = 256
 // many spellings, and no limit would fill the store (RFC 9449 11.1).
 func (c *Claims) Nonce(names ...string) (string, error) {
 	for _, name := range names {
-		value, present := c.payload.member(name)
+		value, present := c.members.find(name)
 		if !present {
 			continue
 		}
-		nonce, ok := textOf(value)
+		nonce, ok := unquote(value)
 		if !ok || nonce == "" || len(nonce) > maxNonceBytes {
 			return "", &refusal{ErrClaim, name + " is not a string of 1 to 256 bytes"}
 		}
@@ -77,52 +77,14 @@ func (c *Claims) Nonce(names ...string) (string, error) {
 	return "", &refusal{ErrClaim, "there is no nonce: no " + strings.Join(names, ", no ")}
 }
 
-// parse decodes a payload whose signature has verified. It must be a strict
-// JSON object, as the header must, and the registered claims must have their types;
-// null is none. exp is required. jti is left to [Claims.Nonce], which knows whether
-// it matters.
-func (c *Claims) parse(encoded string) error {
-	if !c.payload.parse(encoded) {
-		return errPayload
-	}
+// read reads a payload whose signature has verified into c, whose members have
+// room for some. The payload must be a strict JSON object, as the header must, and the
+// registered claims must have their types; null is none. exp is required. jti is left
+// to [Claims.Nonce], which knows whether it matters.
+func (c *Claims) read(payload object) error {
+	room := slices.Grow(c.members.members, len(payload.members))
+	c.members = object{payload.text, append(room, payload.members...)}
 	return c.readRegistered()
-}
-
-// readRegistered reads the registered claims, in an order of its own, so that a payload
-// with several faults always gets the same error.
-func (c *Claims) readRegistered() error {
-	var ok bool
-	if value, present := c.payload.member("iss"); present {
-		if c.Issuer, ok = textOf(value); !ok {
-			return &refusal{ErrClaim, "iss is not a string"}
-		}
-	}
-	if value, present := c.payload.member("sub"); present {
-		if c.Subject, ok = textOf(value); !ok {
-			return &refusal{ErrClaim, "sub is not a string"}
-		}
-	}
-	if value, present := c.payload.member("aud"); present {
-		if c.Audience, ok = textsOf(value); !ok {
-			return &refusal{ErrClaim, "aud is neither a string nor a list of strings"}
-		}
-	}
-	if value, present := c.payload.member("exp"); !present {
-		return &refusal{ErrClaim, "exp is missing"}
-	} else if c.ExpiresAt, ok = timeOf(value); !ok {
-		return notTime("exp", value)
-	}
-	if value, present := c.payload.member("nbf"); present {
-		if c.NotBefore, ok = timeOf(value); !ok {
-			return notTime("nbf", value)
-		}
-	}
-	if value, present := c.payload.member("iat"); present {
-		if c.IssuedAt, ok = timeOf(value); !ok {
-			return notTime("iat", value)
-		}
-	}
-	return nil
 }
 
 // Decode returns what a token says, whatever its length and signature, to be shown
@@ -149,6 +111,41 @@ func decodeObject(encoded string) (members map[string]jsontext.Value, ok bool) {
 	return members, ok
 }
 
+func (c *Claims) readRegistered() error {
+	var ok bool
+	if value, present := c.members.find("iss"); present {
+		if c.Issuer, ok = unquote(value); !ok {
+			return &refusal{ErrClaim, "iss is not a string"}
+		}
+	}
+	if value, present := c.members.find("sub"); present {
+		if c.Subject, ok = unquote(value); !ok {
+			return &refusal{ErrClaim, "sub is not a string"}
+		}
+	}
+	if value, present := c.members.find("aud"); present {
+		if c.Audience, ok = stringsOf(value); !ok {
+			return &refusal{ErrClaim, "aud is neither a string nor a list of strings"}
+		}
+	}
+	if value, present := c.members.find("exp"); !present {
+		return &refusal{ErrClaim, "exp is missing"}
+	} else if c.ExpiresAt, ok = timeOf(value); !ok {
+		return notTime("exp", value)
+	}
+	if value, present := c.members.find("nbf"); present {
+		if c.NotBefore, ok = timeOf(value); !ok {
+			return notTime("nbf", value)
+		}
+	}
+	if value, present := c.members.find("iat"); present {
+		if c.IssuedAt, ok = timeOf(value); !ok {
+			return notTime("iat", value)
+		}
+	}
+	return nil
+}
+
 // The times that a claim may hold, in seconds since 1970: after its first second,
 // since 0 stands for unset in many libraries, and before the year 2242, since beyond
 // lie milliseconds taken for seconds and tokens that never end.
@@ -162,6 +159,9 @@ func timeOf(value string) (time.Time, bool) {
 	if !isNumber(value) {
 		return time.Time{}, false
 	}
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil && minTime <= seconds && seconds < maxTime {
+		return time.Unix(int64(seconds), 0).UTC(), true // as most are written, and by the long way the same
+	}
 	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || seconds < minTime || seconds >= maxTime {
 		return time.Time{}, false
@@ -171,7 +171,7 @@ func timeOf(value string) (time.Time, bool) {
 	return time.Unix(int64(whole), 0).Add(time.Duration(math.Round(part*1e6)) * time.Microsecond).UTC(), true
 }
 
-// notTime says what a claim is that NumericDate refuses, as far as the usual mistakes go.
+// notTime says what a claim is that timeOf refuses, as far as the usual mistakes go.
 func notTime(name, value string) error {
 	is := "it is out of range"
 	switch seconds, err := strconv.ParseFloat(value, 64); {
@@ -185,28 +185,19 @@ func notTime(name, value string) error {
 	return &refusal{ErrClaim, name + " is not a time in seconds: " + is}
 }
 
-// textsOf is [Claims.Strings] for a value.
-func textsOf(value string) ([]string, bool) {
-	if text, ok := textOf(value); ok {
-		return []string{text}, true
+func stringsOf(value string) (texts []string, ok bool) {
+	if isString(value) {
+		text, ok := unquote(value)
+		return []string{text}, ok
 	}
-	elements, ok := elementsOf(value)
-	if !ok {
+	if !isArray(value) {
 		return nil, false
 	}
-	texts := make([]string, len(elements))
-	for i, element := range elements {
-		if texts[i], ok = textOf(string(element)); !ok {
+	texts = elements(value)
+	for i := range texts {
+		if texts[i], ok = unquote(texts[i]); !ok {
 			return nil, false
 		}
 	}
-	return slices.Clip(texts), true
-}
-
-// elementsOf are those of an array, ok only if it is one.
-func elementsOf(value string) (elements []jsontext.Value, ok bool) {
-	if value == "" || value[0] != '[' {
-		return nil, false
-	}
-	return elements, json.Unmarshal([]byte(value), &elements) == nil
+	return texts, true
 }

@@ -99,7 +99,7 @@ func TestParseClaims(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := readClaims(encode(test.payload))
+			got, err := parseClaims(encode(test.payload))
 			wantErr(t, err, test.err)
 			if got.Issuer != test.want.Issuer || got.Subject != test.want.Subject || !slices.Equal(got.Audience, test.want.Audience) ||
 				got.ExpiresAt != test.want.ExpiresAt || got.NotBefore != test.want.NotBefore || got.IssuedAt != test.want.IssuedAt {
@@ -124,7 +124,7 @@ func TestRefusedClaimsAreNamedAndNotQuoted(t *testing.T) {
 		`{` + soon + `,"sub":["verysecret"]}`:   "sub is not a string",
 		`{` + soon + `,"aud":[["verysecret"]]}`: "aud is neither a string nor a list of strings",
 	} {
-		_, err := readClaims(encode(payload))
+		_, err := parseClaims(encode(payload))
 		if err == nil || err.Error() != "token claim is not accepted: "+want {
 			t.Errorf("%s: %v", payload, err)
 		}
@@ -144,7 +144,7 @@ func TestTimeOfIsExactToTheMicrosecond(t *testing.T) {
 
 func claimsOf(t testing.TB, members string) *Claims {
 	t.Helper()
-	c, err := readClaims(encode(`{` + soon + `,` + members + `}`))
+	c, err := parseClaims(encode(`{` + soon + `,` + members + `}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,12 +261,4 @@ func TestDecode(t *testing.T) {
 			wantErr(t, err, ErrMalformed)
 		}
 	}
-}
-
-// readClaims parses an encoded payload.
-func readClaims(encoded string) (c Claims, _ error) {
-	if err := c.parse(encoded); err != nil {
-		return Claims{}, err
-	}
-	return c, nil
 }

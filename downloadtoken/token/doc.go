@@ -1,7 +1,7 @@
 // Package token decides whether the JSON Web Token (RFC 7519) in a request is
 // genuine and acceptable at a given time. It does the first half of a download
-// check: which file the token opens, and whether it was used before, is for
-// others to say.
+// check: which file the token opens, and whether it was used before, is decided
+// elsewhere.
 //
 // # Use
 //
@@ -47,7 +47,7 @@
 //
 // # What is stricter than usual
 //
-// The cryptography is golang-jwt's. Around it, this package refuses what that
+// The cryptography is golang-jwt's, and of HMAC the standard library's. Around it, this package refuses what that
 // library (measured at 5.3.1) and many others let through: critical header
 // parameters, duplicate and case-variant member names, line breaks and spare bits
 // inside base64url, RSA-PSS salts of odd length, exp as 0, null or a string, and
@@ -55,7 +55,7 @@
 // and RFC 8725.
 //
 // A genuine token has more than one spelling all the same: an ECDSA signature
-// (r, s) can be turned into (r, n-s) by anybody. So do not remember tokens by
+// (r, s) can be turned into (r, n-s) by any client. So do not remember tokens by
 // their text; remember their nonce ([Claims.Nonce]) together with the key that
 // verified it ([Key.Fingerprint]).
 //

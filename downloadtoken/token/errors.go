@@ -58,7 +58,7 @@ var (
 )
 
 // A refusal is a sentinel with detail, of which the text begins with the sentinel's.
-// It is put together only if somebody prints it, because most refusals are answered
+// Its text is put together only when it is printed, because most refusals are answered
 // to bots.
 type refusal struct {
 	reason error

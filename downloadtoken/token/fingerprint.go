@@ -13,25 +13,22 @@ type Fingerprint [8]byte
 
 // FingerprintOf returns the fingerprint of a text that begins as a token does, a
 // malformed one too: it covers the text up to its last dot. Every other text has the
-// zero value: it may be a password that was typed in the place of a token,
-// and what people can remember can be guessed from a hash.
+// zero value: it may be a password that was typed in the place of a token, and what a
+// person can remember can be guessed from a hash.
 func FingerprintOf(text string) Fingerprint {
 	end := strings.LastIndexByte(text, '.')
 	if end < 0 || !beginsObject(text, 0) {
 		return Fingerprint{}
 	}
-	return fingerprint(text[:end])
+	s := takeScratch()
+	defer s.giveBack()
+	return s.fingerprint(text[:end])
 }
 
-// fingerprint is that of a signing input.
-func fingerprint(signed string) Fingerprint {
-	var room [smallToken]byte
-	sum := sha256.Sum256(append(room[:0], signed...))
+func (s *scratch) fingerprint(signed string) Fingerprint {
+	sum := sha256.Sum256(s.bytes(signed))
 	return Fingerprint(sum[:8])
 }
-
-// smallToken is the length up to which a token is hashed without allocation.
-const smallToken = 1 << 10
 
 // String returns 16 hexadecimal digits.
 func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }

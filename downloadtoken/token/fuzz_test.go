@@ -97,7 +97,7 @@ func checkVerified(t *testing.T, v *judge, text string, got *Token, err error) {
 		return
 	}
 	for i := 0; i < len(text); i++ {
-		if !inAlphabet[text[i]] && text[i] != '.' {
+		if digits[text[i]] == noDigit && text[i] != '.' {
 			t.Fatalf("accepted byte %q", text[i])
 		}
 	}

@@ -2,7 +2,6 @@ package token
 
 import (
 	"encoding/base64"
-	"maps"
 	"strings"
 	"sync/atomic"
 )
@@ -18,65 +17,67 @@ type joseHeader struct {
 	alg, kid, typ string
 }
 
-// parseHeader decodes the first part. It must be a strict JSON object: duplicate
+// readHeader reads the first part. It must be a strict JSON object: duplicate
 // members, at any depth, and lone surrogates are [ErrMalformed], and names are
 // compared byte by byte. Any crit is [ErrCritical]: no extension is understood here,
 // and an empty list is forbidden (RFC 7515 4.1.11).
-func parseHeader(encoded string) (h joseHeader, err error) {
-	var o object
-	if !o.parse(encoded) {
+func (s *scratch) readHeader(encoded string) (h joseHeader, err error) {
+	header, ok := s.object(encoded)
+	if !ok {
 		return joseHeader{}, errHeader
 	}
-	if _, ok := o.member("crit"); ok {
+	if _, present := header.find("crit"); present {
 		return joseHeader{}, ErrCritical
 	}
-	alg, _ := o.member("alg")
-	kid, hasKid := o.member("kid")
-	typ, hasTyp := o.member("typ")
-	ok := false
-	if h.alg, ok = textOf(alg); !ok || h.alg == "" {
+	alg, _ := header.find("alg")
+	if h.alg, ok = unquote(alg); !ok || h.alg == "" {
 		return joseHeader{}, errHeaderType
 	}
-	if h.kid, ok = textOf(kid); !ok && hasKid {
-		return joseHeader{}, errHeaderType
+	if kid, present := header.find("kid"); present {
+		if h.kid, ok = unquote(kid); !ok {
+			return joseHeader{}, errHeaderType
+		}
 	}
-	if h.typ, ok = textOf(typ); !ok && hasTyp {
-		return joseHeader{}, errHeaderType
+	if typ, present := header.find("typ"); present {
+		if h.typ, ok = unquote(typ); !ok {
+			return joseHeader{}, errHeaderType
+		}
 	}
 	return h, nil
 }
 
-// headers remembers what headers say, by their text, so that the few that a signer
-// writes are read once. One enters when a signature under it has verified, so a forger
-// cannot fill it; and it says nothing about keys, which are looked up each time.
-type headers struct {
-	known atomic.Pointer[map[string]joseHeader] // never changed, only replaced
+// A headerMemory holds headers under which a signature has verified, by their text. It
+// says what they mean, and nothing about keys. Headers that a client can make up never
+// come in, and more than a few push each other out.
+type headerMemory struct {
+	headers [16]atomic.Pointer[knownHeader]
+	next    atomic.Uint32
 }
 
-// maxHeaders is how many are remembered; the rest are read each time.
-const maxHeaders = 64
-
-// read is parseHeader with a memory. known tells whether it was remembered.
-func (h *headers) read(encoded string) (header joseHeader, known bool, err error) {
-	if remembered := h.known.Load(); remembered != nil {
-		if header, known = (*remembered)[encoded]; known {
-			return header, true, nil
-		}
-	}
-	header, err = parseHeader(encoded)
-	return header, false, err
+type knownHeader struct {
+	encoded string
+	joseHeader
 }
 
-// remember keeps a header under which a signature has verified.
-func (h *headers) remember(encoded string, header joseHeader) {
-	before := h.known.Load()
-	after := make(map[string]joseHeader)
-	if before != nil {
-		if len(*before) >= maxHeaders {
-			return
+// maxKnownBytes is more than headers have without certificates in them.
+const maxKnownBytes = 512
+
+func (m *headerMemory) find(encoded string) (joseHeader, bool) {
+	for i := range m.headers {
+		known := m.headers[i].Load()
+		if known == nil {
+			break
 		}
-		maps.Copy(after, *before)
+		if known.encoded == encoded {
+			return known.joseHeader, true
+		}
 	}
-	after[strings.Clone(encoded)] = header // the text would keep its whole token
-	h.known.CompareAndSwap(before, &after) // if another was faster, this one comes again
+	return joseHeader{}, false
+}
+
+func (m *headerMemory) remember(encoded string, header joseHeader) {
+	if len(encoded) <= maxKnownBytes {
+		i := (m.next.Add(1) - 1) % uint32(len(m.headers))
+		m.headers[i].Store(&knownHeader{strings.Clone(encoded), header})
+	}
 }

@@ -72,3 +72,71 @@ func TestParseHeaderRefusesSpareBits(t *testing.T) {
 	_, err = parseHeader(text[:len(text)-1] + "B")
 	wantErr(t, err, ErrMalformed)
 }
+
+// changing is a source whose keys change.
+type changing struct{ *Table }
+
+func TestHeadersAreRememberedOnceVerified(t *testing.T) {
+	keys := &changing{makeTable(t, named(makeKey(t, "HS256"), "a", ""))}
+	v := judgeBy(keys)
+	header := `{"alg":"HS256","kid":"a","typ":"x"}`
+	good := mint(t, "HS256", header, `{`+soon+`}`)
+	forged := mintWith(t, "HS256", []byte(otherSecret), header, `{`+soon+`}`)
+	remembered := func() bool {
+		_, ok := v.known.find(encode(header))
+		return ok
+	}
+
+	_, err := v.judge(forged, now)
+	wantErr(t, err, ErrSignature)
+	if remembered() {
+		t.Fatal("remembered for a forged token")
+	}
+	for range 2 {
+		got, err := v.judge(good, now)
+		wantErr(t, err, nil)
+		if got.Alg != "HS256" || got.KeyID != "a" || got.Typ != "x" || !remembered() {
+			t.Fatalf("%+v, remembered: %v", got, remembered())
+		}
+		_, err = v.judge(forged, now)
+		wantErr(t, err, ErrSignature)
+	}
+
+	keys.Table = makeTable(t, named(makeSecret(t, "HS256", otherSecret), "a", ""))
+	_, err = v.judge(good, now)
+	wantErr(t, err, ErrSignature)
+	_, err = v.judge(forged, now)
+	wantErr(t, err, nil)
+	keys.Table = makeTable(t, named(makeKey(t, "HS512"), "a", ""))
+	_, err = v.judge(good, now)
+	wantErr(t, err, ErrAlgorithm)
+	keys.Table = new(Table)
+	_, err = v.judge(good, now)
+	wantErr(t, err, ErrUnknownKey)
+}
+
+func TestRememberedHeadersAreFew(t *testing.T) {
+	v := verifierOf(t, "HS256")
+	for i := range 100 {
+		header := `{"alg":"HS256","typ":"` + repeat("t", i) + `"}`
+		for range 2 {
+			got, err := v.judge(mint(t, "HS256", header, `{`+soon+`}`), now)
+			wantErr(t, err, nil)
+			if got.Typ != repeat("t", i) {
+				t.Fatalf("typ is %q", got.Typ)
+			}
+		}
+		if known, ok := v.known.find(encode(header)); !ok || known.typ != repeat("t", i) {
+			t.Fatalf("not remembered: %d", i)
+		}
+	}
+	if _, ok := v.known.find(encode(`{"alg":"HS256","typ":""}`)); ok {
+		t.Error("the first is still remembered")
+	}
+	long := `{"alg":"HS256","x5c":["` + repeat("A", maxKnownBytes) + `"]}`
+	_, err := v.judge(mint(t, "HS256", long, `{`+soon+`}`), now)
+	wantErr(t, err, nil)
+	if _, ok := v.known.find(encode(long)); ok {
+		t.Error("a long header is remembered")
+	}
+}

@@ -47,8 +47,8 @@ type Key struct {
 
 type material struct {
 	algorithm   *algorithm
-	key         any     // as golang-jwt wants it
-	mac         *macKey // of HMAC
+	key         any   // as golang-jwt wants it
+	macs        *macs // for HMAC
 	fingerprint [sha256.Size]byte
 	notAfter    time.Time // of an X.509 certificate
 }
@@ -61,7 +61,7 @@ type material struct {
 // unknown algorithm, a key of the wrong kind or curve, HMAC secrets under 32 bytes
 // or that are a PEM text (RFC 8725 2.1: a public key is no secret), RSA moduli under
 // 2048 or over 16384 bits or with the ROCA flaw (CVE-2017-15361), RSA exponents
-// that are even or under 3, and Ed25519 keys for which everybody can sign.
+// that are even or under 3, and Ed25519 keys for which anyone can sign.
 func NewKey(alg string, key any) (Key, error) {
 	a, err := findAlgorithm(alg)
 	if err != nil {
@@ -78,8 +78,8 @@ func NewKey(alg string, key any) (Key, error) {
 		return Key{}, err
 	}
 	m := &material{algorithm: a, key: key, fingerprint: fingerprint}
-	if hmacKey, ok := key.([]byte); ok {
-		m.mac = newMACKey(a.hash, hmacKey)
+	if secret, ok := key.([]byte); ok {
+		m.macs = newMACs(a.hash, secret)
 	}
 	return Key{Alg: alg, material: func() *material { return m }}, nil
 }
@@ -88,8 +88,8 @@ func NewKey(alg string, key any) (Key, error) {
 // the PKIX form in DER, for HMAC the secret as HMAC uses it, so that all its
 // spellings are one key. ID, issuer and the certificate around a key do not change
 // it; nor does the algorithm, unless the secret is too long for one of two and has
-// to be hashed. Keep it as private as a password hash: for an HMAC secret that
-// somebody made up, it can be guessed from.
+// to be hashed. Keep it as private as a password hash: an HMAC secret that a
+// person has made up can be guessed from it.
 func (k *Key) Fingerprint() [32]byte {
 	if k.material == nil {
 		return [32]byte{}
@@ -98,8 +98,8 @@ func (k *Key) Fingerprint() [32]byte {
 }
 
 // CertificateExpired tells whether the key came in an X.509 certificate that is
-// past its date at now. Such a key still verifies, since nobody can ask the signer
-// to stop using it from here; it is worth a warning when a configuration is loaded.
+// past its date at now. Such a key still verifies, since the signer goes on using
+// it; it is worth a warning when a configuration is loaded.
 func (k *Key) CertificateExpired(now time.Time) bool {
 	if k.material == nil {
 		return false
@@ -109,12 +109,12 @@ func (k *Key) CertificateExpired(now time.Time) bool {
 }
 
 // verify tells whether the key signed these bytes.
-func (k *Key) verify(signed string, signature []byte) bool {
+func (k *Key) verify(s *scratch, signed string, signature []byte) bool {
 	m := k.material()
-	if m.mac != nil {
-		return m.mac.verify(signed, signature)
+	if m.macs != nil {
+		return m.macs.verify(s.bytes(signed), signature)
 	}
-	return m.algorithm.method.Verify(signed, slices.Clone(signature), m.key) == nil
+	return m.algorithm.method.Verify(signed, signature, m.key) == nil
 }
 
 // signs tells whether the key may verify tokens of this algorithm: a Key that was
@@ -154,7 +154,7 @@ func (a *algorithm) fingerprint(key any) ([sha256.Size]byte, error) {
 
 // effective is the secret as HMAC uses it (RFC 2104 section 2): hashed if it is
 // longer than a block of the hash, and then filled up with zero bytes. Those are
-// taken off here, whoever has put them there, so that a secret that fits into the
+// taken off here, even if they were part of the secret, so that a secret that fits into the
 // blocks of two hashes is the same for both.
 func (a *algorithm) effective(secret []byte) []byte {
 	hash := a.hash.New()
@@ -192,7 +192,7 @@ func checkRSA(key *rsa.PublicKey) error {
 }
 
 // checkEd25519 refuses the points of small order. For such a key, one of 32 zero bytes
-// for example, everybody can write signatures.
+// for example, anyone can write signatures.
 func checkEd25519(key ed25519.PublicKey) error {
 	y := [ed25519.PublicKeySize]byte(key)
 	y[len(y)-1] &= 0x7f // the sign of x

@@ -78,7 +78,7 @@ func mintWith(t testing.TB, alg string, signer any, header, payload string) stri
 	return signed + "." + base64url.EncodeToString(signature)
 }
 
-// mintClaims is mint for those who only care about the payload: HS256, no kid.
+// mintClaims is mint where only the payload matters: HS256, no kid.
 func mintClaims(t testing.TB, payload string) string {
 	t.Helper()
 	return mint(t, "HS256", `{"alg":"HS256"}`, payload)
@@ -174,3 +174,23 @@ func publicPEM(t testing.TB, key any) string {
 }
 
 func repeat(text string, n int) string { return strings.Repeat(text, n) }
+
+// parseHeader and parseClaims read one part of a token.
+func parseHeader(encoded string) (joseHeader, error) {
+	s := takeScratch()
+	defer s.giveBack()
+	return s.readHeader(encoded)
+}
+
+func parseClaims(encoded string) (c Claims, err error) {
+	s := takeScratch()
+	defer s.giveBack()
+	payload, ok := s.object(encoded)
+	if !ok {
+		return Claims{}, errPayload
+	}
+	if err = c.read(payload); err != nil {
+		return Claims{}, err
+	}
+	return c, nil
+}

@@ -4,118 +4,110 @@ import (
 	"bytes"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// object is a strict JSON object (RFC 8259, I-JSON of RFC 7493): valid UTF-8 without
-// lone surrogates, and no name twice, at any depth. It keeps the text, and where its
-// members are in it: most of them are never looked at. The zero value has none.
+// An object is a strict JSON object (RFC 8259): no name twice, at any depth, no lone
+// surrogates, nothing behind it. Its values stay as they are written until they are
+// asked for.
 type object struct {
-	text    string
-	members []span
-	few     [8]span // the room for so many members
+	text    string // the object, and behind it the names that it writes with escapes
+	members []member
 }
 
-// span is where a member is in the text of an object: its name as it is written,
-// without the quotes, and its value. A token is shorter than 64 KiB.
-type span struct{ name, nameEnd, value, valueEnd uint16 }
+// A member says where in the text its name, without quotes and escapes, and its value
+// stand.
+type member struct{ name, nameEnd, value, valueEnd uint16 }
 
-// reader is what it takes to read an object, used again and again.
-type reader struct {
-	decoded [MaxLength]byte
-	buffer  bytes.Buffer
-	decoder *jsontext.Decoder
-}
+const _ = uint16(2 * MaxLength) // the greatest offset fits into a member
 
-var readers = sync.Pool{New: func() any {
-	r := new(reader)
-	r.decoder = jsontext.NewDecoder(&r.buffer)
-	return r
-}}
-
-// parse reads an object in base64url. It is not ok if that is not valid, or not an
-// object, or if something follows it.
-func (o *object) parse(encoded string) (ok bool) {
-	if len(encoded) > MaxLength {
-		return false
-	}
-	r := readers.Get().(*reader)
-	defer readers.Put(r)
-	r.buffer.Reset()
-	r.buffer.WriteString(encoded)
-	n, err := base64url.Decode(r.decoded[:], r.buffer.Bytes())
-	if err != nil {
-		return false
-	}
-	r.buffer.Reset()
-	r.buffer.Write(r.decoded[:n])
-	o.text = string(r.decoded[:n])
-	o.members = o.few[:0]
-	d := r.decoder
-	d.Reset(&r.buffer)
-	if token, err := d.ReadToken(); err != nil || token.Kind() != jsontext.KindBeginObject {
-		return false
-	}
-	for d.PeekKind() == jsontext.KindString {
-		var at span
-		name, err := d.ReadValue()
-		if err != nil {
-			return false
-		}
-		end := d.InputOffset()
-		at.name, at.nameEnd = uint16(end-int64(len(name))+1), uint16(end-1)
-		value, err := d.ReadValue()
-		if err != nil {
-			return false
-		}
-		end = d.InputOffset()
-		at.value, at.valueEnd = uint16(end-int64(len(value))), uint16(end)
-		o.members = append(o.members, at)
-	}
-	if token, err := d.ReadToken(); err != nil || token.Kind() != jsontext.KindEndObject {
-		return false
-	}
-	_, err = d.ReadToken()
-	return err == io.EOF
-}
-
-// member returns the value of a member as it is written.
-func (o *object) member(name string) (value string, ok bool) {
-	for _, at := range o.members {
-		written := o.text[at.name:at.nameEnd]
-		if written == name && !strings.Contains(name, `\`) || strings.Contains(written, `\`) && unquoted(written) == name {
-			return o.text[at.value:at.valueEnd], true
+// find returns the value of a member as it is written. Names are compared byte by byte.
+func (o *object) find(name string) (value string, ok bool) {
+	for _, m := range o.members {
+		if o.text[m.name:m.nameEnd] == name {
+			return o.text[m.value:m.valueEnd], true
 		}
 	}
 	return "", false
 }
 
-// textOf is the text of a JSON string, ok only if the value is one.
-func textOf(value string) (text string, ok bool) {
+// object decodes an object that has passed the screen.
+func (s *scratch) object(encoded string) (o object, ok bool) {
+	text, ok := s.decode(encoded)
+	if !ok || len(text) > MaxLength {
+		return object{}, false
+	}
+	s.members = s.members[:0]
+	s.read(text)
+	if opening, err := s.decoder.ReadToken(); err != nil || opening.Kind() != jsontext.KindBeginObject {
+		return object{}, false
+	}
+	for s.decoder.PeekKind() != jsontext.KindEndObject {
+		var m member
+		name, err := s.decoder.ReadValue()
+		if err != nil {
+			return object{}, false
+		}
+		if bytes.IndexByte(name, '\\') < 0 {
+			m.nameEnd = uint16(s.decoder.InputOffset()) - 1
+			m.name = m.nameEnd + 2 - uint16(len(name))
+		} else {
+			m.name = uint16(len(text))
+			text, _ = jsontext.AppendUnquote(text, name)
+			m.nameEnd = uint16(len(text))
+		}
+		value, err := s.decoder.ReadValue()
+		if err != nil {
+			return object{}, false
+		}
+		m.valueEnd = uint16(s.decoder.InputOffset())
+		m.value = m.valueEnd - uint16(len(value))
+		s.members = append(s.members, m)
+	}
+	_, err := s.decoder.ReadToken() // the brace
+	if err == nil {
+		_, err = s.decoder.ReadToken()
+	}
+	return object{string(text), s.members}, err == io.EOF
+}
+
+// elements returns the elements of an array that stands in an [object], as they are
+// written.
+func elements(array string) []string {
+	s := takeScratch()
+	defer s.giveBack()
+	s.read(s.bytes(array))
+	if _, err := s.decoder.ReadToken(); err != nil { // the bracket
+		return nil
+	}
+	var values []string
+	for s.decoder.PeekKind() != jsontext.KindEndArray {
+		value, err := s.decoder.ReadValue()
+		if err != nil {
+			return nil
+		}
+		end := int(s.decoder.InputOffset())
+		values = append(values, array[end-len(value):end])
+	}
+	return values
+}
+
+// What a value of an [object] is, its first byte tells.
+func isString(value string) bool { return strings.HasPrefix(value, `"`) }
+func isArray(value string) bool  { return strings.HasPrefix(value, "[") }
+func isNumber(value string) bool {
+	return value != "" && (value[0] == '-' || '0' <= value[0] && value[0] <= '9')
+}
+
+// unquote returns the text of a JSON string, ok only if the value is one.
+func unquote(value string) (text string, ok bool) {
 	if !isString(value) {
 		return "", false
 	}
-	text = value[1 : len(value)-1]
-	if strings.Contains(text, `\`) {
-		text = unquoted(text)
+	if strings.IndexByte(value, '\\') < 0 {
+		return value[1 : len(value)-1], true
 	}
-	return text, true
-}
-
-// unquoted is the text of a JSON string that has been found valid, from between its
-// quotes.
-func unquoted(written string) string {
-	text, err := jsontext.AppendUnquote(nil, []byte(`"`+written+`"`))
-	if err != nil {
-		return ""
-	}
-	return string(text)
-}
-
-func isString(value string) bool { return value != "" && value[0] == '"' }
-
-func isNumber(value string) bool {
-	return value != "" && (value[0] == '-' || '0' <= value[0] && value[0] <= '9')
+	unquoted, err := jsontext.AppendUnquote(nil, value)
+	return string(unquoted), err == nil
 }

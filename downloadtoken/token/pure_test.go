@@ -15,8 +15,8 @@ import (
 // knows neither Caddy nor what is built on it.
 func TestPure(t *testing.T) {
 	imports := strings.Fields(`bytes context crypto crypto/ecdsa crypto/ed25519 crypto/elliptic crypto/hmac crypto/rsa
-		crypto/sha256 crypto/sha512 crypto/x509 encoding/base64 encoding/hex encoding/pem errors fmt io maps math math/big
-		net/http net/url slices strconv strings sync sync/atomic time github.com/go-json-experiment/json
+		crypto/sha256 crypto/sha512 crypto/x509 encoding/base64 encoding/hex encoding/pem errors fmt hash io math
+		math/big net/http net/url slices strconv strings sync sync/atomic time github.com/go-json-experiment/json
 		github.com/go-json-experiment/json/jsontext github.com/golang-jwt/jwt/v5`)
 	ofHTTP := []string{"Request", "Header", "CanonicalHeaderKey"} // types, and no network
 	clocks := []string{"Now", "Since", "Until", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Sleep"}

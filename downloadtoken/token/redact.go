@@ -12,8 +12,8 @@ const Redacted = "jwt:REDACTED"
 //
 // A token is found by its shape, wherever it stands: a JSON object in base64url, a
 // dot, and whatever of the alphabet follows, dots included. It may be percent-encoded
-// in whole or in part, and more than once, as when somebody has escaped the question
-// mark of a link. A header with nothing behind it stays, because it opens nothing and
+// in whole or in part, and more than once, as when the question mark of a link has been
+// escaped. A header with nothing behind it stays, because it opens nothing and
 // says nothing. Text without a token is returned as it is, without allocation.
 //
 // Redact looks at shapes only, so it also replaces tokens that no key of ours signed.
@@ -53,7 +53,7 @@ func jwtAt(text string, i int) (end int, replacement string) {
 	last := byte('.')
 	for end < len(text) {
 		c, n := unescaped(text, end)
-		if c != '.' && !inAlphabet[c] {
+		if c != '.' && digits[c] == noDigit {
 			break
 		}
 		if c == '.' {
@@ -119,8 +119,8 @@ func beginsObject(text string, i int) bool {
 			return true
 		}
 		c, n := unescaped(text, i)
-		digit := strings.IndexByte(alphabet, c)
-		if digit < 0 {
+		digit := digits[c]
+		if digit == noDigit {
 			return false
 		}
 		i += n

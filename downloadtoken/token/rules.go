@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Rules are what a genuine token must fulfil. The zero value asks for exp in the
@@ -15,7 +13,7 @@ type Rules struct {
 	// Issuers are the accepted iss. Default: any, and none.
 	Issuers []string
 
-	// Audiences are what we call ourselves; aud must name one of them. Default: none,
+	// Audiences are the names of this site; aud must hold one of them. Default: none,
 	// and then a token that has an aud is refused (RFC 7519 4.1.3).
 	Audiences []string
 
@@ -33,8 +31,8 @@ type Rules struct {
 	// A life longer by less than [MaxTTLSlack] is accepted.
 	MaxTTL time.Duration
 
-	// Leeway is what the signer's clock may differ from ours, for exp and nbf.
-	// Default: none. Whoever remembers used tokens must do so until exp and Leeway.
+	// Leeway is what the signer's clock may differ from this one, for exp and nbf.
+	// Default: none. A store must remember a used token until exp and Leeway.
 	Leeway time.Duration
 
 	// OneTime refuses an iat in the future ([ErrNotYetValid]), without any Leeway: a
@@ -85,7 +83,7 @@ func (r *Rules) Accept(t *Token, now time.Time) error {
 		return err
 	}
 	for _, requirement := range r.Require {
-		if value, ok := c.payload.member(requirement.Claim); !ok || value == "null" {
+		if value, ok := c.members.find(requirement.Claim); !ok || value == "null" {
 			return &refusal{ErrClaim, requirement.Claim + " is missing"}
 		} else if !requirement.admits(value) {
 			return &refusal{ErrClaim, requirement.Claim + " has another value than required"}
@@ -153,17 +151,18 @@ func subtype(typ string) string {
 }
 
 func (q *Requirement) admits(value string) bool {
-	if len(q.Values) == 0 || q.equals(value) {
+	if len(q.Values) == 0 {
 		return true
 	}
-	elements, _ := elementsOf(value)
-	return slices.ContainsFunc(elements, func(element jsontext.Value) bool { return q.equals(string(element)) })
+	if isArray(value) {
+		return slices.ContainsFunc(elements(value), q.equals)
+	}
+	return q.equals(value)
 }
 
 func (q *Requirement) equals(value string) bool {
-	if isString(value) {
-		text, ok := textOf(value)
-		return ok && slices.Contains(q.Values, text)
+	if text, ok := unquote(value); ok {
+		return slices.Contains(q.Values, text)
 	}
 	return (isNumber(value) || value == "true" || value == "false") && slices.Contains(q.Values, value)
 }

@@ -1,5 +1,7 @@
 package token
 
+import "strings"
+
 // MaxLength is the length in bytes above which a text is refused unread. Real
 // download tokens have a few hundred; header lines of 8 KiB are what most servers
 // in front of us allow.
@@ -29,40 +31,54 @@ func screen(text string) (compact, error) {
 	if len(text) > MaxLength {
 		return compact{}, ErrTooLarge
 	}
-	var dots [2]int
-	count := 0
-	for i := 0; i < len(text); i++ {
-		switch {
-		case inAlphabet[text[i]]:
-		case text[i] == '.' && count < len(dots):
-			dots[count] = i
-			count++
-		default:
-			return compact{}, errShape
-		}
-	}
-	if count < len(dots) {
+	first := strings.IndexByte(text, '.')
+	if first < 0 {
 		return compact{}, errShape
 	}
-	parts := compact{
-		header:    text[:dots[0]],
-		payload:   text[dots[0]+1 : dots[1]],
-		signature: text[dots[1]+1:],
-		signed:    text[:dots[1]],
+	second := strings.IndexByte(text[first+1:], '.')
+	if second < 0 {
+		return compact{}, errShape
 	}
-	if parts.header == "" || parts.payload == "" || parts.signature == "" {
+	second += first + 1
+	parts := compact{
+		header:    text[:first],
+		payload:   text[first+1 : second],
+		signature: text[second+1:],
+		signed:    text[:second],
+	}
+	if !isBase64url(parts.header) || !isBase64url(parts.payload) || !isBase64url(parts.signature) {
 		return compact{}, errShape
 	}
 	return parts, nil
 }
 
-// alphabet is the base64url digits in their order (RFC 4648 5).
-const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-// inAlphabet holds the base64url digits.
-var inAlphabet = func() (in [256]bool) {
-	for _, c := range []byte(alphabet) {
-		in[c] = true
+// isBase64url reports whether there is something, and all of it of the alphabet.
+func isBase64url(text string) bool {
+	if text == "" {
+		return false
 	}
-	return in
+	all := byte(0)
+	for ; len(text) >= 8; text = text[8:] { // several at a time, since this is done for every request
+		all |= digits[text[0]] | digits[text[1]] | digits[text[2]] | digits[text[3]] |
+			digits[text[4]] | digits[text[5]] | digits[text[6]] | digits[text[7]]
+	}
+	for i := range len(text) {
+		all |= digits[text[i]]
+	}
+	return all != noDigit
+}
+
+// digits holds the values of the base64url digits (RFC 4648 5), and noDigit for every
+// other byte.
+var digits = func() (values [256]byte) {
+	for i := range values {
+		values[i] = noDigit
+	}
+	for value, digit := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		values[digit] = byte(value)
+	}
+	return values
 }()
+
+// noDigit holds every bit, so that nothing takes it back out of a sum.
+const noDigit = 0xff

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestKeysOfSmallOrder shows, with each key that is refused, a signature that nobody
-// has signed, and that crypto/ed25519 accepts it.
+// TestKeysOfSmallOrder shows, with each key that is refused, a signature made
+// without a private key, and that crypto/ed25519 accepts it.
 func TestKeysOfSmallOrder(t *testing.T) {
 	for _, y := range smallOrder {
 		for _, sign := range []byte{0, 0x80} {

@@ -95,22 +95,28 @@ func findParameter(rawQuery, name string) (string, error) {
 		return "", ErrAmbiguous
 	}
 	_, value, _ := strings.Cut(found, "=")
-	text, err := url.QueryUnescape(value)
-	if err != nil || text == "" {
+	text, ok := unescapeQuery(value)
+	if !ok || text == "" {
 		return "", errValue
 	}
 	return text, nil
 }
 
+// unescapeQuery is [url.QueryUnescape], which would look at every byte.
+func unescapeQuery(text string) (unescaped string, ok bool) {
+	if strings.IndexByte(text, '%') < 0 && strings.IndexByte(text, '+') < 0 {
+		return text, true
+	}
+	unescaped, err := url.QueryUnescape(text)
+	return unescaped, err == nil
+}
+
 // isParameter compares a raw piece of a query with a name. An undecodable name is
-// nobody's, so it is not ours.
+// not the same as any.
 func isParameter(piece, name string) bool {
 	got, _, _ := strings.Cut(piece, "=")
-	if strings.ContainsAny(got, "%+") {
-		decoded, err := url.QueryUnescape(got)
-		return err == nil && decoded == name && name != ""
-	}
-	return got == name && name != ""
+	got, ok := unescapeQuery(got)
+	return ok && got == name && name != ""
 }
 
 func findField(lines []string, authorization bool) (string, error) {
@@ -157,7 +163,7 @@ func isAuthorization(name string) bool { return strings.EqualFold(name, authoriz
 func isBearer(line string) bool { return hasScheme(line, bearer) }
 
 // isBasic reports whether the line holds Basic credentials for the user, or such as
-// nobody can say whose they are.
+// cannot be decoded and may be the user's.
 func isBasic(line, user string) bool {
 	if !hasScheme(line, basic) {
 		return false
@@ -249,4 +255,12 @@ func isCookieValue(value string) bool {
 }
 
 // trim takes optional white space (RFC 9110 5.6.3) off both ends.
-func trim(s string) string { return strings.Trim(s, " \t") }
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -46,18 +46,18 @@ func StripQuery(rawQuery string, names []string) string {
 // 9112 3.2). The question mark goes if nothing is left of the query; a bare one,
 // with nothing to strip, stays.
 func StripURI(requestURI string, names []string) string {
-	path, query, found := strings.Cut(requestURI, "?")
+	path, _, found := strings.Cut(requestURI, "?")
 	if !found {
 		return requestURI
 	}
-	stripped := StripQuery(query, names)
-	switch {
-	case len(stripped) == len(query):
-		return requestURI
-	case stripped == "":
+	stripped, query := requestURI, len(path)+len("?")
+	for _, name := range names {
+		stripped = strip(stripped, query, "&", name, isParameter)
+	}
+	if len(stripped) == query && len(stripped) != len(requestURI) {
 		return path
 	}
-	return path + "?" + stripped
+	return stripped
 }
 
 // QueryNames returns the names of the query sources, for [StripQuery] and
@@ -73,19 +73,23 @@ func QueryNames(sources []Source) []string {
 }
 
 func stripURL(r *http.Request, name string) {
-	// Each on its own: a rewrite may have changed one of them.
-	if stripped := stripParameter(r.URL.RawQuery, name); len(stripped) != len(r.URL.RawQuery) {
+	_, query, _ := strings.Cut(r.RequestURI, "?")
+	names := [1]string{name}
+	r.RequestURI = StripURI(r.RequestURI, names[:])
+	_, stripped, _ := strings.Cut(r.RequestURI, "?")
+	if query != r.URL.RawQuery { // a rewrite has changed one of them
+		stripped = stripParameter(r.URL.RawQuery, name)
+	}
+	if len(stripped) != len(r.URL.RawQuery) {
 		r.URL.RawQuery = stripped
 		if stripped == "" {
 			r.URL.ForceQuery = false
 		}
 	}
-	names := [1]string{name}
-	r.RequestURI = StripURI(r.RequestURI, names[:])
 }
 
 func stripParameter(rawQuery, name string) string {
-	return strip(rawQuery, "&", name, isParameter)
+	return strip(rawQuery, 0, "&", name, isParameter)
 }
 
 func stripField(header http.Header, name string) {
@@ -112,7 +116,7 @@ func stripCookie(header http.Header, name string) {
 	for _, line := range lines {
 		if isOurs(line) {
 			// The space after a semicolon leads the next cookie, which is perhaps the first now.
-			line = strings.TrimLeft(strip(line, ";", name, isCookie), " \t")
+			line = strings.TrimLeft(strip(line, 0, ";", name, isCookie), " \t")
 			if strings.Trim(line, "; \t") == "" {
 				continue
 			}
@@ -130,32 +134,51 @@ func setLines(header http.Header, name string, lines []string) {
 	header[http.CanonicalHeaderKey(name)] = lines
 }
 
-// strip cuts text at each separator and leaves out the pieces that match name.
-func strip(text, separator, name string, match func(piece, name string) bool) string {
-	kept, changed := "", false // most often nothing is left, or one side of what was taken out
-	rest, more := text, true
-	for first := true; more; {
-		var piece string
-		before := len(text) - len(rest)
-		piece, rest, more = strings.Cut(rest, separator)
-		switch {
-		case match(piece, name):
-			if !changed {
-				kept, changed = text[:max(0, before-len(separator))], true
-			}
-			continue
-		case !changed:
-		case first:
-			kept = piece
-		default:
-			kept += separator + piece
+// strip cuts text at each separator behind an offset and leaves out the pieces that
+// match name. It allocates only if a piece before them and one behind them stay.
+func strip(text string, from int, separator, name string, match func(piece, name string) bool) string {
+	pieceEnd := func(start int) int {
+		if i := strings.Index(text[start:], separator); i >= 0 {
+			return start + i
 		}
-		first = false
+		return len(text)
 	}
-	if !changed {
-		return text
+	start, end := from, pieceEnd(from) // of the first that goes
+	for !match(text[start:end], name) {
+		if end == len(text) {
+			return text
+		}
+		start, end = end+1, pieceEnd(end+1)
 	}
-	return kept
+	for end < len(text) { // and those next to it
+		next := pieceEnd(end + 1)
+		if !match(text[end+1:next], name) {
+			break
+		}
+		end = next
+	}
+	if end == len(text) {
+		return text[:max(from, start-1)]
+	}
+	if start == 0 {
+		return strip(text[end+1:], 0, separator, name, match)
+	}
+	rest := text[end+1:]
+	if !hasPiece(rest, separator, name, match) {
+		return text[:start] + rest
+	}
+	var kept strings.Builder // of many, copying what stays each time would take quadratic time
+	kept.Grow(len(text))
+	kept.WriteString(text[:start])
+	between := ""
+	for piece := range strings.SplitSeq(rest, separator) {
+		if !match(piece, name) {
+			kept.WriteString(between)
+			kept.WriteString(piece)
+			between = separator
+		}
+	}
+	return kept.String()
 }
 
 func hasPiece(text, separator, name string, match func(piece, name string) bool) bool {

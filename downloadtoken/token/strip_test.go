@@ -137,7 +137,7 @@ func TestStripTreatsURLAndRequestURIApart(t *testing.T) {
 	}
 }
 
-// Somebody else may hold the slices of the header that came in.
+// The caller may hold the slices of the header that came in.
 func TestStripDoesNotWriteIntoSharedLines(t *testing.T) {
 	r := request("", "Cookie: tok=c", "Cookie: a=1", "Authorization: Bearer x", "Authorization: Basic eDp5")
 	shared := r.Header.Clone()
@@ -183,4 +183,24 @@ func TestStripQueryKeepsTheRest(t *testing.T) {
 			t.Fatalf("%q became %q, want %q", query, got, strings.Join(want, "&"))
 		}
 	})
+}
+
+// TestStripCopiesOnce: a long query of many parameters must not take quadratic time.
+func TestStripCopiesOnce(t *testing.T) {
+	query := repeat("tok=x&a=1&", 1000)
+	want := repeat("a=1&", 1000)
+	if got := StripQuery(query, []string{"tok"}); got != want {
+		t.Errorf("got %q", got)
+	}
+	for name, test := range map[string]struct {
+		uri  string
+		most float64
+	}{
+		"many": {"/a?" + query, 1}, "first": {"/a?tok=x&a=1", 1}, "between": {"/a?b&tok=x&a=1", 1}, "last": {"/a?b=1&tok=x", 0}, "alone": {"/a?tok=x", 0}, "none": {"/a?b=1", 0},
+	} {
+		names := []string{"tok"}
+		if n := testing.AllocsPerRun(10, func() { StripURI(test.uri, names) }); n > test.most {
+			t.Errorf("%s: %v allocations, at most %v", name, n, test.most)
+		}
+	}
 }

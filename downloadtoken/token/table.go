@@ -57,7 +57,7 @@ func (t *Table) Add(key *Key) error {
 		t.index, t.ids, t.issuers = make(map[keyName][]*Key), make(map[string]bool), make(map[string]bool)
 	}
 	t.keys = append(t.keys, key)
-	// Clipped, so that nobody can append to what Lookup hands out.
+	// Clipped, so that no caller can append to what Lookup hands out.
 	t.index[name] = append(others[:len(others):len(others)], key)
 	t.ids[key.ID] = true
 	if key.Issuer != "" {
@@ -70,11 +70,11 @@ func (t *Table) Add(key *Key) error {
 // were given; they must not be changed. [ErrUnknownKey]: there is no such ID.
 // [ErrAlgorithm]: there is, but for other algorithms, or no key could have this one.
 func (t *Table) Lookup(kid, alg string) ([]*Key, error) {
-	if algorithmByName[alg] == nil {
-		return nil, errNone
-	}
 	if keys := t.index[keyName{kid, alg}]; len(keys) > 0 {
 		return keys, nil
+	}
+	if algorithmByName[alg] == nil {
+		return nil, errNone
 	}
 	if t.ids[kid] {
 		return nil, ErrAlgorithm

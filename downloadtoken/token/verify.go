@@ -16,12 +16,12 @@ type KeySource interface {
 	Lookup(kid, alg string) ([]*Key, error)
 }
 
-// Verifier tells which tokens are genuine. It may be shared,
-// but not copied. Without Keys it refuses every token.
+// Verifier tells which tokens are genuine. It may be used from many goroutines, and is
+// not to be copied. Without Keys it refuses every token.
 type Verifier struct {
 	Keys KeySource
 
-	headers headers
+	known headerMemory
 }
 
 // Token is what a genuine token says. Whether it is acceptable, and now, is for
@@ -46,35 +46,55 @@ type Token struct {
 // the sentinels from [ErrTooLarge] to [ErrClaim], in the order of the steps below, so
 // that a text with several faults always gets the same one.
 //
-// Where keys may be fetched, as by the ring of package jwks, it waits for them no longer than until
-// ctx ends. The key comes before the signature, so a forged token can cause a
+// Where keys may be fetched, as by the ring of package jwks, it waits for them until ctx
+// ends at most. The key comes before the signature, so a forged token can cause a
 // fetch; the source bounds how often.
 func (v *Verifier) Verify(ctx context.Context, text string) (*Token, error) {
 	parts, err := screen(text)
 	if err != nil {
 		return nil, err
 	}
-	header, known, err := v.headers.read(parts.header)
-	if err != nil {
-		return nil, err
+	s := takeScratch()
+	defer s.giveBack()
+	header, known := v.known.find(parts.header)
+	if !known {
+		if header, err = s.readHeader(parts.header); err != nil {
+			return nil, err
+		}
 	}
 	candidates, err := v.candidates(ctx, header)
 	if err != nil {
 		return nil, err
 	}
-	key, err := verifySignature(parts, candidates)
+	key, err := s.verifySignature(parts, candidates)
 	if err != nil {
 		return nil, err
 	}
 	if !known {
-		v.headers.remember(parts.header, header)
+		v.known.remember(parts.header, header)
 	}
-	t := &Token{Alg: header.alg, KeyID: header.kid, Typ: header.typ, Key: key, Fingerprint: fingerprint(parts.signed)}
-	if err := t.Claims.parse(parts.payload); err != nil {
+	payload, ok := s.object(parts.payload)
+	if !ok {
+		return nil, errPayload
+	}
+	t := newToken()
+	if err := t.Claims.read(payload); err != nil {
 		return nil, err
 	}
-	t.foreign = v.isForeign(t.Claims.Issuer, key)
+	t.Alg, t.KeyID, t.Typ = header.alg, header.kid, header.typ
+	t.Key, t.foreign = key, v.isForeign(t.Claims.Issuer, key)
+	t.Fingerprint = s.fingerprint(parts.signed)
 	return t, nil
+}
+
+// newToken makes a token with room for as many claims as most have.
+func newToken() *Token {
+	var made struct {
+		Token
+		room [12]member
+	}
+	made.Claims.members.members = made.room[:0]
+	return &made.Token
 }
 
 // candidates asks the source for keys, and believes it no further than it must: a
@@ -106,24 +126,13 @@ func (v *Verifier) lookup(ctx context.Context, kid, alg string) ([]*Key, error) 
 }
 
 // verifySignature returns the first of the keys that verifies.
-func verifySignature(parts compact, keys []*Key) (*Key, error) {
-	var room [maxMAC]byte
-	signature := room[:0]
-	if len(parts.signature) <= base64url.EncodedLen(maxMAC) {
-		var encoded [(maxMAC*8 + 5) / 6]byte
-		n, err := base64url.Decode(room[:], encoded[:copy(encoded[:], parts.signature)])
-		if err != nil {
-			return nil, errBits
-		}
-		signature = room[:n]
-	} else {
-		var err error
-		if signature, err = base64url.DecodeString(parts.signature); err != nil {
-			return nil, errBits
-		}
+func (s *scratch) verifySignature(parts compact, keys []*Key) (*Key, error) {
+	signature, ok := s.decode(parts.signature)
+	if !ok {
+		return nil, errBits
 	}
 	for _, key := range keys {
-		if key.verify(parts.signed, signature) {
+		if key.verify(s, parts.signed, signature) {
 			return key, nil
 		}
 	}
@@ -131,7 +140,7 @@ func verifySignature(parts compact, keys []*Key) (*Key, error) {
 }
 
 // isForeign tells whether a key may not speak for an issuer (RFC 8725 3.8): a bound
-// key speaks for its own only, and what is bound is nobody else's.
+// key speaks for its own only, and no other key for an issuer that has bound ones.
 func (v *Verifier) isForeign(iss string, key *Key) bool {
 	if key.Issuer != "" {
 		return iss != key.Issuer

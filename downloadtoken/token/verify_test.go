@@ -1,9 +1,14 @@
 package token
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -73,7 +78,7 @@ func TestVerifyWithoutKeysRefuses(t *testing.T) {
 	wantErr(t, err, ErrUnknownKey)
 }
 
-// RFC 7515 A.1, which no code of ours has made.
+// RFC 7515 A.1, which other code has made.
 func TestVerifyRFC7515(t *testing.T) {
 	const (
 		text = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9" +
@@ -124,7 +129,7 @@ func TestAlgorithmConfusion(t *testing.T) {
 	}
 }
 
-// A source is somebody else's code.
+// A source is a caller's code.
 type sourceFunc func(kid, alg string) ([]*Key, error)
 
 func (f sourceFunc) Lookup(kid, alg string) ([]*Key, error) { return f(kid, alg) }
@@ -223,7 +228,7 @@ func TestFingerprintOf(t *testing.T) {
 	if got := FingerprintOf("eyJhIjoxfQ.b.c").String(); got != "3c589f86ee739511" {
 		t.Errorf("String is %q", got)
 	}
-	// A hash of what people can remember can be turned back by trial.
+	// A hash of what a person can remember can be turned back by trial.
 	for _, text := range []string{"", "a", ".", "hunter2", "correct.horse.battery", "eyes.on.me", "eyJ.a.b", parts[0], " " + whole, "x=" + whole} {
 		if got := FingerprintOf(text); got != (Fingerprint{}) {
 			t.Errorf("%q has %v", text, got)
@@ -262,6 +267,74 @@ func TestIsCompact(t *testing.T) {
 	} {
 		if got := IsCompact(text); got != want {
 			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// TestTokensKeepNothingOfEachOther: what one Verify returns stays as it is, whatever is
+// verified afterwards and meanwhile.
+func TestTokensKeepNothingOfEachOther(t *testing.T) {
+	v := verifierOf(t, "HS256")
+	var group sync.WaitGroup
+	for worker := range 4 {
+		group.Go(func() {
+			var kept []*Token
+			payload := func(i int) string {
+				return fmt.Sprintf(`{%s,"iss":"i%d-%d","\u0073ub":"s\u0020%[2]d-%[3]d","aud":["a%[2]d-%[3]d"],"x%[3]d":{"y":[%[2]d,%[3]d]}%[4]s}`, soon, worker, i, repeat(`,"`+fmt.Sprint(i)+`":1`, i%2))
+			}
+			for i := range 200 {
+				header := fmt.Sprintf(`{"alg":"HS256","typ":"t%d"}`, i%20)
+				got, err := v.Verify(t.Context(), mint(t, "HS256", header, payload(i)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				kept = append(kept, got)
+			}
+			for i, got := range kept {
+				c := &got.Claims
+				sub, _ := c.String("sub")
+				raw, _ := c.Raw(fmt.Sprintf("x%d", i))
+				seen := fmt.Sprintf("%s %s %s %s %s %s", got.Typ, c.Issuer, c.Subject, sub, c.Audience, raw)
+				if want := fmt.Sprintf("t%d i%d-%d s %[2]d-%[3]d s %[2]d-%[3]d [a%[2]d-%[3]d] {\"y\":[%[2]d,%[3]d]}", i%20, worker, i); seen != want {
+					t.Errorf("%s, want %s", seen, want)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// TestAllocations holds how many allocations a token costs. What is used again may be
+// lost at any time, so the least counts.
+func TestAllocations(t *testing.T) {
+	const iss = `,"iss":"https://app.example","sub":"user-1","jti":"a","scope":"dataset:42","typ":"download","iat":1800000000}`
+	rules := benchRules()
+	for _, test := range []struct {
+		name, text string
+		most       float64
+		err        error
+	}{
+		{"genuine", mintClaims(t, `{`+soon+iss), 2, nil},
+		{"forged", mintWith(t, "HS256", []byte(otherSecret), `{"alg":"HS256"}`, `{`+soon+iss), 1, ErrSignature},
+		{"malformed", "a.b", 0, ErrMalformed},
+	} {
+		v := verifierOf(t, "HS256")
+		least := math.Inf(1)
+		for range 50 {
+			least = min(least, testing.AllocsPerRun(1, func() {
+				got, err := v.Verify(context.Background(), test.text)
+				if err == nil {
+					err = rules.Accept(got, now)
+				}
+				if !errors.Is(err, test.err) {
+					t.Errorf("%s: %v", test.name, err)
+				}
+				FingerprintOf(test.text)
+			}))
+		}
+		if least > test.most {
+			t.Errorf("%s: %v allocations, at most %v", test.name, least, test.most)
 		}
 	}
 }

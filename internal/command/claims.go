@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 // claim is something that an option of mint has the token say.

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
+	"github.com/caddy-download-token/caddy-download-token/internal/jwks"
 )
 
 const keygenHelp = `

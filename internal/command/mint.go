@@ -12,7 +12,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 const mintHelp = `

@@ -16,8 +16,8 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/jwks"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 // TestMintVerifies mints with every algorithm; golang-jwt and the plugin both

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/sign"
+	"github.com/caddy-download-token/caddy-download-token/internal/jwks"
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 // parseSigningKey reads a key that signs: a secret as the Caddyfile has it, a

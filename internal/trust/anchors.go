@@ -12,8 +12,8 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/jwks"
 )
 
 // Anchors are the keys that a configuration trusts.

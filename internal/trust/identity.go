@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/net/idna"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token/jwks"
+	"github.com/caddy-download-token/caddy-download-token/internal/jwks"
 )
 
 // identities name a set so that its other spellings have a name in common with

@@ -13,7 +13,7 @@ import (
 // more is told at once that the token is in use.
 const maxWaiting = 10_000
 
-// crowd is who waits until somebody else has made up their mind about a token:
+// crowd is the requests that wait until another one has decided about a token:
 // to spend it, to open a grant with it, or to give it back. The zero value is
 // ready for use; it is guarded by the lock of the store.
 type crowd struct {
@@ -43,7 +43,7 @@ func (m *engine) waitLocked(ctx context.Context, k rules.Key, p *patience) error
 	return err
 }
 
-// wakeLocked lets those look again who wait for the token.
+// wakeLocked lets the requests that wait for the token look again.
 func (m *engine) wakeLocked(k rules.Key) {
 	if changed, ok := m.changed[k]; ok {
 		close(changed)
@@ -51,7 +51,7 @@ func (m *engine) wakeLocked(k rules.Key) {
 	}
 }
 
-// wakeAll lets everybody look again.
+// wakeAll lets all that wait look again.
 func (m *engine) wakeAll() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -113,7 +113,7 @@ func (m *durable) persist(marks rules.Marks) error {
 }
 
 // reportLocked says when marks cannot be written any more, and when they can again.
-// The refusals do not tell: whoever went away while storage hung is not counted.
+// The refusals do not tell: clients that went away while storage hung are not counted.
 func (m *durable) reportLocked(err error) {
 	if m.engine == nil || (err != nil) == m.failing {
 		return // at the start, the caller says more
@@ -188,8 +188,8 @@ func (m *durable) moveMarksLocked(k kept) error {
 	return nil
 }
 
-// Stop implements [store.Opened]: it seals the store and writes the snapshot. It may be called again, when
-// what was in flight the first time is settled.
+// Stop implements [store.Opened]: it seals the store and writes the snapshot. It may
+// be called again, when what was in flight the first time is settled.
 func (m *durable) Stop() error {
 	snapshot := m.Seal(m.now())
 	m.mu.Lock()
@@ -215,15 +215,15 @@ func (m *durable) loadRevocations() error {
 }
 
 // Revoked implements [store.Store].
-func (m *durable) Revoked(_ context.Context, t rules.Revocable, now time.Time) error {
+func (m *durable) Revoked(_ context.Context, t func() rules.Revocable, now time.Time) error {
 	if m.revoked.Revoked(t, now) {
 		return rules.ErrRevoked
 	}
 	return nil
 }
 
-// Revoke implements [store.Store]. It is in force, durably, when it
-// returns.
+// Revoke implements [store.Store]. The revocation is in force, durably, when it
+// returns nil.
 func (m *durable) Revoke(_ context.Context, r rules.Revocation, now time.Time) error {
 	err := m.revoked.Add(r, now, func(encoded []byte) error {
 		m.mu.Lock()

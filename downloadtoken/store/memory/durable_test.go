@@ -301,7 +301,7 @@ func TestMove(t *testing.T) {
 		m := openOn(t, from, 0)
 		wantError(t, m.Revoke(context.Background(), rules.Revocation{Subject: "x"}, sec(0)), nil)
 		wantError(t, m.change(to), nil)
-		if openOn(t, to, 1).Revoked(context.Background(), rules.Revocable{Subjects: []string{"x"}}, sec(1)) == nil {
+		if openOn(t, to, 1).Revoked(context.Background(), func() rules.Revocable { return rules.Revocable{Subjects: []string{"x"}} }, sec(1)) == nil {
 			t.Error("not revoked any more")
 		}
 	})

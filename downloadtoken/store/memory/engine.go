@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 const (
 	defaultCapacity = 1_000_000
-	// maxCapacity keeps entry numbers and queue places within 31 bits.
+	// maxCapacity keeps the numbers of entries and buckets within 32 bits.
 	maxCapacity = 1 << 30
 	// sweep is how many expired entries an Admit that adds one forgets. More
 	// than one, so that a crowd that expired together shrinks; few, so that no
@@ -20,14 +21,15 @@ const (
 	sweep = 8
 )
 
-// engine is a [store.Store] but for revoking. It that lives in the process. It is bounded: when it is full
-// it forgets entries that have expired, then, of the signer that holds most,
-// the one that expires soonest (the least recently used among equals), and from
-// then on refuses every token of that signer that expires no later. After a
-// restart it vouches only for tokens beyond its marks.
+// engine is a [store.Store] but for revoking. It lives in the process and is
+// bounded: when it is full it forgets entries that have expired, then, of the signer
+// that holds most, the one that expires soonest (the least recently used among
+// equals), and from then on refuses every token of that signer that expires no later.
+// After a restart it vouches only for tokens beyond its marks.
 //
-// An entry takes about 170 bytes. Memory grows with the entries, in small
-// steps, and is reused but not given back.
+// An entry takes about 60 bytes. Memory grows with the entries, in small steps, and is
+// reused but not given back. Nothing is done in one go that takes longer the more
+// entries there are.
 type engine struct {
 	mu        sync.Mutex
 	ledger    ledger
@@ -42,7 +44,7 @@ type engine struct {
 	marker
 }
 
-// options configure a [Memory]. The zero value vouches for nothing: Start
+// options configure an engine. The zero value vouches for nothing: Start
 // or Marks is needed.
 type options struct {
 	// Capacity is how many tokens are remembered. 0 means 1,000,000; the
@@ -189,42 +191,60 @@ func (m *engine) judgeLocked(s *rules.Showing, keys []rules.GrantKey, floor, now
 
 // vouchLocked asks the rules about the token.
 func (m *engine) vouchLocked(s *rules.Showing, floor rules.Stamp) error {
-	if e, ok := m.ledger.find(s.Key); ok {
-		return rules.Judge(s, true, e.committed, e.reserved, floor, m.found)
+	id, alien := m.ledger.find(s)
+	switch {
+	case alien:
+		return rules.ErrUnproven
+	case id == none:
+		return rules.Judge(s, false, 0, 0, floor, m.found)
 	}
-	return rules.Judge(s, false, 0, 0, floor, m.found)
+	committed, reserved := m.ledger.uses(id)
+	return rules.Judge(s, true, committed, reserved, floor, m.found)
 }
 
 func (m *engine) takeLocked(slot uint32, s *rules.Showing, keys []rules.GrantKey, now rules.Stamp) *use {
-	id, ok := m.ledger.index[s.Key]
-	if ok {
+	id, _ := m.ledger.find(s)
+	if id != none {
 		m.ledger.touch(id, s)
 	} else {
 		m.makeRoomLocked(slot, now)
-		id = m.ledger.add(slot, s)
+		id = m.ledger.add(slot, tagOf(s.Key), s.Expires, s.Keep)
 	}
-	e := m.ledger.at(id)
-	e.reserved++
 	m.reserved++
 	for _, k := range keys {
 		m.grants.opening[k]++
 	}
-	return &use{m: m, key: s.Key, keys: keys, id: id, born: e.born, state: reserved}
+	u := &use{m: m, key: s.Key, keys: keys, state: reserved}
+	u.hold = m.ledger.reserve(id, &u.own)
+	return u
 }
 
 func (m *engine) makeRoomLocked(slot uint32, now rules.Stamp) {
 	m.ledger.forgetExpired(now, sweep)
-	if len(m.ledger.index) >= m.capacity {
+	if m.ledger.count >= m.capacity {
 		m.ledger.evict(slot)
 	}
+}
+
+// batch is how much is done at a time where there may be much to do, so that
+// requests get their turn in between. It takes well under a millisecond.
+const batch = 256
+
+// breatheLocked lets the requests that wait for the lock have their turn. What it
+// guards may have changed when it returns.
+func (m *engine) breatheLocked() {
+	m.mu.Unlock()
+	runtime.Gosched() // else the lock would be taken again before those that wait wake up
+	m.mu.Lock()
 }
 
 // Stats implements [store.Store].
 func (m *engine) Stats(_ context.Context, now time.Time) (store.Stats, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	expired := m.expiredLocked(rules.StampOf(now))
 	return store.Stats{
-		Entries:        m.ledger.live(rules.StampOf(now)),
+		Entries:        max(0, m.ledger.count-expired),
 		Reserved:       m.reserved,
 		Capacity:       m.capacity,
 		EvictedLive:    m.ledger.evictedLive,
@@ -233,26 +253,39 @@ func (m *engine) Stats(_ context.Context, now time.Time) (store.Stats, error) {
 	}, nil
 }
 
+// expiredLocked counts the entries that have expired. It looks at all leaves, though
+// only if there is one such entry: what expires while requests come is forgotten soon.
+// Entries that come and go meanwhile may be counted or not.
+func (m *engine) expiredLocked(now rules.Stamp) (count int) {
+	for in := uint32(1); m.ledger.hasExpired(now) && in <= m.ledger.nodes.filled; in++ {
+		count += m.ledger.expired(in, now)
+		if in%16 == 0 {
+			m.breatheLocked()
+		}
+	}
+	return count
+}
+
 // SetCapacity changes how many tokens are remembered; 0 means the default, the
 // least is 1. What no longer fits is evicted by the usual rule, expired entries
 // first: floors rise, nothing is forgotten silently.
 func (m *engine) SetCapacity(n int, now time.Time) {
-	for m.shrink(capacityOf(n), rules.StampOf(now)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capacity = capacityOf(n)
+	for m.shrinkLocked(rules.StampOf(now)) {
+		m.breatheLocked()
 	}
 }
 
-// shrink evicts one batch, so that requests get their turn between two, and
-// reports whether more is left.
-func (m *engine) shrink(capacity int, now rules.Stamp) bool {
-	const batch = 1024
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.capacity = capacity
-	m.ledger.forgetExpired(now, min(batch, max(0, len(m.ledger.index)-capacity)))
-	for range batch {
-		if len(m.ledger.index) <= capacity {
-			return false
-		}
+// shrinkLocked gives up one batch of what does not fit, and reports whether more is
+// left. A sealed store admits nothing, and stays as its snapshot has it.
+func (m *engine) shrinkLocked(now rules.Stamp) bool {
+	surplus := min(batch, m.ledger.count-m.capacity)
+	if surplus <= 0 || m.sealed {
+		return false
+	}
+	for range surplus - m.ledger.forgetExpired(now, surplus) {
 		m.ledger.evict(commonOwner)
 	}
 	return true

@@ -24,8 +24,8 @@ const (
 // goroutines.
 //
 // It is open until its window ends or its budget is used up. That every byte was
-// sent does not close it: sent is not received, and nobody but the client knows
-// what has arrived.
+// sent does not close it: sent is not received, and only the client knows what has
+// arrived.
 type grant struct {
 	terms rules.Terms
 
@@ -33,7 +33,7 @@ type grant struct {
 	left      int64 // bytes, or whole answers if the size is not known
 	requests  int
 	users     int  // requests that have joined or are about to
-	exhausted bool // somebody was told so
+	exhausted bool // a request was told so
 	slots     chan struct{}
 }
 
@@ -134,7 +134,7 @@ func (g *grant) Draw(_ context.Context, n int64) (int64, error) {
 	return n, nil
 }
 
-// Return gives back what was drawn and never handed to whoever writes. What was
+// Return gives back what was drawn and never handed to a writer. What was
 // handed over counts as sent, whatever its writer says of it: frames of HTTP/2
 // may be out although the stream was reset.
 func (g *grant) Return(n int64) {

@@ -41,7 +41,7 @@ func (s *grants) open(t rules.Terms) *grant {
 	if s.sealed || t.Size > 0 && t.ETag == "" || !t.Begins.Before(t.Ends) {
 		return nil
 	}
-	// A few for each one that comes: what is closed does not pile up, and nobody
+	// A few for each one that comes: what is closed does not pile up, and no request
 	// pays for all of it.
 	s.forget(t.Begins, 16)
 	if len(s.all) >= maxGrants {
@@ -71,7 +71,7 @@ func (s *grants) forget(now time.Time, some int) {
 	}
 }
 
-// isDone reports whether as much as a whole copy was sent and nobody draws.
+// isDone reports whether as much as a whole copy was sent and no request draws.
 func (g *grant) isDone() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -7,23 +7,29 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
-// seal ends the grants' work and appends those that are open at now. One that
+// seal ends the grants' work and encodes those that are open at now. One that
 // is being drawn on is left out: what its connections still send would be
 // missing in the snapshot, and be sent again. When they have ended, it can be
-// sealed again.
-func (s *grants) seal(b []byte, now time.Time) []byte {
+// sealed again. It calls breathe again and again.
+func (s *grants) seal(now time.Time, breathe func()) []byte {
 	s.sealed = true
-	s.forget(now, len(s.all))
-	idle := make([]rules.GrantKey, 0, len(s.all))
-	for k, g := range s.all {
-		if g.idle() {
-			idle = append(idle, k)
+	var idle []*grant // they stay so
+	looked := 0
+	for _, g := range s.all {
+		if g.state(rules.StampOf(now)) != grantClosed && g.idle() {
+			idle = append(idle, g)
+		}
+		if looked++; looked%batch == 0 {
+			breathe()
 		}
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(len(idle)))
-	for _, k := range idle {
-		b = append(b, k[:]...)
-		b = s.all[k].append(b)
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(idle)))
+	for i, g := range idle {
+		b = append(b, g.terms.Key[:]...)
+		b = g.append(b)
+		if i%batch == batch-1 {
+			breathe()
+		}
 	}
 	return b
 }

@@ -9,8 +9,8 @@ import (
 
 // marker moves marks forward in storage, ahead of the tokens. Requests that
 // need a mark board the next write; one write at a time is under way, and takes
-// all who have gathered meanwhile. Everybody aboard shares its outcome, so that
-// storage that fails slowly fails a crowd once and not one after the other.
+// all that have gathered meanwhile. They share its outcome, so that storage that
+// fails slowly fails a crowd once and not one request after the other.
 type marker struct {
 	persist func(rules.Marks) error
 	kept    rules.Marks // in storage
@@ -58,13 +58,13 @@ func (m *engine) boardLocked(s *rules.Showing) *write {
 	if !m.writing {
 		m.writing = true
 		// Not in the request's own goroutine: the request may end before
-		// storage answers, and those who boarded with it must not.
+		// storage answers, and those that boarded with it must not.
 		go m.write()
 	}
 	return m.next
 }
 
-// write carries out writes until nobody is waiting for one.
+// write carries out writes until no request is waiting for one.
 func (m *engine) write() {
 	for w := m.depart(); w != nil; w = m.depart() {
 		err := persist(m.persist, w.marks)
@@ -82,12 +82,16 @@ func (m *engine) write() {
 // depart makes the next write the current one; nil if there is none.
 func (m *engine) depart() *write {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	w := m.next
-	if m.writing = w != nil; m.writing {
-		w.marks = m.kept.Raised(w.wanted)
-		m.current, m.next = w, nil
+	w, kept := m.next, m.kept
+	m.next, m.writing = nil, w != nil
+	m.mu.Unlock()
+	if w == nil {
+		return nil
 	}
+	w.marks = kept.Raised(w.wanted) // copies those of all signers, so not under the lock
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.current = w
 	return w
 }
 

@@ -2,7 +2,8 @@
 // were used in the memory of the process, and keeps in Caddy's storage what it needs
 // to go on after a restart. What it promises is in package rules.
 //
-// engine is the store itself; a ledger holds its entries. durable is an engine and
+// engine is the store itself. A ledger holds its entries: a table finds them, and
+// trees have them in the order in which they are given up. durable is an engine and
 // what it keeps in storage. [Memory] is the module.
 package memory
 
@@ -37,7 +38,7 @@ const DefaultCapacity = 1_000_000
 // the tokens of that signing key that expire no later are refused as unproven
 // from then on, so that being full never makes a token usable twice.
 type Memory struct {
-	// The number of tokens to remember. About 170 bytes of memory are used for
+	// The number of tokens to remember. About 60 bytes of memory are used for
 	// each token that has been used and has not expired. Default: 1000000.
 	Capacity int `json:"capacity,omitempty"`
 

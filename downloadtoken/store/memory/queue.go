@@ -1,9 +1,7 @@
 package memory
 
-// queue is a binary heap of numbers that stand for something else: entries of
-// one signer, or signers. It holds no pointers, so the garbage collector never
-// walks it, and whatever it ranks is told its place, so that it can be moved or
-// taken out of the middle in O(log n).
+// queue is a binary heap of numbers that stand for owners. What it ranks is told its
+// place, so that it can be moved or taken out of the middle in O(log n).
 type queue []uint32
 
 // ranking says which of two numbers comes first, and is told where each stands.

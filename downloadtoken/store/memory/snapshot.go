@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
@@ -13,25 +12,35 @@ import (
 
 // A snapshot in storage: magic with version; the marks found at the first start
 // that the store vouches from; the owners, the common one first, each with
-// signer, policy, floor and farthest exp; the entries, least recently used
+// signer, policy, floor, farthest exp, and its entries, those first that are given up
 // first; the grants; then SHA-256 of it all. Integers are big-endian.
-const snapshotMagic = "dltsnap\x02"
+const snapshotMagic = "dltsnap\x03"
 
 var errSnapshot = errors.New("store: snapshot is damaged or of an unknown version")
 
 // Seal ends the store's work and returns all that it knows, for the next
-// process to go on from with [Memory.Restore] as if there had been no restart.
-// From then on no token is honoured ([ErrUnavailable]); what is reserved counts
-// as spent and can still be committed. Seal may be called again.
+// process to go on from with [engine.Restore] as if there had been no restart.
+// From then on no token is honoured ([rules.ErrUnavailable]); what is reserved counts
+// as spent and can still be committed, and requests that do so do not wait for the
+// snapshot. Seal may be called again.
 func (m *engine) Seal(now time.Time) []byte {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.sealed = true
-	m.ledger.forgetExpired(rules.StampOf(now), len(m.ledger.index))
-	b := []byte(snapshotMagic)
-	b = appendMarks(b, m.found)
-	b = m.ledger.append(b)
-	b = m.grants.seal(b, now)
+	for !m.sealed && m.ledger.forgetExpired(rules.StampOf(now), batch) == batch {
+		m.breatheLocked()
+	}
+	m.sealed = true // from here on, entries neither come nor go
+	grants := m.grants.seal(now, m.breatheLocked)
+	head := appendMarks([]byte(snapshotMagic), m.found)
+	size := len(head) + m.ledger.encodedSize() + len(grants) + sha256.Size
+	m.mu.Unlock()
+
+	b := append(make([]byte, 0, size), head...) // much memory takes time to get
+
+	m.mu.Lock()
+	b = m.ledger.append(b, m.breatheLocked)
+	m.mu.Unlock()
+
+	b = append(b, grants...)
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
 }
@@ -68,13 +77,30 @@ func appendMarks(b []byte, k rules.Marks) []byte {
 	return append(b, encoded...)
 }
 
-func (l *ledger) append(b []byte) []byte {
+// The sizes of an owner, but for its policy, and of an entry.
+const (
+	encodedOwner = 32 + 1 + 4 + 8 + 8 + 4
+	encodedEntry = len(tag{}) + 8 + 8 + 4 // tag, exp, keep, uses
+)
+
+func (l *ledger) encodedSize() int {
+	size := 4 + len(l.owners)*encodedOwner + l.count*encodedEntry
+	for i := range l.owners {
+		size += len(l.owners[i].policy)
+	}
+	return size
+}
+
+// append encodes the ledger, which must not change but for uses. It calls breathe
+// again and again, so that these can.
+func (l *ledger) append(b []byte, breathe func()) []byte {
 	signers := make([]rules.Signer, len(l.owners)) // the common owner has none
 	for s, slot := range l.slots {
 		signers[slot] = s
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(len(l.owners)))
-	for i, o := range l.owners {
+	for i := range l.owners {
+		o := &l.owners[i]
 		b = append(b, signers[i][:]...)
 		b = append(b, 0)
 		if o.known {
@@ -84,27 +110,26 @@ func (l *ledger) append(b []byte) []byte {
 		b = append(b, o.policy...)
 		b = binary.BigEndian.AppendUint64(b, uint64(o.floor))
 		b = binary.BigEndian.AppendUint64(b, uint64(o.farthest))
-	}
-	ids := make([]uint32, 0, len(l.index))
-	for _, id := range l.index {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b uint32) int { return int(int64(l.at(a).used) - int64(l.at(b).used)) })
-	b = slices.Grow(b, len(ids)*snapshotEntry+4)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(ids)))
-	for _, id := range ids {
-		e := l.at(id)
-		b = append(b, e.key[:]...)
-		b = binary.BigEndian.AppendUint64(b, uint64(e.expires))
-		b = binary.BigEndian.AppendUint64(b, uint64(e.keep))
-		b = binary.BigEndian.AppendUint32(b, e.committed+e.reserved)
-		b = binary.BigEndian.AppendUint32(b, e.owner)
+		b = binary.BigEndian.AppendUint32(b, uint32(o.entries))
+		for leaf := range l.leaves(o.root) {
+			b = l.appendLeaf(b, leaf)
+			breathe()
+		}
 	}
 	return b
 }
 
-// snapshotEntry is the size of an entry: key, exp, keep, uses, owner.
-const snapshotEntry = 32 + 8 + 8 + 4 + 4
+func (l *ledger) appendLeaf(b []byte, d *node) []byte {
+	for i, id := range d.ids[:d.n] {
+		e, exp := l.at(id), d.exps[i]
+		committed, reserved := l.uses(id)
+		b = append(b, e.tag[:]...)
+		b = binary.BigEndian.AppendUint64(b, uint64(exp))
+		b = binary.BigEndian.AppendUint64(b, uint64(e.excess.after(exp)))
+		b = binary.BigEndian.AppendUint32(b, committed+reserved)
+	}
+	return b
+}
 
 // decodeSnapshot fills an empty ledger and an empty set of grants.
 func decodeSnapshot(snapshot []byte, l *ledger, grants map[rules.GrantKey]*grant) (found rules.Marks, err error) {
@@ -121,7 +146,6 @@ func decodeSnapshot(snapshot []byte, l *ledger, grants map[rules.GrantKey]*grant
 		return rules.Marks{}, errSnapshot
 	}
 	r.owners(l)
-	r.entries(l)
 	r.grants(grants)
 	if r.failed || len(r.rest) > 0 {
 		return rules.Marks{}, errSnapshot
@@ -141,22 +165,23 @@ func (r *reader) owners(l *ledger) {
 		}
 		if slot == commonOwner {
 			l.owners[commonOwner] = o
-			continue
+		} else {
+			l.owners = append(l.owners, o)
+			l.slots[s] = slot
 		}
-		l.owners = append(l.owners, o)
-		l.slots[s] = slot
+		r.entries(l, slot)
 	}
 }
 
-func (r *reader) entries(l *ledger) {
+func (r *reader) entries(l *ledger, slot uint32) {
 	for range r.uint32() {
-		s := rules.Showing{Key: rules.Key(r.fixed(32)), Expires: r.stamp(), Keep: r.stamp()}
-		uses, slot := r.uint32(), r.uint32()
-		if _, twice := l.index[s.Key]; r.failed || twice || int(slot) >= len(l.owners) {
+		t := tag(r.fixed(len(tag{})))
+		expires, keep, uses := r.stamp(), r.stamp(), r.uint32()
+		if r.failed || keep < expires || uses >= isHeld || l.lookup(t) != none {
 			r.failed = true
 			return
 		}
-		l.at(l.add(slot, &s)).committed = uses
+		l.at(l.add(slot, t, expires, keep)).uses = uses
 	}
 }
 

@@ -113,8 +113,8 @@ func FuzzSnapshot(f *testing.F) {
 		if _, err := decodeSnapshot(resum(b), &l, make(map[rules.GrantKey]*grant)); err != nil {
 			return
 		}
-		if len(l.index) != int(l.filled) {
-			t.Fatalf("%d keys for %d entries", len(l.index), l.filled)
+		if err := l.check(); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

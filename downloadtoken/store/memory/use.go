@@ -13,10 +13,8 @@ type use struct {
 	m    *engine
 	key  rules.Key
 	keys []rules.GrantKey // of grants that it may open
-	// Where its entry was put. If the entry was evicted since, the place is free
-	// or was filled again in a later turn.
-	id   uint32
-	born uint64
+	hold *hold            // its reservation
+	own  hold             // what hold is if it was the first to reserve its entry
 
 	state useState
 	grant *grant // joined or opened, and not left
@@ -46,9 +44,7 @@ func (u *use) Commit(_ context.Context, t *rules.Terms) (store.Grant, error) {
 	defer u.m.mu.Unlock()
 	switch {
 	case u.state == reserved:
-		if e := u.settleLocked(); e != nil {
-			e.committed++
-		}
+		u.m.settleLocked(u.hold, true)
 		u.state = spent
 	case u.state == spent && t != nil:
 	default:
@@ -70,9 +66,7 @@ func (u *use) Release() {
 	u.m.mu.Lock()
 	defer u.m.mu.Unlock()
 	if u.state == reserved {
-		if e := u.settleLocked(); e != nil && e.committed == 0 && e.reserved == 0 {
-			u.m.ledger.drop(u.id)
-		}
+		u.m.settleLocked(u.hold, false)
 	}
 	if u.state != over {
 		u.endLocked()
@@ -84,15 +78,14 @@ func (u *use) Release() {
 	}
 }
 
-// settleLocked closes the reservation. The entry is nil if it was evicted.
-func (u *use) settleLocked() *entry {
-	u.m.reserved--
-	e := u.m.ledger.at(u.id)
-	if e.born != u.born {
-		return nil
+// settleLocked ends a reservation. An entry without uses is dropped, but for one that
+// a snapshot may have: there it counts as spent.
+func (m *engine) settleLocked(h *hold, used bool) {
+	m.reserved--
+	id := h.id
+	if e := m.ledger.settle(h, used); e != nil && e.uses == 0 && !m.sealed {
+		m.ledger.drop(id)
 	}
-	e.reserved--
-	return e
 }
 
 // endLocked: it opens no grant any more.

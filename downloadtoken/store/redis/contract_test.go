@@ -73,7 +73,8 @@ func (d *disk) do(command ...string) rueidis.RedisResult {
 
 func (d *disk) Lose() { d.do("FLUSHDB") }
 
-func (d *disk) KeepsEntries() {}
+// KeepsThroughCrashes implements [storetest.Keeper].
+func (d *disk) KeepsThroughCrashes() {}
 
 func (d *disk) Break(broken bool) { d.broken.Store(broken) }
 

@@ -23,6 +23,8 @@
 //     always written before it was reached. Where no mark is known, iat must
 //     lie after the start of the store that began to keep marks; without iat,
 //     exp after that start and MaxTTL.
+//  4. If its signer was used with another store before, iat must lie after the
+//     move; without iat, exp after the move and MaxTTL.
 //
 // When the way in which keys are built changes ([Presentation.Policy]), the
 // signer's floor rises over every entry it ever had, because a token spent under

@@ -9,8 +9,12 @@ func Judge(s *Showing, found bool, committed, reserved uint32, floor Stamp, mark
 		return ErrReplayed
 	case found && committed+reserved >= s.Uses:
 		return ErrInUse
-	case !found && (s.Expires <= floor || !marks.Vouch(s)):
+	case !found && (s.Expires <= floor || !marks.Vouch(s) || !s.arrived()):
 		return ErrUnproven
 	}
 	return nil
 }
+
+// arrived is rule 4: whether the token was issued since this store has been the one that
+// is asked about it. Without marks of its own, that is rule 3 with another beginning.
+func (s *Showing) arrived() bool { return s.Moved == 0 || Marks{since: s.Moved}.Vouch(s) }

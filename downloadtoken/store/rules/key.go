@@ -13,7 +13,7 @@ type Signer [32]byte
 // Key is what an entry is found by. Build it with [NewKey].
 type Key [32]byte
 
-// keyVersion is hashed into every key. Whoever changes how keys are built must
+// keyVersion is hashed into every key. A change to how keys are built must
 // change it, and [Presentation.Policy] with it: entries under old keys would
 // otherwise be overlooked, and their tokens honoured again.
 const keyVersion = 1

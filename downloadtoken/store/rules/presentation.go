@@ -34,6 +34,10 @@ type Presentation struct {
 	// under the old keys cannot be found under the new ones, so the store
 	// stops vouching for every token that could be among them.
 	Policy string
+	// Moved is since when this store is the one that is asked about tokens of the
+	// signer, if another one was before: what that one honoured, this one cannot
+	// know. Zero: there was none before.
+	Moved time.Time
 }
 
 // Showing is a Presentation in the form in which it is judged.
@@ -45,6 +49,7 @@ type Showing struct {
 	MaxTTL          time.Duration
 	Uses            uint32
 	Policy          string
+	Moved           Stamp
 }
 
 // Showing prepares p for being judged.
@@ -59,5 +64,6 @@ func (p *Presentation) Showing() Showing {
 		MaxTTL:  p.MaxTTL,
 		Uses:    uint32(min(max(p.Uses, 1), math.MaxInt32)),
 		Policy:  p.Policy,
+		Moved:   StampOf(p.Moved),
 	}
 }

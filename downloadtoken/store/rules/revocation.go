@@ -28,7 +28,7 @@ type Revocation struct {
 	KeyID string `json:"kid,omitempty"`
 
 	// IssuedBefore takes back everything with an iat before this time. A token
-	// without iat is taken back too, since nobody can tell.
+	// without iat is taken back too, since its age is unknown.
 	IssuedBefore time.Time `json:"issued_before,omitzero"`
 
 	// Issuer limits the revocation to tokens with this iss. Default: any.
@@ -45,7 +45,7 @@ type Revocation struct {
 const MaxRevocations = 100_000
 
 // spareRevocations is the room that is kept for revocations of more than one
-// token, so that those of single tokens, which anybody who holds one may ask for,
+// token, so that those of single tokens, which every holder of one may ask for,
 // never leave the operator without a way to take tokens back.
 const spareRevocations = 1000
 
@@ -79,9 +79,10 @@ type Revocable struct {
 	Issued      time.Time // zero if the token has no iat
 }
 
-// Revocations is a set of them, at most [MaxRevocations]. Asking takes no lock. The zero value is empty and ready for use.
+// Revocations is a set of them, at most [MaxRevocations]. Asking takes no lock.
+// The zero value is empty and ready for use.
 type Revocations struct {
-	mu      sync.Mutex // held by who changes the set
+	mu      sync.Mutex // held while the set is changed
 	current atomic.Pointer[revoked]
 }
 
@@ -107,12 +108,14 @@ func (r Revocation) valueOf() valueOf {
 	return valueOf{"kid", r.KeyID}
 }
 
-// Revoked reports whether the token was taken back.
-func (s *Revocations) Revoked(t Revocable, now time.Time) bool {
+// Revoked reports whether the token was taken back. What it is known by is asked
+// for only if the set is not empty; nil stands for a token known by nothing.
+func (s *Revocations) Revoked(known func() Revocable, now time.Time) bool {
 	set := s.current.Load()
-	if set == nil || len(set.all) == 0 {
+	if set == nil || len(set.all) == 0 || known == nil {
 		return false
 	}
+	t := known()
 	for _, r := range set.issuedBound {
 		if r.holds(t, now) && (t.Issued.IsZero() || t.Issued.Before(r.IssuedBefore)) {
 			return true

@@ -299,25 +299,137 @@ func policy(t *testing.T, d Disk) {
 	refuse(t, s, other, epoch, rules.ErrUnproven)
 }
 
+// moved: of a signer that was used with another store, only what was issued since is
+// taken for unused; what the store itself knows of goes on to count.
+func moved(t *testing.T, d Disk) {
+	s := begin(d, 64)
+	some := fresh(1)
+	some.Uses = 2
+	spend(t, s, some)
+	some.Moved = some.Issued.Add(time.Second)
+	spend(t, s, some)
+	refuse(t, s, some, epoch, rules.ErrReplayed)
+	before := fresh(2)
+	before.Moved = before.Issued
+	refuse(t, s, before, epoch, rules.ErrUnproven)
+	if _, err := s.Look(background, store.Query{Presentation: before}, stopped(epoch)); !errors.Is(err, rules.ErrUnproven) {
+		t.Fatalf("look: %v", err)
+	}
+	after := before
+	after.Issued = before.Moved.Add(time.Microsecond)
+	spend(t, s, after)
+	noIat := fresh(3)
+	noIat.Issued, noIat.MaxTTL = time.Time{}, 30*time.Second
+	noIat.Moved = noIat.Expires.Add(-noIat.MaxTTL)
+	refuse(t, s, noIat, epoch, rules.ErrUnproven)
+	noIat.Expires = noIat.Expires.Add(time.Microsecond)
+	spend(t, s, noIat)
+}
+
 func crash(t *testing.T, d Disk) {
 	s := begin(d, 64)
 	p, noIat := fresh(1), fresh(2)
 	noIat.Issued, noIat.MaxTTL = time.Time{}, 30*time.Second
 	spend(t, s, p)
 	spend(t, s, noIat)
-	reserve(t, s, fresh(3))
+	held := reserve(t, s, fresh(3))
 	for _, start := range []time.Time{epoch, epoch.Add(-time.Hour), epoch.Add(time.Hour)} {
 		s = d.Open(Life{Capacity: 64, Start: start})
 		refuse(t, s, p, epoch, rules.ErrUnproven, rules.ErrReplayed)
 		noIat.MaxTTL = time.Nanosecond // a smaller limit now
 		refuse(t, s, noIat, epoch, rules.ErrUnproven, rules.ErrReplayed)
-		refuse(t, s, fresh(3), epoch, rules.ErrUnproven, rules.ErrReplayed)
+		if _, ok := d.(Keeper); !ok {
+			refuse(t, s, fresh(3), epoch, rules.ErrUnproven, rules.ErrReplayed)
+		}
+	}
+	if _, ok := d.(Keeper); ok {
+		if commitUse(held) != nil {
+			spend(t, s, fresh(3))
+		}
+		refuse(t, s, fresh(3), epoch, rules.ErrReplayed)
+		if err := commitUse(held); err == nil {
+			t.Fatal("what a crash has left was committed, and given out again")
+		}
 	}
 	next := fresh(4)
 	next.Issued = p.Issued.Add(rules.MarkStep + time.Microsecond)
 	spend(t, s, next)
 	other := from(1, 5) // a signer of whom nothing was honoured
 	spend(t, s, other)
+}
+
+// crashCostsNothing: what was not used works after a crash, and what was used is known,
+// whatever the clock says.
+func crashCostsNothing(t *testing.T, d Disk) {
+	if _, ok := d.(Keeper); !ok {
+		t.Skip("a crash costs its stores the tokens issued before")
+	}
+	s := begin(d, 64)
+	some := fresh(1) // one of two uses is left
+	some.Uses = 2
+	spend(t, s, some)
+	open := resumed(2)
+	if _, err := admitQuery(t, s, open, epoch).Commit(background, termsOf(open, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	for i, start := range []time.Duration{0, -time.Hour, time.Hour} {
+		s = d.Open(Life{Capacity: 64, Start: epoch.Add(start)})
+		refuseQuery(t, s, open, epoch, rules.ErrReplayed) // its grant is closed
+		noIat := fresh(20 + i)
+		noIat.Issued, noIat.MaxTTL = time.Time{}, 30*time.Second
+		spend(t, s, noIat)
+		spend(t, s, fresh(10+i))
+	}
+	spend(t, s, some)
+	refuse(t, s, some, epoch, rules.ErrReplayed)
+
+	// So is the way in which a signer's tokens are counted.
+	other := fresh(30)
+	other.Key, other.Policy = rules.NewKey(other.Signer, "issuer", "1", "/a"), layouts[1]
+	s = begin(d, 64)
+	refuse(t, s, other, epoch, rules.ErrUnproven)
+	other.Expires = epoch.Add(2 * time.Minute)
+	spend(t, s, other)
+	back := fresh(30)
+	back.Expires = other.Expires
+	s = begin(d, 64)
+	refuse(t, s, back, epoch, rules.ErrUnproven)
+}
+
+// noResidue spends tokens at even distances, for much longer than they live:
+// what the storage holds does not depend on how long it went on.
+func noResidue(t *testing.T, d Disk) {
+	const live = 30
+	s := begin(d, 1000)
+	var early, late int64
+	for i := range 1000 {
+		now := epoch.Add(time.Duration(i) * time.Second)
+		p := fresh(i)
+		p.Issued, p.Expires = now.Add(time.Microsecond), now.Add(live*time.Second)
+		u, err := admit(s, p, now)
+		if err != nil {
+			t.Fatalf("token %d: %v", i, err)
+		}
+		commit(t, u)
+		if got := statsOf(t, s, now); got.Entries > live+1 || got.EvictedLive != 0 {
+			t.Fatalf("after %d: %+v", i+1, got)
+		}
+		sizer, ok := d.(Sizer)
+		switch {
+		case !ok:
+		case i < 300:
+			early = max(early, sizer.Size())
+		default:
+			late = max(late, sizer.Size())
+		}
+	}
+	if late > early {
+		t.Errorf("it has grown from %d to %d", early, late)
+	}
+	end := epoch.Add(2000 * time.Second)
+	if got := statsOf(t, s, end); got.Entries != 0 || got.Reserved != 0 {
+		t.Errorf("when all have expired: %+v", got)
+	}
 }
 
 func lost(t *testing.T, d Disk) {

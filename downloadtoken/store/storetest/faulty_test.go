@@ -185,7 +185,7 @@ func staleCache(r *remote) store.Store {
 	return c
 }
 
-func (c *cached) Revoked(_ context.Context, t rules.Revocable, now time.Time) error {
+func (c *cached) Revoked(_ context.Context, t func() rules.Revocable, now time.Time) error {
 	if c.revoked.Revoked(t, now) {
 		return rules.ErrRevoked
 	}
@@ -196,7 +196,7 @@ func (c *cached) Look(ctx context.Context, q store.Query, clock func() time.Time
 	if err := c.Revoked(ctx, q.Revocable, clock()); err != nil {
 		return false, err
 	}
-	q.Revocable = rules.Revocable{}
+	q.Revocable = nil
 	return c.remote.Look(ctx, q, clock)
 }
 
@@ -204,14 +204,14 @@ func (c *cached) Admit(ctx context.Context, q store.Query, clock func() time.Tim
 	if err := c.Revoked(ctx, q.Revocable, clock()); err != nil {
 		return nil, err
 	}
-	q.Revocable = rules.Revocable{}
+	q.Revocable = nil
 	return c.remote.Admit(ctx, q, clock)
 }
 
 // unasked takes no answer for a good one.
 type unasked struct{ *remote }
 
-func (r unasked) Revoked(ctx context.Context, t rules.Revocable, now time.Time) error {
+func (r unasked) Revoked(ctx context.Context, t func() rules.Revocable, now time.Time) error {
 	if err := r.remote.Revoked(ctx, t, now); errors.Is(err, rules.ErrRevoked) {
 		return err
 	}
@@ -235,7 +235,7 @@ func (r askedOnce) Admit(ctx context.Context, q store.Query, clock func() time.T
 	if err := r.Revoked(ctx, q.Revocable, clock()); err != nil {
 		return nil, err
 	}
-	q.Revocable = rules.Revocable{}
+	q.Revocable = nil
 	return r.remote.Admit(ctx, q, clock)
 }
 

@@ -63,8 +63,7 @@ type model struct {
 	joinings []*joining
 	taken    []taken
 
-	// Of the present life, for explaining refusals; of all, if keeps.
-	keeps    bool
+	// Of the present life, for explaining refusals.
 	begun    time.Time
 	latest   time.Time // the latest reading of the clock
 	held     []holding
@@ -72,6 +71,9 @@ type model struct {
 	crowded  bool
 	room     int
 	policies map[int]string
+
+	// keeps: a crash loses nothing that was honoured; see [Keeper].
+	keeps bool
 
 	// What storage may know.
 	since time.Time
@@ -92,8 +94,9 @@ type holding struct {
 	expires, until time.Time
 }
 
-func newModel() *model {
+func newModel(keeps bool) *model {
 	return &model{
+		keeps:    keeps,
 		honoured: map[rules.Key]int{},
 		under:    map[int]string{},
 		stranded: map[rules.Key]int{},
@@ -107,16 +110,23 @@ func newModel() *model {
 func (m *model) begin(start time.Time, capacity int) {
 	m.strand()
 	clear(m.grants)
-	m.begun, m.room = start, capacity
-	if !m.keeps || m.policies == nil {
+	m.begun = start
+	if m.keeps && m.kept {
+		m.latest = later(m.latest, start)
+	} else {
 		m.latest = start
+	}
+	m.room = capacity
+	if !m.keeps || !m.kept {
 		m.held, m.changed, m.crowded, m.policies = nil, map[int]bool{}, false, map[int]string{}
 	}
 	if !m.kept {
 		m.since = start
 	}
 	m.before.since = m.since
-	m.before.iat, m.before.exp = maps.Clone(m.iat), maps.Clone(m.exp)
+	if !m.keeps {
+		m.before.iat, m.before.exp = maps.Clone(m.iat), maps.Clone(m.exp)
+	}
 }
 
 // resume is a new life that knows all of the one before, but for grants that
@@ -146,7 +156,7 @@ func (m *model) strand() {
 }
 
 func (m *model) lose() {
-	m.kept, m.taken, m.policies = false, nil, nil
+	m.kept, m.taken = false, nil
 	clear(m.iat)
 	clear(m.exp)
 }

@@ -26,8 +26,9 @@ func Promise(t *testing.T, newDisk func(t testing.TB) Disk) {
 	}
 	for range rounds {
 		rapid.Check(t, func(rt *rapid.T) {
-			w := &world{T: rt, disk: newDisk(t), model: newModel(), minTTL: 1}
-			_, w.keeps = w.disk.(Keeper)
+			d := newDisk(t)
+			_, keeps := d.(Keeper)
+			w := &world{T: rt, disk: d, model: newModel(keeps), minTTL: 1}
 			w.clock = epoch.Add(w.seconds("first start", 0, 60))
 			w.open()
 			for range rapid.IntRange(30, 150).Draw(rt, "steps") {
@@ -208,7 +209,7 @@ func (w *world) show() {
 		Uses:    t.uses,
 		Policy:  layout,
 	}
-	q := store.Query{Presentation: p, Revocable: t.revocable()}
+	q := store.Query{Presentation: p, Revocable: t.revocable}
 	for client := range 2 {
 		if w.chance("resumes") < 40 {
 			q.Grants = append(q.Grants, grantName(p.Key, client))

@@ -83,7 +83,7 @@ func poll[T any](ctx context.Context, patience time.Duration, once func() (T, er
 	}
 }
 
-func (r *remote) Revoked(ctx context.Context, t rules.Revocable, now time.Time) error {
+func (r *remote) Revoked(ctx context.Context, t func() rules.Revocable, now time.Time) error {
 	return r.ask(ctx, false, func() error { return r.server.isRevoked(t, now) }, nil)
 }
 

@@ -14,10 +14,12 @@ import (
 // No two numbers share any of it.
 func revocable(number int) store.Query {
 	p := fresh(number)
-	return store.Query{Presentation: p, Revocable: rules.Revocable{
-		Nonces: []string{named("other nonce", number), named("nonce", number)}, Fingerprint: named("fingerprint", number),
-		Subjects: []string{named("sub", number), named("user", number)}, KeyID: named("kid", number),
-		Issuer: named("issuer", number), Issued: p.Issued,
+	return store.Query{Presentation: p, Revocable: func() rules.Revocable {
+		return rules.Revocable{
+			Nonces: []string{named("other nonce", number), named("nonce", number)}, Fingerprint: named("fingerprint", number),
+			Subjects: []string{named("sub", number), named("user", number)}, KeyID: named("kid", number),
+			Issuer: named("issuer", number), Issued: p.Issued,
+		}
 	}}
 }
 
@@ -95,7 +97,9 @@ func revocations(t *testing.T, d Disk) {
 			return rules.Revocation{IssuedBefore: q.Issued, Issuer: named("issuer", n)}
 		}},
 		{"issued nobody knows when", true, func(n int, q *store.Query) rules.Revocation {
-			q.Revocable.Issued = time.Time{}
+			known := q.Revocable()
+			known.Issued = time.Time{}
+			q.Revocable = func() rules.Revocable { return known }
 			return rules.Revocation{IssuedBefore: epoch.Add(-time.Hour), Issuer: named("issuer", n)}
 		}},
 		{"for some time", true, func(n int, _ *store.Query) rules.Revocation {

@@ -151,7 +151,7 @@ func (s *server) Stop(time.Time) {
 	})
 }
 
-func (s *server) isRevoked(t rules.Revocable, now time.Time) error {
+func (s *server) isRevoked(t func() rules.Revocable, now time.Time) error {
 	if s.revoked.Revoked(t, now) {
 		return rules.ErrRevoked
 	}

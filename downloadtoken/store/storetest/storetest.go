@@ -16,7 +16,8 @@
 //
 // Where the store can be stopped cleanly, its Disk is a [Stopper] as well, and
 // where it can lose its storage while it runs, a [Cutter]; what needs them is
-// skipped otherwise. Where a crash makes it forget nothing, it is a [Keeper]. With -short it takes seconds, and with -race it should be
+// skipped otherwise. One whose stores forget nothing in a crash is a [Keeper], and one
+// that can be measured a [Sizer]. With -short it takes seconds, and with -race it should be
 // run. It uses pgregory.net/rapid, whose flags tell how long: -rapid.checks.
 // Tests that run at the same time disturb the count of goroutines.
 package storetest
@@ -49,6 +50,21 @@ type Stopper interface {
 	Stop(now time.Time)
 }
 
+// Keeper is a Disk whose stores know after a crash all that was honoured before it,
+// so that no token is refused only because it might have been. A reservation that a
+// crash has left may be given out again; then the crashed store cannot commit it any
+// more.
+type Keeper interface {
+	// KeepsThroughCrashes does nothing.
+	KeepsThroughCrashes()
+}
+
+// Sizer is a Disk that can tell how much it holds.
+type Sizer interface {
+	// Size is that of the storage now, in bytes or in whatever it grows by.
+	Size() int64
+}
+
 // Cutter is a Disk that the store can be cut off from while it runs, as from a
 // server: then no method can answer. A store that reads storage only when it is
 // opened has none.
@@ -57,12 +73,6 @@ type Cutter interface {
 	// ErrUnavailable, until Cut(false). Whether it was done all the same
 	// is not known.
 	Cut(cut bool)
-}
-
-// Keeper is a Disk whose stores find after a crash all that was known before, entries
-// and policies, so that what happened then is a reason to refuse, too.
-type Keeper interface {
-	KeepsEntries()
 }
 
 // Life is one run of a process.
@@ -90,11 +100,14 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"look changes nothing", lookChangesNothing},
 		{"late settlement", lateSettlement},
 		{"expiry reuses space", expiryReusesSpace},
+		{"long run leaves no residue", noResidue},
 		{"unique tokens at once, then all replayed", uniqueThenReplayed},
 		{"race for one token", race},
 		{"flood does not flush a spent token", flood},
 		{"policy", policy},
+		{"moved from another store", moved},
 		{"crash", crash},
+		{"crash costs nothing", crashCostsNothing},
 		{"storage lost", lost},
 		{"lost, then kept", lostThenKept},
 		{"lost, then set back", lostThenSetBack},

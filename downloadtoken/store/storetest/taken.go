@@ -89,7 +89,7 @@ func (w *world) revoke() {
 	w.taken = append(w.taken, taken{r, err == nil, w.clock})
 	w.audit()
 	must, may := w.takenBack(t, w.clock)
-	if err := w.store.Revoked(background, is, w.clock); must && err == nil || !may && err != nil {
+	if err := w.store.Revoked(background, t.revocable, w.clock); must && err == nil || !may && err != nil {
 		w.Fatalf("token %d: revoked: %v, must %t, may %t", t.number, err, must, may)
 	}
 }
