@@ -106,7 +106,7 @@ func (e *engine) head(k *knowledge, now time.Time) []string {
 // ask runs a script on a server that has the epoch and the revocations that are
 // known here, and learns of them first if it has not. t is what is asked about, if
 // it may have been taken back.
-func (e *engine) ask(ctx context.Context, s *script, t *rules.Revocable, now time.Time, keys []string, args ...string) (reply, error) {
+func (e *engine) ask(ctx context.Context, s *script, t func() rules.Revocable, now time.Time, keys []string, args ...string) (reply, error) {
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (e *engine) ask(ctx context.Context, s *script, t *rules.Revocable, now tim
 		if k.policy != "noeviction" {
 			return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, errPolicy)
 		}
-		revoked := t != nil && k.revoked.Revoked(*t, now)
+		revoked := t != nil && k.revoked.Revoked(t, now)
 		run := s
 		if revoked {
 			run = scriptCheck
@@ -197,7 +197,7 @@ func (e *engine) judge(ctx context.Context, q *store.Query, now time.Time, id st
 	}
 	e.late.settle(ctx, e, false)
 	s, k := q.Showing(), &e.keys
-	return e.ask(ctx, scriptAdmit, &q.Revocable, now,
+	return e.ask(ctx, scriptAdmit, q.Revocable, now,
 		k.with(q.Grants, k.epoch, k.signers, k.expiries, k.counts, k.processes, k.entry(s.Key)),
 		yesno(look), id, short(s.Signer), stampText(s.Expires), stampText(s.Keep), stampText(s.Issued),
 		micros(max(s.MaxTTL, 0)), strconv.FormatUint(uint64(s.Uses), 10), s.Policy, micros(e.spare),
@@ -242,8 +242,8 @@ func patiently[T any](ctx context.Context, e *engine, patience time.Duration, on
 }
 
 // Revoked implements [store.Store].
-func (e *engine) Revoked(ctx context.Context, t rules.Revocable, now time.Time) error {
-	_, err := e.ask(ctx, scriptCheck, &t, now, []string{e.keys.epoch})
+func (e *engine) Revoked(ctx context.Context, t func() rules.Revocable, now time.Time) error {
+	_, err := e.ask(ctx, scriptCheck, t, now, []string{e.keys.epoch})
 	return err
 }
 

@@ -148,7 +148,10 @@ func TestRevocationsOutliveTheServer(t *testing.T) {
 	f := newFleet(t, 2, at(s))
 	f.serves()
 	ctx := context.Background()
-	taken, other := rules.Revocable{Subjects: []string{"a"}}, rules.Revocable{Subjects: []string{"b"}}
+	of := func(subject string) func() rules.Revocable {
+		return func() rules.Revocable { return rules.Revocable{Subjects: []string{subject}} }
+	}
+	taken, other := of("a"), of("b")
 	if err := f.caddys[0].Revoke(ctx, rules.Revocation{Subject: "a"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
