@@ -100,7 +100,7 @@ func yesno(is bool) string {
 
 // head is what every script that judges begins with.
 func (e *engine) head(k *knowledge, now time.Time) []string {
-	return append(make([]string, 0, 20), k.epoch, k.revision, stampText(rules.StampOf(now)), yesno(e.isTest), micros(e.skew))
+	return append(make([]string, 0, 24), k.epoch, k.revision, stampText(rules.StampOf(now)), yesno(e.isTest), micros(e.skew))
 }
 
 // ask runs a script on a server that has the epoch and the revocations that are
@@ -197,11 +197,12 @@ func (e *engine) judge(ctx context.Context, q *store.Query, now time.Time, id st
 	}
 	e.late.settle(ctx, e, false)
 	s, k := q.Showing(), &e.keys
+	arrived := s.Moved == 0 || rules.NewMarks(q.Moved).Vouch(&s)
 	return e.ask(ctx, scriptAdmit, q.Revocable, now,
 		k.with(q.Grants, k.epoch, k.signers, k.expiries, k.counts, k.processes, k.entry(s.Key)),
 		yesno(look), id, short(s.Signer), stampText(s.Expires), stampText(s.Keep), stampText(s.Issued),
 		micros(max(s.MaxTTL, 0)), strconv.FormatUint(uint64(s.Uses), 10), s.Policy, micros(e.spare),
-		strconv.Itoa(store.MaxConnections), strconv.Itoa(store.MaxRequests), micros(processLease), micros(reserveFor))
+		strconv.Itoa(store.MaxConnections), strconv.Itoa(store.MaxRequests), micros(processLease), micros(reserveFor), yesno(arrived))
 }
 
 func reasonOf(r reply) error {

@@ -33,7 +33,7 @@ const (
 func newMonitor(s *Redis) *monitor {
 	m := &monitor{
 		engine: newEngine(s.Prefix, time.Duration(s.Skew), s.logger),
-		place:  s.place(), end: make(chan struct{}), ended: make(chan struct{}),
+		place:  s.Place(), end: make(chan struct{}), ended: make(chan struct{}),
 	}
 	m.run = func(ctx context.Context, s *script, keys, args []string) (reply, error) {
 		return m.link.Load().run(ctx, s, keys, args)

@@ -312,7 +312,7 @@ func (s settings) Begin() (*monitor, error) { return newMonitor(s.Redis), nil }
 // Claim makes sure that the place stays the same: in another one, an older epoch
 // might vouch for what was spent here.
 func (s settings) Claim(open *monitor) error {
-	if at := s.place(); at != open.place {
+	if at := s.Place(); at != open.place {
 		return fmt.Errorf("a reload cannot move the store from %s to %s; restart Caddy, and choose a new prefix, so that nothing is honoured twice", open.place, at)
 	}
 	return nil
@@ -327,8 +327,8 @@ func (s settings) Apply(open *monitor) error {
 	return nil
 }
 
-// place says where the tokens are.
-func (m *Redis) place() string {
+// Place implements [store.Placed].
+func (m *Redis) Place() string {
 	at := strings.Join(m.option.InitAddress, " ")
 	if name := m.option.Sentinel.MasterSet; name != "" {
 		at += " sentinel " + name
@@ -340,5 +340,5 @@ func (m *Redis) place() string {
 var (
 	_ caddy.Provisioner  = (*Redis)(nil)
 	_ caddy.CleanerUpper = (*Redis)(nil)
-	_ store.Module       = (*Redis)(nil)
+	_ store.Placed       = (*Redis)(nil)
 )

@@ -1,7 +1,8 @@
 -- KEYS: epoch, signers, expiries, counts, processes, entry, and a grant each.
 -- ARGV: 6 whether only to look, 7 ID of the use, 8 signer, 9 expires, 10 keep, 11 issued,
 -- 12 max_ttl, 13 uses, 14 policy, 15 what is kept longer, 16 and 17 the limits of a grant,
--- 18 the lease of a process, 19 the least time that a reservation is kept.
+-- 18 the lease of a process, 19 the least time that a reservation is kept, 20 whether the
+-- token was issued since this store has been the one that is asked.
 local look, id, signer = ARGV[6] == '1', ARGV[7], ARGV[8]
 local expires, keep, issued, ttl = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local uses, policy = tonumber(ARGV[13]), ARGV[14]
@@ -85,7 +86,7 @@ end
 local refused
 if committed >= uses then refused = exhausted and 'budget' or 'replayed'
 elseif committed + reserved >= uses then refused = 'in_use'
-elseif not vouched or not found and expires <= floor then refused = 'unproven'
+elseif not vouched or not found and (expires <= floor or ARGV[20] ~= '1') then refused = 'unproven'
 end
 if look then return {refused or 'free'} end
 
