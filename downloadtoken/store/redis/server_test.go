@@ -26,16 +26,22 @@ type redisServer struct {
 	cmd  *exec.Cmd
 }
 
-// startServer starts a server that keeps nothing, unless args say so. Without the
-// program the test is skipped, or fails if DOWNLOAD_TOKEN_STRICT is set.
+// need looks for a program. Without it the test is skipped, or fails if
+// DOWNLOAD_TOKEN_STRICT is set.
+func need(t testing.TB, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		if os.Getenv("DOWNLOAD_TOKEN_STRICT") != "" {
+			t.Fatal(program + " is not installed")
+		}
+		t.Skip(program + " is not installed")
+	}
+}
+
+// startServer starts a server that keeps nothing, unless args say so.
 func startServer(t testing.TB, args ...string) *redisServer {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("DOWNLOAD_TOKEN_STRICT") != "" {
-			t.Fatal("redis-server is not installed")
-		}
-		t.Skip("redis-server is not installed")
-	}
+	need(t, "redis-server")
 	s := &redisServer{t: t, args: args, dir: t.TempDir(), port: freePort(t)}
 	t.Cleanup(s.kill)
 	s.start()
