@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,8 +29,9 @@ import (
 
 // alone is a row: the handler in front of the trivial one.
 type alone struct {
-	Name string
-	Cost []aloneCost // in the order of the options' cpus
+	Name    string
+	Cost    []aloneCost // in the order of the options' cpus
+	Scaling float64     // throughput with the last of cpus, as a multiple of the first
 }
 
 // aloneCost is a median, a request.
@@ -52,18 +54,34 @@ var aloneCases = []testCase{
 	{name: "refused-missing", server: "HS256", refused: `"missing"`, targets: plain},
 	{name: "refused-malformed", server: "HS256", refused: `"malformed"`, targets: malformed},
 	{name: "refused-signature", server: "HS256", refused: `"invalid"`, targets: forged},
+	{name: "control: SHA-256 in a loop", server: control, targets: plain},
+}
+
+// control shares nothing between requests. Where it does not scale, the machine was busy
+// with something else, and what the others did shows nothing.
+const control = "control"
+
+func hashes(w http.ResponseWriter, _ *http.Request) {
+	var sum [sha256.Size]byte
+	for range 50 {
+		sum = sha256.Sum256(sum[:])
+	}
+	_, _ = w.Write(sum[:1])
 }
 
 // measureAlone has another process of this program do it, in which no garbage of the
 // clients is left.
 func measureAlone(ctx context.Context, o *options, dir string, progress io.Writer) ([]alone, error) {
-	plan := aloneOptions{Rounds: o.rounds, Requests: 2 * o.requests}
+	plan := aloneOptions{Rounds: o.rounds, Requests: 5 * o.requests}
 	for _, n := range o.cpus {
 		if n > runtime.NumCPU() {
 			fmt.Fprintf(progress, "SKIPPED: -cpu %d on %d cores shows nothing\n", n, runtime.NumCPU())
 			continue
 		}
 		plan.CPUs = append(plan.CPUs, n)
+	}
+	if len(plan.CPUs) == 0 {
+		return nil, nil
 	}
 	text, err := json.Marshal(plan)
 	if err != nil {
@@ -141,6 +159,12 @@ func serveAlone(dir string, args []string, out io.Writer) error {
 				Mallocs:   median(samples[cell{i, j}], func(c aloneCost) float64 { return c.Mallocs }),
 			})
 		}
+		first, last := samples[cell{i, 0}], samples[cell{i, len(o.CPUs) - 1}]
+		scaled := make([]float64, len(first))
+		for round := range first {
+			scaled[round] = last[round].PerSecond / first[round].PerSecond
+		}
+		rows[i].Scaling = median(scaled, func(s float64) float64 { return s })
 	}
 	return json.NewEncoder(out).Encode(rows)
 }
@@ -150,7 +174,7 @@ func aloneHandlers(dir string, k *keys) (map[string]http.Handler, error) {
 	text, addrs := globals(dir, ""), make(map[string]string)
 	directives := sites(k)
 	for _, c := range aloneCases {
-		if addrs[c.server] != "" {
+		if c.server == control || addrs[c.server] != "" {
 			continue
 		}
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -168,7 +192,7 @@ func aloneHandlers(dir string, k *keys) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	handlers := make(map[string]http.Handler)
+	handlers := map[string]http.Handler{control: http.HandlerFunc(hashes)}
 	for name, addr := range addrs {
 		for _, s := range app.(*caddyhttp.App).Servers {
 			if slices.Contains(s.Listen, addr) {

@@ -12,16 +12,18 @@ func sites(k *keys) map[string]string {
 		return "download_token {\n" + k.line(alg) + "\nscope template file:{name} /{name}\nmax_ttl 2h\n" + more + "}\n"
 	}
 	return map[string]string{
-		bare:        "",
-		"one-time":  guard("HS256", "one_time\n"),
-		"resume":    guard("HS256", "one_time {\nresume 1h\n}\n"),
-		"HS256":     guard("HS256", ""),
-		"RS256":     guard("RS256", ""),
-		"ES256":     guard("ES256", ""),
-		"EdDSA":     guard("EdDSA", ""),
-		"naive":     "bench_naive " + secret + "\n",
-		forwardAuth: "forward_auth %s {\nuri /\n}\n",
-		responder:   "respond 204\n",
+		bareAgain:    "",
+		bareOneWrite: "bench_one_write\n",
+		bare:         "",
+		"one-time":   guard("HS256", "one_time\n"),
+		"resume":     guard("HS256", "one_time {\nresume 1h\n}\n"),
+		"HS256":      guard("HS256", ""),
+		"RS256":      guard("RS256", ""),
+		"ES256":      guard("ES256", ""),
+		"EdDSA":      guard("EdDSA", ""),
+		"naive":      "bench_naive " + secret + "\n",
+		forwardAuth:  "forward_auth %s {\nuri /\n}\n",
+		responder:    "respond 204\n",
 	}
 }
 

@@ -23,12 +23,16 @@ type testCase struct {
 
 // Names of cases that are also those of their servers. All are compared with bare.
 const (
-	bare        = "bare"
-	forwardAuth = "forward_auth"
+	bareOneWrite = "bare-one-write" // see oneWrite
+	bare         = "bare"
+	bareAgain    = "bare-again" // the same in another process: what differs from 1 is not the case
+	forwardAuth  = "forward_auth"
 )
 
 var cases = []testCase{
 	{name: bare, server: bare, large: true, absent: http.StatusNotFound, targets: plain},
+	{name: bareAgain, server: bareAgain, large: true, absent: http.StatusNotFound, targets: plain},
+	{name: bareOneWrite, server: bareOneWrite, absent: http.StatusNotFound, targets: plain},
 	{name: "one-time-HS256-fresh", server: "one-time", large: true, absent: http.StatusUnauthorized, targets: fresh("HS256")},
 	{name: "one-time-resume-fresh", server: "resume", large: true, absent: http.StatusUnauthorized, targets: fresh("HS256")},
 	{name: "multi-HS256-fresh", server: "HS256", large: true, absent: http.StatusUnauthorized, targets: fresh("HS256")},

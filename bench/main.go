@@ -16,6 +16,10 @@
 // server's process, allocations are runtime.MemStats.Mallocs as that process reports
 // them, and a ratio is the median of the ratios to the bare file_server of the same
 // round. Tokens are minted before the clock starts. It runs on Linux.
+//
+// A ratio to bare file_server is of everything that differs, and not only of the check:
+// see oneWrite for small files. Of large ones, download_token keeps sendfile where bare
+// file_server loses it.
 package main
 
 import (

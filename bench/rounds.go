@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -32,8 +33,7 @@ func (w *world) measure(ctx context.Context, o *options, g group, chosen []testC
 	samples := make([][]sample, len(chosen))
 	for round := range o.rounds + 1 {
 		fmt.Fprintf(progress, "%s/%s: round %d of %d, %d cases\n", g.file(), g.mode, round, o.rounds, len(chosen))
-		for i := range chosen {
-			i = (i + round) % len(chosen)
+		for _, i := range rand.Perm(len(chosen)) { // no case always follows the same one
 			s, err := w.round(ctx, o, g, &chosen[i], round == 0)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", g.name(chosen[i]), err)

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func newTestWorld(t *testing.T) *world {
@@ -104,5 +108,30 @@ func TestMeasuresItsCase(t *testing.T) {
 				t.Error("it has figures")
 			}
 		})
+	}
+}
+
+// TestUnknownServer: a case whose server has no site is not measured as a bare one.
+func TestUnknownServer(t *testing.T) {
+	w := newTestWorld(t)
+	if err := w.need(t.Context(), "no-such-site"); err == nil {
+		t.Error("it starts")
+	}
+}
+
+// TestOneWrite: file_server has nothing but Write.
+func TestOneWrite(t *testing.T) {
+	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+		if _, ok := w.(io.ReaderFrom); ok {
+			t.Error("ReadFrom is there")
+		}
+		return nil
+	})
+	full := struct {
+		http.ResponseWriter
+		io.ReaderFrom
+	}{}
+	if err := (oneWrite{}).ServeHTTP(full, nil, next); err != nil {
+		t.Error(err)
 	}
 }

@@ -123,7 +123,10 @@ func (w *world) need(ctx context.Context, name string) error {
 		}
 		return err
 	}
-	directives := sites(w.keys)[name]
+	directives, known := sites(w.keys)[name]
+	if !known {
+		return fmt.Errorf("no site is called %q", name) // it would be measured as a bare one
+	}
 	if strings.Contains(directives, "%s") {
 		if err := w.need(ctx, responder); err != nil {
 			return err

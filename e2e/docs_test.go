@@ -313,14 +313,16 @@ func TestDocsAdmin(t *testing.T) {
 // quote.
 func TestDocsLogLines(t *testing.T) {
 	var sources strings.Builder
-	err := filepath.WalkDir("../downloadtoken", func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".go") { // in tests are texts that are put together
-			sources.WriteString(readText(t, path))
+	for _, folder := range []string{"../downloadtoken", "../internal"} {
+		err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") { // in tests are texts that are put together
+				sources.WriteString(readText(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	texts := regexp.MustCompile(`" \+\s*"`).ReplaceAllString(sources.String(), "") // that are written in several parts
 	_, lines, _ := strings.Cut(readText(t, referenceFile), "\n## Log lines\n")

@@ -108,7 +108,7 @@ func (a *App) move(now time.Time) error {
 		return fmt.Errorf("%s, which says with which store each key was used, cannot be written, and would be believed later: %w", key, err)
 	}
 	if err != nil {
-		a.logger.Warn("storage cannot be written, so it will not be noticed if keys move to another store", zap.Error(err))
+		a.logger.Warn("it will not be noticed if keys move to another store, because storage refuses to be written", zap.Error(err))
 	}
 	return nil
 }

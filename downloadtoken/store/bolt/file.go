@@ -117,7 +117,7 @@ func read(path string, o bbolt.Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // it was only read
 	return db.View(check)
 }
 

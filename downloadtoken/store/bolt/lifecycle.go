@@ -25,7 +25,7 @@ func openEngine(path string, now time.Time, logger *zap.Logger) (*engine, error)
 		writer: writer{full: make(chan struct{}, 1)},
 	}
 	if err := e.load(); err != nil {
-		db.Close()
+		_ = db.Close() // the first error is the one to report
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	e.sweeper = time.AfterFunc(sweepEvery, e.sweep)

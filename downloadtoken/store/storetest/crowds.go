@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,7 +75,11 @@ func race(t *testing.T, d Disk) {
 func brokenAtRandom(t *testing.T, d Disk) {
 	const tokens = 40
 	s := begin(d, 30)
-	var honoured [tokens]atomic.Int32
+	var honoured [tokens]*atomic.Int32
+	for n := range honoured {
+		honoured[n] = new(atomic.Int32)
+	}
+	rounds := 0
 	stop := make(chan struct{})
 	var breaker sync.WaitGroup
 	breaker.Go(func() {
@@ -84,6 +90,7 @@ func brokenAtRandom(t *testing.T, d Disk) {
 				return
 			default:
 				d.Break(broken)
+				time.Sleep(time.Duration(rand.IntN(5000)) * time.Microsecond) // time for a slow disk to commit, or not
 			}
 		}
 	})
@@ -93,7 +100,10 @@ func brokenAtRandom(t *testing.T, d Disk) {
 		p.Expires = epoch.Add(time.Duration(60+n) * time.Second)
 		return p
 	}
-	together(8, func(c int) {
+	any := func() bool {
+		return slices.ContainsFunc(honoured[:], func(n *atomic.Int32) bool { return n.Load() > 0 })
+	}
+	crowd := func(c int) {
 		for i := range 300 {
 			n := (i*7 + c*3) % tokens
 			r, err := admit(s, show(n), epoch)
@@ -108,7 +118,12 @@ func brokenAtRandom(t *testing.T, d Disk) {
 				t.Errorf("commit: %v", err)
 			}
 		}
-	})
+	}
+	for together(8, crowd); !any(); together(8, crowd) { // it was broken each time
+		if rounds++; rounds == 50 {
+			t.Fatal("nothing was honoured")
+		}
+	}
 	close(stop)
 	breaker.Wait()
 	spent := 0
