@@ -269,7 +269,7 @@ func TestRedisBudget(t *testing.T) {
 	default:
 		t.Error("the budget never ended")
 	}
-	if budget := int64(3*size + min(1<<20, size/4)); got.Load() > budget || got.Load() < size {
+	if budget := int64(3*size + size/4); got.Load() > budget || got.Load() < size {
 		t.Fatalf("%d bytes came out of %d", got.Load(), budget)
 	}
 	t.Logf("%d bytes of %d", got.Load(), 3*size+size/4)

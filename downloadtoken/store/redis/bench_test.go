@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
@@ -23,7 +25,7 @@ func BenchmarkSpend(b *testing.B) {
 	for _, clients := range []int{1, 8, 32, 128} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
 			s := startServer(b)
-			f := newFleet(b, 1, func(m *Redis) { m.Addresses = []string{"unix/" + s.socket()} })
+			f := newFleet(b, 1, func(m *Redis) { m.Addresses, m.Skew = []string{"unix/" + s.socket()}, caddy.Duration(DefaultSkew) })
 			f.serves()
 			plain := s.setsPerSecond(clients)
 			b.ReportAllocs()

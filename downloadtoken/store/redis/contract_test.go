@@ -4,6 +4,7 @@ package redis
 
 import (
 	"context"
+	"flag"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ import (
 // TestContract holds the store to the contract, on a real server. What goes between
 // them is cut here; TestConnections does it to real connections.
 func TestContract(t *testing.T) {
+	fewerWorlds(t)
 	s := startServer(t)
 	l := newLink(s.option(), 10*time.Second)
 	if err := l.connect(); err != nil {
@@ -30,6 +32,18 @@ func TestContract(t *testing.T) {
 	close(l.tried)
 	t.Cleanup(l.close)
 	storetest.Run(t, func(t testing.TB) storetest.Disk { return newDisk(t, l) })
+}
+
+// fewerWorlds: a world takes many round trips here, so fewer will do, unless the flag
+// says how many.
+func fewerWorlds(t *testing.T) {
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	if !chosen {
+		if err := flag.Set("rapid.checks", "10"); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // disk is a server as the contract sees it.
