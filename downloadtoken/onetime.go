@@ -1,10 +1,17 @@
 package downloadtoken
 
 import (
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
+	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
 // oneTime is [OneTime], ready for use.
@@ -20,6 +27,84 @@ type oneTime struct {
 	maxTTL    time.Duration
 	resume    *Resume
 }
+
+// prepare sets the defaults and checks what belongs together.
+func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
+	if len(o.Claim) == 0 {
+		o.Claim = []string{"jti", "nonce"}
+	}
+	if o.Spend == "" {
+		o.Spend = "response"
+	}
+	if o.Per == "" {
+		o.Per = "token"
+	}
+	if o.Uses == 0 {
+		o.Uses = 1
+		if o.UsesClaim != "" {
+			o.Uses = defaultUsesCap
+		}
+	}
+	switch {
+	case o.Spend != "response" && o.Spend != "request":
+		return nil, fmt.Errorf("one_time: spend is response or request, not '%s'", o.Spend)
+	case o.Per != "token" && o.Per != "path":
+		return nil, fmt.Errorf("one_time: per is token or path, not '%s'", o.Per)
+	case o.Uses < 1 || o.Uses > maxUses:
+		return nil, fmt.Errorf("one_time: uses must be between 1 and %d, not %d", maxUses, o.Uses)
+	case c.MaxTTL == 0 && !trust.Requires(c, "iat"):
+		return nil, errors.New("one_time: after a restart, a token without iat can be told from a used one only by its exp; " +
+			"add max_ttl (such as: max_ttl 10m), or require iat")
+	}
+	if err := o.prepareIndex(); err != nil {
+		return nil, err
+	}
+	if err := o.Resume.prepare(); err != nil {
+		return nil, err
+	}
+	maxTTL := time.Duration(c.MaxTTL)
+	if maxTTL > 0 {
+		maxTTL += token.MaxTTLSlack // as far ahead as the exp of an accepted token can be
+	}
+	return &oneTime{
+		resume:    o.Resume,
+		claims:    o.Claim,
+		onRequest: o.Spend == "request",
+		uses:      o.Uses,
+		usesClaim: o.UsesClaim,
+		perPath:   o.Per == "path",
+		index:     o.Index,
+		policy:    policyOf(o),
+		leeway:    time.Duration(c.Leeway),
+		maxTTL:    maxTTL,
+	}, nil
+}
+
+// prepare sets the defaults and checks them. r may be nil.
+func (r *Resume) prepare() error {
+	if r == nil {
+		return nil
+	}
+	if r.Copies == 0 {
+		r.Copies = 2
+	}
+	if r.Window < caddy.Duration(time.Second) {
+		return errors.New("one_time: resume needs a window of at least 1s, such as: resume 1h")
+	}
+	if r.Copies < 1 || r.Copies > maxCopies {
+		return fmt.Errorf("one_time: resume takes 1 to %d copies, not %d", maxCopies, r.Copies)
+	}
+	return nil
+}
+
+// maxCopies bounds the copies of `resume`; more than that is what `uses` is for.
+const maxCopies = 100
+
+// maxUses bounds `uses`; a token for more is not a one-time token any more.
+const maxUses = 1000
+
+// defaultUsesCap is the most that a claim can ask for unless configured.
+const defaultUsesCap = 100
 
 // patience is how long a request waits for others that use the same token.
 const patience = 2 * time.Second

@@ -88,6 +88,13 @@ func TestDoubleClick(t *testing.T) {
 // wantDoubleClick checks what came of a double click.
 func (s *server) wantDoubleClick(t *testing.T, c doubleClick) {
 	t.Helper()
+	if !c.whole && s.spent("/"+c.name) == 0 && strings.Contains(c.text, "Not started yet") {
+		// On a busy machine, the second click cancels the first before it has spent the
+		// token, and is no press of its own. Then the page is right, and nothing is lost.
+		t.Logf("%s: the first press was cancelled in time; the server %+v", c.name, s.accessLines("/"+c.name))
+		s.do(http.MethodGet, "/"+c.name+"?download_token="+c.token).wantBody(t, c.content)
+		return
+	}
 	if !c.whole {
 		t.Errorf("%s: the file did not come; the page says %q, the browser %q, the server %+v", c.name, c.text, c.files, s.accessLines("/"+c.name))
 	}

@@ -172,6 +172,17 @@ func (p *process) ready() error {
 	return errors.New("the site does not answer")
 }
 
+// cleaned waits until Caddy has cleaned its storage, as it does soon after its first
+// start.
+func (p *process) cleaned() {
+	p.t.Helper()
+	eventually(p.t, func() bool {
+		locks, err := filepath.Glob(filepath.Join(p.storage, "locks", "*"))
+		_, cleaned := os.Stat(filepath.Join(p.storage, "last_clean.json"))
+		return err == nil && len(locks) == 0 && cleaned == nil
+	})
+}
+
 // answers is the status of the answer, 0 if there is none.
 func (p *process) answers(url string) int {
 	resp, err := restless.Get(url)

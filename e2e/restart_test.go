@@ -251,6 +251,7 @@ func TestOtherCommandsTouchNothing(t *testing.T) {
 		}
 	}
 	p.start()
+	p.cleaned()
 	spent, unused := once(t), once(t)
 	p.get(spent).want(t, http.StatusOK)
 	untouched("beside a server")

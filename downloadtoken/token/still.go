@@ -10,24 +10,25 @@ import (
 // may no longer speak for the token's issuer, or may now, says so in the result. It
 // leaves out what cannot have changed: the text and its signature.
 //
-// ok is false if the token has to be verified again, by which it may be refused. Where
-// keys may be fetched, it waits for them as Verify does.
-func (v *Verifier) Still(ctx context.Context, t *Token) (again *Token, ok bool) {
+// Without a result and an error, the token has to be verified again, by which it may be
+// refused. An error is that of Verify: there is no key. Where keys may be fetched, it
+// waits for them as Verify does.
+func (v *Verifier) Still(ctx context.Context, t *Token) (again *Token, err error) {
 	candidates, err := v.candidates(ctx, joseHeader{alg: t.Alg, kid: t.KeyID})
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	i := slices.IndexFunc(candidates, func(key *Key) bool {
 		return key == t.Key || key.Alg == t.Alg && key.Issuer == t.Key.Issuer && key.Fingerprint() == t.Key.Fingerprint()
 	})
 	if i < 0 {
-		return nil, false
+		return nil, nil
 	}
 	foreign := v.isForeign(t.Claims.Issuer, candidates[i])
 	if foreign == t.foreign {
-		return t, true
+		return t, nil
 	}
 	changed := *t
 	changed.Key, changed.foreign = candidates[i], foreign
-	return &changed, true
+	return &changed, nil
 }

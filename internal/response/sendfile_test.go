@@ -1,3 +1,5 @@
+//go:build !windows
+
 package response
 
 import (
@@ -8,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -20,9 +21,6 @@ import (
 // TestSendable sends parts of a file through Caddy's writer of idle timeouts, while the
 // file grows, or is cut short.
 func TestSendable(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("not used there")
-	}
 	const size = 300_000
 	content := make([]byte, size)
 	_, _ = rand.Read(content)

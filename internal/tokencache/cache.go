@@ -64,11 +64,16 @@ func (c *Cache) Verify(ctx context.Context, text string) (*token.Token, error) {
 	var room [1 << 10]byte // for most tokens: without an allocation
 	key := sha256.Sum256(append(room[:0], text...))
 	if e, ok := c.tokens.GetIfPresent(key); ok {
-		if t, ok := c.verifier.Still(ctx, e.token); ok {
+		t, err := c.verifier.Still(ctx, e.token)
+		if t != nil {
 			c.hit()
 			return t, nil
 		}
 		c.tokens.Invalidate(key)
+		if err != nil { // asking once more would wait once more
+			c.miss()
+			return nil, err
+		}
 	}
 	c.miss()
 	t, err := c.verifier.Verify(ctx, text)

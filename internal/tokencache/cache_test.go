@@ -116,6 +116,38 @@ func TestRemembered(t *testing.T) {
 	}
 }
 
+// fetching is a ring that counts how often it may have to wait for keys.
+type fetching struct {
+	ring
+	waits int
+}
+
+func (f *fetching) LookupContext(_ context.Context, kid, alg string) ([]*token.Key, error) {
+	keys, err := f.Lookup(kid, alg)
+	if err != nil {
+		f.waits++
+	}
+	return keys, err
+}
+
+// TestWaitsOnce: a request waits for the key of a remembered token no longer than for
+// that of another one.
+func TestWaitsOnce(t *testing.T) {
+	f := &fetching{ring: ring{keys: []*token.Key{hmacKey(t, secret)}}}
+	c := newCounted(t, f, 100)
+	text := mint(t, secret, jwt.MapClaims{"exp": 1})
+	if _, err := c.Verify(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	f.keys = nil
+	for remembered := range 2 { // the second time it is forgotten
+		f.waits = 0
+		if _, err := c.Verify(t.Context(), text); !errors.Is(err, token.ErrUnknownKey) || f.waits != 1 {
+			t.Errorf("time %d: %v after %d waits", remembered, err, f.waits)
+		}
+	}
+}
+
 // TestNotRemembered: what is not genuine never enters, and no other spelling is taken
 // for what is.
 func TestNotRemembered(t *testing.T) {

@@ -77,7 +77,10 @@ func BenchmarkSpend(b *testing.B) {
 		for _, clients := range []int{1, 8, 32} {
 			b.Run(fmt.Sprintf("%s/together/%d", disk, clients), func(b *testing.B) {
 				e := open(b)
+				update, transactions := e.update, 0
+				e.update = func(do func(*bbolt.Tx) error) error { transactions++; return update(do) }
 				measure(b, clients, func(i int) error { return spendToken(e, numbered(i), start) })
+				b.ReportMetric(float64(b.N)/float64(transactions), "spends/transaction")
 			})
 			b.Run(fmt.Sprintf("%s/alone/%d", disk, clients), func(b *testing.B) {
 				e := open(b)

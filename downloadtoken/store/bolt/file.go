@@ -96,14 +96,22 @@ func open(path string) (*bbolt.DB, error) {
 // damage it learns by panics, and by faults where the file ends too soon.
 func read(path string, o bbolt.Options) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	var file *os.File
+	var (
+		file *os.File
+		size int64
+	)
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		file, err = os.OpenFile(name, flag, mode)
 		if err != nil {
 			return nil, err
 		}
-		if info, err := file.Stat(); err != nil || info.Size() < 2*int64(os.Getpagesize()) { // bbolt would fill an empty one
-			return nil, errors.Join(err, errForeign)
+		info, err := file.Stat()
+		if err != nil {
+			return nil, err
+		}
+		size = info.Size()
+		if size < 2*int64(os.Getpagesize()) { // bbolt would fill an empty one
+			return nil, errForeign
 		}
 		return file, nil
 	}
@@ -118,7 +126,12 @@ func read(path string, o bbolt.Options) (err error) {
 		return err
 	}
 	defer func() { _ = db.Close() }() // it was only read
-	return db.View(check)
+	return db.View(func(tx *bbolt.Tx) error {
+		if size < tx.Size() { // the end is missing, even if no page in use stood there
+			return errDamaged
+		}
+		return check(tx)
+	})
 }
 
 // check makes sure that the file is one that this version understands.

@@ -77,7 +77,7 @@ func (e *engine) Stop() error {
 			open, spends = append(open, u), append(spends, u.spend)
 		}
 	}
-	grants := e.grants.Seal(nil, e.now())
+	grants := e.grants.Seal(nil, e.now(), func() {})
 	b := e.boardLocked(spends...)
 	b.also = func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keyGrants, grants) }
 	e.crowd.WakeAll()

@@ -41,6 +41,9 @@ func (c *Crowd) Wait(ctx context.Context, lock sync.Locker, k rules.Key, p *Pati
 	return err
 }
 
+// Waiting counts the requests that wait.
+func (c *Crowd) Waiting() int { return c.waiting }
+
 // Wake has the requests that wait for the token look again.
 func (c *Crowd) Wake(k rules.Key) {
 	if changed, ok := c.changed[k]; ok {

@@ -14,23 +14,33 @@ var errGrants = errors.New("store: grants are damaged")
 // Seal ends the work of the set, and appends to b the grants that are open at now, for
 // [Grants.Load]. One that is being drawn on is left out: what its connections still
 // send would be missing, and be sent again. When they have ended, it can be sealed
-// again.
-func (s *Grants) Seal(b []byte, now time.Time) []byte {
+// again. It calls breathe again and again, so that the caller can let go of its lock
+// for a moment.
+func (s *Grants) Seal(b []byte, now time.Time, breathe func()) []byte {
 	s.sealed = true
-	s.forget(now, len(s.all))
-	idle := make([]rules.GrantKey, 0, len(s.all))
-	for k, g := range s.all {
-		if g.isIdle() {
-			idle = append(idle, k)
+	var idle []*Grant // they stay so
+	looked := 0
+	for _, g := range s.all {
+		if g.state(rules.StampOf(now)) != closed && g.isIdle() {
+			idle = append(idle, g)
+		}
+		if looked++; looked%batch == 0 {
+			breathe()
 		}
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(len(idle)))
-	for _, k := range idle {
-		b = append(b, k[:]...)
-		b = s.all[k].append(b)
+	for i, g := range idle {
+		b = append(b, g.terms.Key[:]...)
+		b = g.append(b)
+		if i%batch == batch-1 {
+			breathe()
+		}
 	}
 	return b
 }
+
+// batch is how many grants are looked at in one go, in well under a millisecond.
+const batch = 256
 
 func (g *Grant) append(b []byte) []byte {
 	g.mu.Lock()

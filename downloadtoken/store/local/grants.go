@@ -59,6 +59,20 @@ func (s *Grants) Settle(keys []rules.GrantKey) {
 	}
 }
 
+// Busy counts the uses that may yet open a grant, once for each key, and the requests
+// that have joined one.
+func (s *Grants) Busy() (opening, joined int) {
+	for _, n := range s.opening {
+		opening += n
+	}
+	for _, g := range s.all {
+		g.mu.Lock()
+		joined += g.users
+		g.mu.Unlock()
+	}
+	return opening, joined
+}
+
 // Open opens a grant and joins it. It returns nil if there is no room, or if the terms
 // let nothing be resumed.
 func (s *Grants) Open(t rules.Terms) *Grant {

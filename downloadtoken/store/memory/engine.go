@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/local"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
@@ -38,9 +39,9 @@ type engine struct {
 	found     rules.Marks   // as at the start; rule 3 never moves during a run
 	elsewhere []rules.Marks // see options
 	sealed    bool          // see Seal
-	grants    grants
+	grants    local.Grants
 	revoked   *rules.Revocations
-	crowd
+	crowd     local.Crowd
 	marker
 }
 
@@ -86,7 +87,7 @@ func newEngine(o options) *engine {
 	return &engine{
 		ledger:    newLedger(),
 		capacity:  capacityOf(o.Capacity),
-		grants:    newGrants(),
+		grants:    local.NewGrants(),
 		found:     found,
 		elsewhere: o.Elsewhere,
 		revoked:   o.Revoked,
@@ -106,8 +107,8 @@ func capacityOf(n int) int {
 // longer than ctx.
 func (m *engine) Admit(ctx context.Context, q store.Query, clock func() time.Time) (store.Use, error) {
 	s := q.Showing()
-	p := patience{left: q.Patience}
-	defer p.stop()
+	p := local.NewPatience(q.Patience)
+	defer p.Stop()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for {
@@ -119,9 +120,9 @@ func (m *engine) Admit(ctx context.Context, q store.Query, clock func() time.Tim
 		grant, err := m.judgeLocked(&s, q.Grants, m.ledger.owners[slot].floor, rules.StampOf(now))
 		switch {
 		case grant != nil:
-			return m.joinLocked(ctx, grant, &q, &p, clock)
+			return m.joinLocked(ctx, grant, &q, p, clock)
 		case errors.Is(err, rules.ErrInUse):
-			err = m.waitLocked(ctx, s.Key, &p)
+			err = m.crowd.Wait(ctx, &m.mu, s.Key, p)
 		case err == nil && m.markedLocked(&s):
 			return m.takeLocked(slot, &s, q.Grants, rules.StampOf(now)), nil
 		case err == nil:
@@ -137,8 +138,8 @@ func (m *engine) Admit(ctx context.Context, q store.Query, clock func() time.Tim
 // Look implements [store.Store].
 func (m *engine) Look(ctx context.Context, q store.Query, clock func() time.Time) (joins bool, err error) {
 	s := q.Showing()
-	p := patience{left: q.Patience}
-	defer p.stop()
+	p := local.NewPatience(q.Patience)
+	defer p.Stop()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for {
@@ -150,7 +151,7 @@ func (m *engine) Look(ctx context.Context, q store.Query, clock func() time.Time
 		if !errors.Is(err, rules.ErrInUse) {
 			return grant != nil, err
 		}
-		if err := m.waitLocked(ctx, s.Key, &p); err != nil {
+		if err := m.crowd.Wait(ctx, &m.mu, s.Key, p); err != nil {
 			return false, err
 		}
 	}
@@ -169,24 +170,42 @@ func (m *engine) askableLocked(q *store.Query, now time.Time) error {
 
 // judgeLocked finds the grant to be joined, or decides whether the token may be
 // used.
-func (m *engine) judgeLocked(s *rules.Showing, keys []rules.GrantKey, floor, now rules.Stamp) (*grant, error) {
-	exhausted, opening := false, false
-	for _, k := range keys {
-		g, state := m.grants.find(k, now)
-		if state == grantOpen {
-			return g, nil
-		}
-		exhausted = exhausted || state == grantExhausted
-		opening = opening || m.grants.opening[k] > 0
-	}
-	if opening {
+func (m *engine) judgeLocked(s *rules.Showing, keys []rules.GrantKey, floor, now rules.Stamp) (*local.Grant, error) {
+	grant, opening, usedUp := m.grants.Find(keys, now)
+	switch {
+	case grant != nil:
+		return grant, nil
+	case opening:
 		return nil, rules.ErrInUse
 	}
 	err := m.vouchLocked(s, floor)
-	if exhausted && errors.Is(err, rules.ErrReplayed) {
+	if usedUp && errors.Is(err, rules.ErrReplayed) {
 		err = rules.ErrBudget
 	}
 	return nil, err
+}
+
+// joinLocked joins an open grant, waiting for a connection if need be, and
+// returns locked again.
+func (m *engine) joinLocked(ctx context.Context, g *local.Grant, q *store.Query, p *local.Patience, clock func() time.Time) (store.Use, error) {
+	m.mu.Unlock()
+	err := g.Join(ctx, clock(), p)
+	m.mu.Lock()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.askableLocked(q, clock()); err != nil { // it may have waited
+		g.Leave()
+		return nil, err
+	}
+	return &use{m: m, grant: g}, nil
+}
+
+// wakeAll lets all that wait look again.
+func (m *engine) wakeAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.crowd.WakeAll()
 }
 
 // vouchLocked asks the rules about the token.
@@ -211,9 +230,7 @@ func (m *engine) takeLocked(slot uint32, s *rules.Showing, keys []rules.GrantKey
 		id = m.ledger.add(slot, tagOf(s.Key), s.Expires, s.Keep)
 	}
 	m.reserved++
-	for _, k := range keys {
-		m.grants.opening[k]++
-	}
+	m.grants.Expect(keys)
 	u := &use{m: m, key: s.Key, keys: keys, state: reserved}
 	u.hold = m.ledger.reserve(id, &u.own)
 	return u

@@ -22,7 +22,7 @@ type marker struct {
 // write is one write of marks. err may be read once done is closed.
 type write struct {
 	wanted map[rules.Signer]rules.Mark
-	marks  rules.Marks // set when it gets under way
+	marks  rules.Marks // set soon after it gets under way
 	done   chan struct{}
 	err    error
 }
@@ -37,7 +37,7 @@ func (m *engine) markedLocked(s *rules.Showing) bool {
 // write failed or the request ended first.
 func (m *engine) advanceLocked(ctx context.Context, s *rules.Showing) error {
 	w := m.current
-	if w == nil || !w.marks.Cover(s) {
+	if w == nil || !w.covers(s) {
 		w = m.boardLocked(s)
 	}
 	m.mu.Unlock()
@@ -83,16 +83,21 @@ func (m *engine) write() {
 func (m *engine) depart() *write {
 	m.mu.Lock()
 	w, kept := m.next, m.kept
-	m.next, m.writing = nil, w != nil
+	m.current, m.next, m.writing = w, nil, w != nil
 	m.mu.Unlock()
 	if w == nil {
 		return nil
 	}
-	w.marks = kept.Raised(w.wanted) // copies those of all signers, so not under the lock
+	marks := kept.Raised(w.wanted) // copies those of all signers, so not under the lock
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.current = w
+	w.marks = marks
 	return w
+}
+
+// covers reports whether the token is covered once the write is done.
+func (w *write) covers(s *rules.Showing) bool {
+	return w.wanted[s.Signer].Covers(s) || w.marks.Cover(s)
 }
 
 // persist turns whatever goes wrong in storage into ErrUnavailable. A panic

@@ -87,7 +87,7 @@ func TestSuccessorWaits(t *testing.T) {
 // spendIn has a store that is held honour a token, which was issued a minute
 // from now so that it is after any start.
 func spendIn(s store.Store, p rules.Presentation) error {
-	p.Issued = p.Issued.Add(time.Minute)
+	p.Issued = time.Now().Add(time.Minute)
 	u, err := s.Admit(context.Background(), store.Query{Presentation: p}, func() time.Time { return p.Issued })
 	if err != nil {
 		return err

@@ -24,7 +24,9 @@ func newSession() (s session) {
 }
 
 // sign puts the session in front of a value.
-func (s session) sign(value []byte) []byte { return append(s[:], value...) }
+func (s session) sign(value []byte) []byte {
+	return appendInPieces(append(make([]byte, 0, len(s)+len(value)), s[:]...), value)
+}
 
 // unsign takes a value apart; ok is false if it is too short for one.
 func unsign(value []byte) (s session, rest []byte, ok bool) {

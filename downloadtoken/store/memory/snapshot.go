@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/local"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
@@ -29,7 +31,7 @@ func (m *engine) Seal(now time.Time) []byte {
 		m.breatheLocked()
 	}
 	m.sealed = true // from here on, entries neither come nor go
-	grants := m.grants.seal(now, m.breatheLocked)
+	grants := m.grants.Seal(nil, now, m.breatheLocked)
 	head := appendMarks([]byte(snapshotMagic), m.found)
 	size := len(head) + m.ledger.encodedSize() + len(grants) + sha256.Size
 	m.mu.Unlock()
@@ -40,9 +42,30 @@ func (m *engine) Seal(now time.Time) []byte {
 	b = m.ledger.append(b, m.breatheLocked)
 	m.mu.Unlock()
 
-	b = append(b, grants...)
-	sum := sha256.Sum256(b)
+	b = appendInPieces(b, grants)
+	sum := checksum(b)
 	return append(b, sum[:]...)
+}
+
+// pieceSize is how much of a large value is copied or hashed at a time. The garbage
+// collector cannot stop a goroutine in the middle of either, and all others would
+// stand still until it can.
+const pieceSize = 256 << 10
+
+func appendInPieces(b, value []byte) []byte {
+	for piece := range slices.Chunk(value, pieceSize) {
+		b = append(b, piece...)
+	}
+	return b
+}
+
+func checksum(b []byte) (sum [sha256.Size]byte) {
+	hash := sha256.New()
+	for piece := range slices.Chunk(b, pieceSize) {
+		hash.Write(piece)
+	}
+	hash.Sum(sum[:0])
+	return sum
 }
 
 // Restore goes on from what Seal returned. It must be called before anything
@@ -51,8 +74,8 @@ func (m *engine) Seal(now time.Time) []byte {
 // damaged snapshot nothing is taken; the stop it stems from counts as a crash.
 func (m *engine) Restore(snapshot []byte, now time.Time) error {
 	l := newLedger()
-	grants := make(map[rules.GrantKey]*grant)
-	found, err := decodeSnapshot(snapshot, &l, grants)
+	grants := local.NewGrants()
+	found, err := decodeSnapshot(snapshot, &l, &grants)
 	if err != nil {
 		return err
 	}
@@ -61,7 +84,7 @@ func (m *engine) Restore(snapshot []byte, now time.Time) error {
 	// Marks written from here on must not claim to begin earlier than what they
 	// go on from: the clock may have been set back between stop and start.
 	m.kept = m.kept.NotBefore(found)
-	m.grants.all = grants
+	m.grants = grants
 	capacity := m.capacity
 	m.mu.Unlock()
 	m.SetCapacity(capacity, now)
@@ -132,13 +155,13 @@ func (l *ledger) appendLeaf(b []byte, d *node) []byte {
 }
 
 // decodeSnapshot fills an empty ledger and an empty set of grants.
-func decodeSnapshot(snapshot []byte, l *ledger, grants map[rules.GrantKey]*grant) (found rules.Marks, err error) {
+func decodeSnapshot(snapshot []byte, l *ledger, grants *local.Grants) (found rules.Marks, err error) {
 	body, ok := bytes.CutPrefix(snapshot, []byte(snapshotMagic))
 	if !ok || len(body) < sha256.Size {
 		return rules.Marks{}, errSnapshot
 	}
 	body = body[:len(body)-sha256.Size]
-	if sum := sha256.Sum256(snapshot[:len(snapshot)-sha256.Size]); !bytes.Equal(sum[:], snapshot[len(snapshot)-sha256.Size:]) {
+	if sum := checksum(snapshot[:len(snapshot)-sha256.Size]); !bytes.Equal(sum[:], snapshot[len(snapshot)-sha256.Size:]) {
 		return rules.Marks{}, errSnapshot
 	}
 	r := reader{rest: body}
@@ -146,8 +169,7 @@ func decodeSnapshot(snapshot []byte, l *ledger, grants map[rules.GrantKey]*grant
 		return rules.Marks{}, errSnapshot
 	}
 	r.owners(l)
-	r.grants(grants)
-	if r.failed || len(r.rest) > 0 {
+	if r.failed || grants.Load(r.rest) != nil {
 		return rules.Marks{}, errSnapshot
 	}
 	return found, nil

@@ -60,7 +60,7 @@ type table struct {
 
 func newTable() table {
 	t := table{seed: maphash.MakeSeed()}
-	t.entries.bits, t.buckets.bits, t.more.bits = 12, 12, 8
+	t.entries.bits, t.buckets.bits, t.more.bits = 15, 14, 14
 	t.buckets.take()
 	return t
 }

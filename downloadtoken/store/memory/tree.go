@@ -28,18 +28,11 @@ type node struct {
 
 // after is the place behind all that have this exp or a lesser one.
 func (d *node) after(exp rules.Stamp) int {
-	from, to := 0, int(d.n)
-	if to == 0 || d.exps[to-1] <= exp {
-		return to // most come last
+	i := int(d.n)
+	for i > 0 && d.exps[i-1] > exp { // from the end, where most belong
+		i--
 	}
-	for from < to {
-		if middle := (from + to) / 2; d.exps[middle] <= exp {
-			from = middle + 1
-		} else {
-			to = middle
-		}
-	}
-	return from
+	return i
 }
 
 func (d *node) place(id uint32) int { return slices.Index(d.ids[:d.n], id) }
@@ -49,7 +42,7 @@ func (d *node) link() *uint32 { return &d.parent }
 // nodes holds the nodes of all trees.
 type nodes struct{ arena[node, *node] }
 
-func newNodes() nodes { return nodes{arena[node, *node]{bits: 8}} }
+func newNodes() nodes { return nodes{arena[node, *node]{bits: 11}} }
 
 func (s *nodes) node(id uint32) *node { return s.arena.at(id) }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/local"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
@@ -17,7 +18,7 @@ type use struct {
 	own  hold             // what hold is if it was the first to reserve its entry
 
 	state useState
-	grant *grant // joined or opened, and not left
+	grant *local.Grant // joined or opened, and not left
 }
 
 type useState uint8
@@ -51,12 +52,12 @@ func (u *use) Commit(_ context.Context, t *rules.Terms) (store.Grant, error) {
 		return nil, rules.ErrUnproven
 	}
 	if t != nil && slices.Contains(u.keys, t.Key) {
-		u.grant = u.m.grants.open(*t)
+		u.grant = u.m.grants.Open(*t)
 	}
 	if t != nil || len(u.keys) == 0 {
 		u.endLocked()
 	}
-	u.m.wakeLocked(u.key)
+	u.m.crowd.Wake(u.key)
 	return u.Grant(), nil
 }
 
@@ -70,10 +71,10 @@ func (u *use) Release() {
 	}
 	if u.state != over {
 		u.endLocked()
-		u.m.wakeLocked(u.key)
+		u.m.crowd.Wake(u.key)
 	}
 	if u.grant != nil {
-		u.grant.leave()
+		u.grant.Leave()
 		u.grant = nil
 	}
 }
@@ -91,11 +92,7 @@ func (m *engine) settleLocked(h *hold, used bool) {
 // endLocked: it opens no grant any more.
 func (u *use) endLocked() {
 	u.state = over
-	for _, k := range u.keys {
-		if u.m.grants.opening[k]--; u.m.grants.opening[k] == 0 {
-			delete(u.m.grants.opening, k)
-		}
-	}
+	u.m.grants.Settle(u.keys)
 }
 
 var _ store.Use = (*use)(nil)

@@ -36,7 +36,7 @@ type Marks struct {
 	rest Mark
 }
 
-// mark covers every honoured token of a signer whose iat (without iat: exp) is
+// Mark covers every honoured token of a signer whose iat (without iat: exp) is
 // no larger. Zero: none was honoured.
 type Mark struct{ Issued, Expires Stamp }
 
@@ -56,7 +56,7 @@ func (k Marks) get(s Signer) (m Mark, own bool) {
 	return k.rest, false
 }
 
-// vouch is rule 3: whether marks found at the start show that the token was
+// Vouch is rule 3: whether marks found at the start show that the token was
 // not honoured before it. Equal is not enough anywhere.
 func (k Marks) Vouch(s *Showing) bool {
 	if k.since == 0 {
@@ -72,17 +72,22 @@ func (k Marks) Vouch(s *Showing) bool {
 	return s.MaxTTL > 0 && s.Expires > max(m.Expires, k.since.Plus(s.MaxTTL))
 }
 
-// cover reports whether these marks, once in storage, keep the token from being
+// Cover reports whether these marks, once in storage, keep the token from being
 // honoured again after a crash.
 func (k Marks) Cover(s *Showing) bool {
 	m, _ := k.get(s.Signer)
+	return m.Covers(s)
+}
+
+// Covers is Cover for the mark of the token's signer.
+func (m Mark) Covers(s *Showing) bool {
 	if s.Issued != 0 {
 		return s.Issued <= m.Issued
 	}
 	return s.Expires <= m.Expires
 }
 
-// ahead is the mark that covers the token and those of the next MarkStep.
+// Ahead is the mark that covers the token and those of the next MarkStep.
 func (s *Showing) Ahead() Mark {
 	if s.Issued != 0 {
 		return Mark{Issued: s.Issued.Plus(MarkStep)}
@@ -94,7 +99,7 @@ func (m Mark) Max(o Mark) Mark {
 	return Mark{max(m.Issued, o.Issued), max(m.Expires, o.Expires)}
 }
 
-// raised returns marks that reach at least as far as the wanted ones. They
+// Raised returns marks that reach at least as far as the wanted ones. They
 // never go back, whatever is wanted.
 func (k Marks) Raised(wanted map[Signer]Mark) Marks {
 	next := Marks{since: k.since, of: maps.Clone(k.of), rest: k.rest}
@@ -112,7 +117,7 @@ func (k Marks) Raised(wanted map[Signer]Mark) Marks {
 	return next
 }
 
-// join returns marks that also reach as far as the signers' own ones in others.
+// Join returns marks that also reach as far as the signers' own ones in others.
 func (k Marks) Join(others []Marks) Marks {
 	for _, o := range others {
 		k = k.Raised(o.of)

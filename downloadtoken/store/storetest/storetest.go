@@ -97,6 +97,7 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"spend once", spendOnce},
 		{"settle once", settleOnce},
 		{"uses", uses},
+		{"same nonce", sameNonce},
 		{"look changes nothing", lookChangesNothing},
 		{"late settlement", lateSettlement},
 		{"expiry reuses space", expiryReusesSpace},
@@ -107,7 +108,6 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"policy", policy},
 		{"moved from another store", moved},
 		{"crash", crash},
-		{"crash costs nothing", crashCostsNothing},
 		{"storage lost", lost},
 		{"lost, then kept", lostThenKept},
 		{"lost, then set back", lostThenSetBack},
@@ -132,6 +132,9 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"cut off at random", cutOffAtRandom},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newDisk(t)) })
+	}
+	if _, keeps := newDisk(t).(Keeper); keeps {
+		t.Run("crash costs nothing", func(t *testing.T) { crashCostsNothing(t, newDisk(t)) })
 	}
 	t.Run("promise", func(t *testing.T) { Promise(t, newDisk) })
 }
