@@ -60,6 +60,8 @@ func (e *engine) learn(ctx context.Context, now time.Time, old *knowledge) (*kno
 	case "ok":
 	case "skew":
 		return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, &skewError{time.Duration(r.number(1)) * time.Microsecond})
+	case "replica":
+		return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, errReplica)
 	default:
 		return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, errLayout)
 	}
@@ -144,6 +146,8 @@ func (e *engine) tellEpoch(k, old *knowledge, why string) {
 
 var errLayout = errors.New("what the server keeps under this prefix has another layout; another version of this plugin wrote it: " +
 	"run the same version everywhere, or give this one a prefix of its own")
+
+var errReplica = errors.New("the server is a replica; give the address of its master, or those of its sentinels")
 
 // skewError: the clocks differ so much that a token could be forgotten while it is
 // still accepted here, or be accepted here although it was issued before a loss.

@@ -57,6 +57,29 @@ func TestAway(t *testing.T) {
 	f.wantLogs("cannot be used", 2)
 }
 
+// TestReplica: one that may be written to is not a second place to use tokens at, and the
+// log says what to do.
+func TestReplica(t *testing.T) {
+	master, replica := startServer(t), startServer(t, "--replica-read-only", "no")
+	replica.cli("REPLICAOF", "127.0.0.1", master.port)
+	replica.waitFor("INFO", "replication", "master_link_status:up")
+	f := newFleet(t, 1, at(master))
+	f.serves()
+	f.caddys = append(f.caddys, newFleet(t, 1, at(replica)).caddys...)
+	p := f.mint()
+	if err := f.use(p, 1); !errors.Is(err, errReplica) {
+		t.Fatal(err)
+	}
+	astray := newFleet(t, 1, at(replica))
+	astray.wantRefused(errReplica)
+	astray.wantLogs("cannot be used", 1)
+	if err := f.use(p, 0); err != nil {
+		t.Fatal(err)
+	}
+	replica.cli("REPLICAOF", "NO", "ONE")
+	astray.serves()
+}
+
 // TestHung: a server that takes what it is sent and answers nothing.
 func TestHung(t *testing.T) {
 	s := startServer(t)

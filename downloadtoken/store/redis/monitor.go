@@ -123,7 +123,7 @@ func (m *monitor) look(l *link) error {
 // isRefusal: the server answers, and nothing can be honoured on it.
 func isRefusal(err error) bool {
 	var skew *skewError
-	return errors.Is(err, errPolicy) || errors.Is(err, errLayout) || errors.As(err, &skew)
+	return errors.Is(err, errPolicy) || errors.Is(err, errLayout) || errors.Is(err, errReplica) || errors.As(err, &skew)
 }
 
 // tell logs the first failure, and that it is over. told is what was said last.
@@ -138,6 +138,8 @@ func (m *monitor) tell(told string, err error) string {
 		kind, remedy = "policy", "CONFIG SET maxmemory-policy noeviction, and in redis.conf"
 	case errors.Is(err, errLayout):
 		kind, remedy = "layout", "see the error"
+	case errors.Is(err, errReplica):
+		kind, remedy = "replica", "see the error"
 	case errors.As(err, &skew):
 		kind, remedy = "skew", "see the error"
 	default:

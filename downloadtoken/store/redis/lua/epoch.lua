@@ -1,10 +1,12 @@
 -- KEYS: epoch, processes. ARGV: 1 epoch and 6 its number as this process knows them, 7 the
 -- latest time that it has seen on a server, 8 a random name, 9 the process, 10 its lease.
+if not master then return {'replica'} end
+local server = field(redis.call('INFO', 'server'), 'run_id') .. ' ' .. replid
 if math.abs(now - caller) > tonumber(ARGV[5]) then return {'skew', now - caller} end
 local e = redis.call('HMGET', KEYS[1], 'layout', 'epoch', 'number', 'server', 'at', 'revision', 'evicted')
 if e[1] and e[1] ~= '1' then return {'layout', e[1]} end
 local number, seen = tonumber(e[3] or 0), tonumber(ARGV[6])
-local evicted, recorded = tonumber(info('stats', 'evicted_keys')), tonumber(e[7] or 0)
+local evicted, recorded = tonumber(field(redis.call('INFO', 'stats'), 'evicted_keys')), tonumber(e[7] or 0)
 local why = ''
 if not e[2] then why = 'it has none, as if it were new or had lost its data'
 elseif e[4] ~= server then why = 'it was restarted, or another server was promoted'
@@ -27,4 +29,4 @@ local processes = redis.call('HGETALL', KEYS[2])
 for i = 1, #processes, 2 do
   if tonumber(processes[i + 1]) < tick - 3600000000 then redis.call('HDEL', KEYS[2], processes[i]) end
 end
-return {'ok', e[2], number, e[5], e[6], info('memory', 'maxmemory_policy'), now, why}
+return {'ok', e[2], number, e[5], e[6], field(redis.call('INFO', 'memory'), 'maxmemory_policy'), now, why}
