@@ -86,7 +86,7 @@ func startFleet(t testing.TB, r *redisServer, size int, files map[string]string,
 func fleetServes(t testing.TB, p *process) time.Duration {
 	t.Helper()
 	begun := time.Now()
-	for deadline := begun.Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := begun.Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		status := p.answers(p.url + "/a.txt?download_token=" + fresh(t))
 		if status == http.StatusOK {
 			return time.Since(begun)

@@ -46,7 +46,9 @@ type engine struct {
 
 	known    atomic.Pointer[knowledge]
 	learning sync.Mutex
-	latest   rules.Stamp // time seen on any server; guarded by learning
+	latest   rules.Stamp  // time seen on any server; guarded by learning
+	warned   bool         // of clocks that differ; guarded by learning
+	ahead    atomic.Int64 // how far the server's clock is, a Duration
 
 	serial   atomic.Uint64
 	reserved atomic.Int64
@@ -282,7 +284,10 @@ func (e *engine) Stats(ctx context.Context, now time.Time) (store.Stats, error) 
 	if err != nil {
 		return store.Stats{}, err
 	}
-	return store.Stats{Entries: int(r.number(1)), Reserved: int(e.reserved.Load()), Floor: rules.Stamp(r.number(2)).Time()}, nil
+	return store.Stats{
+		Entries: int(r.number(1)), Reserved: int(e.reserved.Load()), Floor: rules.Stamp(r.number(2)).Time(),
+		Epoch: e.known.Load().at.Time(), ClockAhead: time.Duration(e.ahead.Load()),
+	}, nil
 }
 
 // seal ends the work of this process: it honours nothing any more, and what it has

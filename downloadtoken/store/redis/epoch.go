@@ -51,6 +51,7 @@ func (e *engine) learn(ctx context.Context, now time.Time, old *knowledge) (*kno
 	if old != nil {
 		seen = *old
 	}
+	asked := time.Now()
 	r, err := e.run(ctx, scriptEpoch, []string{e.keys.epoch, e.keys.processes}, append(e.head(&seen, now),
 		strconv.FormatInt(seen.number, 10), stampText(e.latest), rand.Text()[:8], e.process, micros(processLease)))
 	if err != nil {
@@ -70,6 +71,8 @@ func (e *engine) learn(ctx context.Context, now time.Time, old *knowledge) (*kno
 		revoked: seen.revoked, policy: r.word(5),
 	}
 	e.latest = max(e.latest, rules.Stamp(r.number(6)))
+	took := time.Since(asked)
+	e.compareClocks(rules.Stamp(r.number(6)).Time().Sub(asked.Add(took/2)), took)
 	if k.epoch != seen.epoch {
 		e.tellEpoch(k, old, r.word(7))
 	}
@@ -129,6 +132,18 @@ func (e *engine) writeRevocations(ctx context.Context, now time.Time, k *knowled
 
 // errOutdated: others have changed what this process wanted to change.
 var errOutdated = fmt.Errorf("%w: changed meanwhile", rules.ErrUnavailable)
+
+// compareClocks notes how far the server's clock is ahead, which is known to within half of
+// what the question took, and warns once while that is more than half of what may be.
+func (e *engine) compareClocks(ahead, took time.Duration) {
+	e.ahead.Store(int64(ahead))
+	differ := ahead.Abs()-took/2 > e.skew/2
+	if differ && !e.warned {
+		e.logger.Warn("the clock of the Redis server and this one differ by more than half of skew; set both by NTP, "+
+			"since beyond skew nothing is honoured", zap.Duration("ahead", ahead), zap.Duration("skew", e.skew))
+	}
+	e.warned = differ
+}
 
 // tellEpoch says once what an epoch that is new to this process means.
 func (e *engine) tellEpoch(k, old *knowledge, why string) {

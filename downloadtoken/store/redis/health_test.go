@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
@@ -161,6 +164,39 @@ func TestClock(t *testing.T) {
 		if !errors.Is(err, rules.ErrUnavailable) {
 			t.Fatalf("%v: %v", wrong, err)
 		}
+	}
+}
+
+// TestClocksApart: before nothing is honoured any more, it is said once.
+func TestClocksApart(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	e := newEngine("x", time.Second, zap.New(core))
+	for _, step := range []struct {
+		ahead, took time.Duration
+		lines       int
+	}{
+		{400 * time.Millisecond, 0, 0},
+		{-600 * time.Millisecond, 0, 1},
+		{-700 * time.Millisecond, 0, 1},
+		{0, 0, 1},
+		{600 * time.Millisecond, 400 * time.Millisecond, 1}, // may be 400
+		{600 * time.Millisecond, 100 * time.Millisecond, 2},
+	} {
+		e.compareClocks(step.ahead, step.took)
+		if logs.Len() != step.lines {
+			t.Errorf("%v: %d lines, want %d", step, logs.Len(), step.lines)
+		}
+	}
+}
+
+// TestStats: what operators see of the server.
+func TestStats(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	stats, err := f.caddys[0].Stats(context.Background(), time.Now())
+	if err != nil || stats.Epoch.IsZero() || time.Since(stats.Epoch).Abs() > time.Minute || stats.ClockAhead.Abs() > 5*time.Second {
+		t.Errorf("%+v, %v", stats, err)
 	}
 }
 
