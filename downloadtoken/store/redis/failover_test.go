@@ -3,6 +3,7 @@
 package redis
 
 import (
+	"errors"
 	"flag"
 	"net"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
 var promotions = flag.Int("promotions", 5, "how often TestPromotion promotes a replica")
@@ -90,4 +93,50 @@ func forward(t testing.TB, to func() string) (address string) {
 		pipes.Wait()
 	})
 	return l.Addr().String()
+}
+
+// TestPartition: a master that has lost its replicas goes on for one Caddy while a replica
+// is promoted for another. Where replicas must confirm, nothing is honoured at the old
+// one, whatever was issued when.
+func TestPartition(t *testing.T) {
+	old, promoted, third := startServer(t), startServer(t), startServer(t)
+	for _, replica := range []*redisServer{promoted, third} {
+		replica.cli("REPLICAOF", "127.0.0.1", old.port)
+		replica.waitFor("INFO", "replication", "master_link_status:up")
+	}
+	waiting := func(s *redisServer) func(*Redis) {
+		return func(m *Redis) {
+			at(s)(m)
+			m.WaitReplicas, m.WaitTimeout = 1, caddy.Duration(100*time.Millisecond)
+		}
+	}
+	f := newFleet(t, 1, waiting(old))
+	f.serves()
+	before := f.mint()
+	promoted.cli("REPLICAOF", "NO", "ONE")
+	third.cli("REPLICAOF", "127.0.0.1", promoted.port)
+	third.waitFor("INFO", "replication", "master_link_status:up")
+	f.caddys = append(f.caddys, newFleet(t, 1, waiting(promoted)).caddys...)
+	for deadline := time.Now().Add(20 * time.Second); f.use(f.mint(), 1) != nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the new master does not serve")
+		}
+	}
+
+	if err := f.use(before, 0); !errors.Is(err, errReplicas) {
+		t.Errorf("at the old master: %v", err)
+	}
+	if err := f.use(before, 1); !errors.Is(err, rules.ErrUnproven) {
+		t.Errorf("issued before, at the new master: %v", err)
+	}
+	for range 20 {
+		p := f.mint()
+		if err := f.use(p, 0); !errors.Is(err, rules.ErrUnavailable) {
+			t.Errorf("at the old master: %v", err)
+		}
+		if err := f.use(p, 1); err != nil {
+			t.Errorf("at the new master: %v", err)
+		}
+	}
+	f.audit()
 }
