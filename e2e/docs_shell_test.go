@@ -74,6 +74,7 @@ var notTyped = map[string]string{
 	"sudo chown 1000 download.key":                                               "it takes root",
 	"docker build --file example/deploy/Dockerfile --tag caddy-download-token .": "there is no Docker; TestDeployDockerfile",
 	"docker compose up --detach --build":                                         "there is no Docker; TestDeployCompose",
+	"docker compose exec caddy caddy download-token mint --config /etc/caddy/Caddyfile --url https://download.example.com/report.pdf": "there is no Docker; TestDeployCompose",
 }
 
 // shellCommands are the commands of a document, each in one line.
