@@ -41,7 +41,7 @@ func TestDocsTroubleshooting(t *testing.T) {
 		for word := range strings.SplitSeq(row[2], "; ") {
 			line := regexp.MustCompile(`(?m)^\| (?:[a-z_]+, )*` + word + `(?:, [a-z_]+)* \| .*`).FindString(text)
 			if word != row[1] && !strings.Contains(line, "[`"+row[1]+"`](#"+row[1]+")") || line == "" {
-				t.Errorf("who is told %s does not find %s in %q", word, row[1], line)
+				t.Errorf("told %s, a client does not find %s in %q", word, row[1], line)
 			}
 		}
 	}

@@ -104,8 +104,9 @@ func caddyBinary(t testing.TB) string {
 // demonstration is a running `go run ./example`.
 type demonstration struct {
 	*exec.Cmd
-	page  string // its address
-	noted bool   // that a port is in use
+	page       string // its address
+	noted      bool   // that a port is in use
+	home, temp string // its folders
 }
 
 // link has the page's server make a link of a kind.
@@ -127,8 +128,8 @@ func startDemonstration(t *testing.T) *demonstration {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	d := &demonstration{Cmd: exec.CommandContext(ctx, caddyBinary(t))}
-	d.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "TMPDIR="+t.TempDir())
+	d := &demonstration{Cmd: exec.CommandContext(ctx, caddyBinary(t)), home: t.TempDir(), temp: t.TempDir()}
+	d.Env = append(os.Environ(), "HOME="+d.home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "TMPDIR="+d.temp)
 	stdout, err := d.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -157,17 +158,11 @@ func (d *demonstration) stop(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = d.Wait()
-	for _, variable := range d.Env {
-		if dir, ok := strings.CutPrefix(variable, "TMPDIR="); ok {
-			if left, _ := filepath.Glob(filepath.Join(dir, "download-token-example-*")); len(left) > 0 {
-				t.Errorf("left behind: %q", left)
-			}
-		}
-		if home, ok := strings.CutPrefix(variable, "HOME="); ok {
-			if left, _ := filepath.Glob(filepath.Join(home, ".local/share/caddy/download_token")); len(left) > 0 {
-				t.Errorf("kept where other Caddys keep theirs: %q", left)
-			}
-		}
+	if left, _ := filepath.Glob(filepath.Join(d.temp, "download-token-example-*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.home, ".local/share/caddy/download_token")); len(left) > 0 {
+		t.Errorf("kept where other Caddys keep theirs: %q", left)
 	}
 }
 
