@@ -67,7 +67,8 @@ type Page struct {
 	// The name of the site and the contact, as configured; empty if they are not.
 	Site, Contact string
 
-	// The contact as the address of a link; empty if it is none.
+	// The contact as the address of a link; empty if it is none. A mail has the
+	// reference as its subject.
 	ContactURL string
 
 	// 16 hexadecimal digits that name the token in the log; empty if there is no
@@ -237,6 +238,9 @@ func (p *Pages) render(page Page, t texts) ([]byte, error) {
 	t.complete(&page)
 	page.Site = p.site.Name
 	page.Contact, page.ContactURL = p.site.contact()
+	if page.Reference != "" && strings.HasPrefix(page.ContactURL, "mailto:") && !strings.Contains(page.ContactURL, "?") {
+		page.ContactURL += "?subject=" + page.Reference
+	}
 	var b bytes.Buffer
 	err := p.template.Execute(&b, page)
 	return b.Bytes(), err
