@@ -51,7 +51,7 @@ func english() texts {
 
 // maxAcceptLanguage bounds what is read of Accept-Language. Browsers send less than 100
 // bytes.
-const maxAcceptLanguage = 1 << 10
+const maxAcceptLanguage = 256
 
 // preferred are the texts that Accept-Language asks for (RFC 9110 section 12.5.4).
 func preferred(header http.Header) texts {

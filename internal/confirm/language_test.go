@@ -207,3 +207,21 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkWrite is what a page costs, with the choice of its language and without.
+func BenchmarkWrite(b *testing.B) {
+	p, err := Load("", Site{Name: "Example Files", Contact: "help@example.com"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, accept := range map[string]string{"no-language": "", "one": "ja", "usual": "de-AT,de;q=0.8,en-US;q=0.5,en;q=0.3", "long": strings.Repeat("fi,", 80)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.Write(httptest.NewRecorder(), asking(accept), refusals[0]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
