@@ -160,6 +160,9 @@ func TestDenials(t *testing.T) {
 					logs.TakeAll()
 					w := httptest.NewRecorder()
 					v := visiting(h, w, get("/a", "Accept", accept))
+					if accept == "*/*" { // programs are told in English
+						v.r.Header.Set("Accept-Language", "de")
+					}
 					v.text = text
 					if err := v.deny(fmt.Errorf("%w: more of it", f.err)); err != nil {
 						t.Fatal(err)
@@ -193,7 +196,7 @@ func TestDenials(t *testing.T) {
 							Type, Title, Detail, Reason string
 							Status                      int
 						}
-						if err := json.Unmarshal(w.Body.Bytes(), &details); err != nil || details.Reason != f.told || details.Status != f.status || details.Title != http.StatusText(f.status) || details.Type != "about:blank" {
+						if err := json.Unmarshal(w.Body.Bytes(), &details); err != nil || details.Reason != f.told || details.Status != f.status || details.Detail != confirm.Detail(f.told) || details.Title != http.StatusText(f.status) || details.Type != "about:blank" {
 							t.Errorf("%s: %v, %+v", f.reason, err, details)
 						}
 						if w.Header().Get("Content-Type") != "application/problem+json" || w.Header().Get("Content-Length") != strconv.Itoa(w.Body.Len()) {
@@ -370,6 +373,8 @@ func TestWhenTheLinkEnded(t *testing.T) {
 		"damaged": {genuine[:len(genuine)-2], "malformed", false},
 		"cut":     {genuine[:strings.LastIndex(genuine, ".")], "malformed", false},
 		"valid":   {signed(t, nil), "scope", false},
+		"none":    {"", "malformed", false},
+		"typed":   {"my-password", "malformed", false},
 	} {
 		h, _ := staged(t, &Handler{scopes: []scopes.Scope{opening(scopes.Closed)}})
 		w := httptest.NewRecorder()
@@ -382,6 +387,8 @@ func TestWhenTheLinkEnded(t *testing.T) {
 		}
 		if body := w.Body.String(); strings.Contains(body, when) != tt.says || strings.Contains(body, "until") != tt.says {
 			t.Errorf("%s: %s", name, body)
+		} else if strings.Contains(body, "<code") != strings.Contains(tt.text, ".") {
+			t.Errorf("%s: a reference to what is no token, or none: %s", name, body)
 		}
 	}
 }

@@ -80,6 +80,7 @@ type reading struct {
 	Title, Lang, Direction, Text string
 
 	Headings []string // of level 1
+	Dark     bool
 	Mains    int
 	Outside  []string           // text in no landmark
 	Overflow int                // pixels, sideways
@@ -110,12 +111,12 @@ const root = document.documentElement;
 return {
 	title: document.title, lang: root.lang, direction: getComputedStyle(document.querySelector('main')).direction, text: document.body.innerText,
 	headings: [...document.querySelectorAll('h1')].map((h) => h.innerText), mains: document.querySelectorAll('main').length,
-	outside, contrast, overflow: root.scrollWidth - root.clientWidth,
+	dark: matchMedia('(prefers-color-scheme: dark)').matches, outside, contrast, overflow: root.scrollWidth - root.clientWidth,
 };
 `
 
 // check compares a reading with what the page has to say.
-func (r reading) check(t *testing.T, lang, page, reference string) {
+func (r reading) check(t *testing.T, lang, page, reference string, dark bool) {
 	t.Helper()
 	words := headingsIn[lang]
 	heading, title, focus := words[page], words[page]+" – Example Files", []string{"help@example.com"}
@@ -143,6 +144,9 @@ func (r reading) check(t *testing.T, lang, page, reference string) {
 	}
 	if strings.Contains(r.Text, words["date"]) != (page == "expired") {
 		t.Errorf("the date in %s", r.Text)
+	}
+	if r.Dark != dark {
+		t.Errorf("dark: %v", r.Dark)
 	}
 	if r.Overflow > 0 {
 		t.Errorf("%d pixels too wide", r.Overflow)
@@ -200,8 +204,8 @@ log.splice(0, log.length, ...log.filter((line) => !/status of 40[0-9]/.test(line
 	for name, r := range got.Readings {
 		t.Run(name, func(t *testing.T) {
 			lang, page, _ := strings.Cut(name, " ")
-			page, _, _ = strings.Cut(page, " ")
-			r.check(t, lang, page, references[page])
+			page, scheme, _ := strings.Cut(page, " ")
+			r.check(t, lang, page, references[page], strings.HasPrefix(scheme, "dark"))
 		})
 	}
 	if len(got.Log) > 0 {
@@ -241,7 +245,7 @@ func TestReadingInFirefox(t *testing.T) {
 					}
 					r.Focus = append(r.Focus, text)
 				}
-				t.Run(page, func(t *testing.T) { r.check(t, lang, page, references[page]) })
+				t.Run(page, func(t *testing.T) { r.check(t, lang, page, references[page], scheme == 0) })
 			}
 		})
 	}
