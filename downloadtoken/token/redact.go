@@ -19,19 +19,27 @@ const Redacted = "jwt:REDACTED"
 // Redact looks at shapes only, so it also replaces tokens that no key of ours signed.
 func Redact(text string) string {
 	var redacted strings.Builder
-	copied := 0
-	for i := 0; i < len(text); {
-		end, found := jwtAt(text, i)
-		if end == i {
-			i++
-			continue
+	copied, seen, dots := 0, 0, dotFinder{text: text}
+	for from := 0; ; {
+		dot, behind := dots.next(from)
+		if dot < 0 {
+			break
 		}
-		if found != "" {
-			redacted.WriteString(text[copied:i])
-			redacted.WriteString(found)
-			copied = end
+		i := dot
+		for i > seen && (digits[text[i-1]] != noDigit || text[i-1] == '%') {
+			i--
 		}
-		i = end
+		seen, from = dot+1, behind
+		for i < dot {
+			end, found := jwtAt(text, i)
+			if found != "" {
+				redacted.WriteString(text[copied:i])
+				redacted.WriteString(found)
+				copied = end
+			}
+			i = max(i+1, end)
+			seen, from = max(seen, end), max(from, end)
+		}
 	}
 	if copied == 0 {
 		return text
@@ -40,11 +48,48 @@ func Redact(text string) string {
 	return redacted.String()
 }
 
+// dotFinder goes from dot to dot, because most lines of a log have few, and a token
+// begins in what stands in front of one.
+type dotFinder struct {
+	text  string
+	plain int // the next dot that is not escaped, or the end
+}
+
+// next returns where the next dot begins, however it is encoded, and ends; -1 if there
+// is none.
+func (d *dotFinder) next(from int) (dot, behind int) {
+	if d.plain < from || from == 0 {
+		d.plain = len(d.text)
+		if i := strings.IndexByte(d.text[from:], '.'); i >= 0 {
+			d.plain = from + i
+		}
+	}
+	for from < d.plain {
+		i := strings.IndexByte(d.text[from:d.plain], '%')
+		if i < 0 {
+			break
+		}
+		c, n := unescaped(d.text, from+i)
+		if from += i + n; c == '.' {
+			return from - n, from
+		}
+	}
+	if d.plain == len(d.text) {
+		return -1, 0
+	}
+	return d.plain, d.plain + 1
+}
+
 // jwtAt looks for a token that begins at i. If there is one, it returns the end and
 // what to write in its place. If there is none and none can begin before end, it
 // returns only that; otherwise i.
 func jwtAt(text string, i int) (end int, replacement string) {
-	if strings.IndexByte("eCDI%", text[i]) < 0 || !beginsObject(text, i) {
+	switch text[i] {
+	case 'e', 'C', 'D', 'I', '%':
+	default:
+		return i, ""
+	}
+	if !beginsObject(text, i) {
 		return i, ""
 	}
 	end, dots := i, 0

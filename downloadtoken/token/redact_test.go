@@ -59,6 +59,9 @@ func TestRedact(t *testing.T) {
 			if got := Redact(test.text); got != test.want {
 				t.Errorf("Redact(%q) = %q, want %q", test.text, got, test.want)
 			}
+			if got := redactEverywhere(test.text); got != test.want {
+				t.Errorf("redactEverywhere(%q) = %q", test.text, got)
+			}
 		})
 	}
 }
@@ -101,6 +104,9 @@ func FuzzRedact(f *testing.F) {
 			}
 		}
 		got := Redact(before + written.String() + after)
+		if want := redactEverywhere(before + written.String() + after); got != want {
+			t.Fatalf("%q instead of %q", got, want)
+		}
 		if plain := unescapeAll(got); strings.Contains(plain, signature) && !strings.Contains(unescapeAll(before+"\n"+after), signature) {
 			t.Fatalf("the signature is in %q", got)
 		}
@@ -108,6 +114,23 @@ func FuzzRedact(f *testing.F) {
 			t.Fatalf("%q became %q", got, again)
 		}
 	})
+}
+
+// redactEverywhere is Redact without a way to go over the text quickly.
+func redactEverywhere(text string) string {
+	var redacted strings.Builder
+	for i := 0; i < len(text); {
+		end, found := jwtAt(text, i)
+		if end == i {
+			end++
+		}
+		if found == "" {
+			found = text[i:end]
+		}
+		redacted.WriteString(found)
+		i = end
+	}
+	return redacted.String()
 }
 
 // unescapeAll is text with every escape decoded.
