@@ -31,8 +31,13 @@ func Redact(text string) string {
 		}
 		seen, from = dot+1, behind
 		for i < dot {
+			if !opens[text[i]] {
+				i++
+				continue
+			}
 			end, found := jwtAt(text, i)
 			if found != "" {
+				redacted.Grow(len(text) - copied) // nothing after the first time
 				redacted.WriteString(text[copied:i])
 				redacted.WriteString(found)
 				copied = end
@@ -51,28 +56,25 @@ func Redact(text string) string {
 // dotFinder goes from dot to dot, because most lines of a log have few, and a token
 // begins in what stands in front of one.
 type dotFinder struct {
-	text  string
-	plain int // the next dot that is not escaped, or the end
+	text           string
+	plain, percent int // where the next of each is; the length of text if there is none
 }
 
 // next returns where the next dot begins, however it is encoded, and ends; -1 if there
-// is none.
+// is none. The first call is for 0.
 func (d *dotFinder) next(from int) (dot, behind int) {
 	if d.plain < from || from == 0 {
-		d.plain = len(d.text)
-		if i := strings.IndexByte(d.text[from:], '.'); i >= 0 {
-			d.plain = from + i
-		}
+		d.plain = d.index('.', from)
 	}
-	for from < d.plain {
-		i := strings.IndexByte(d.text[from:d.plain], '%')
-		if i < 0 {
-			break
+	if d.percent < from || from == 0 {
+		d.percent = d.index('%', from)
+	}
+	for d.percent < d.plain {
+		c, n := unescaped(d.text, d.percent)
+		if c == '.' {
+			return d.percent, d.percent + n
 		}
-		c, n := unescaped(d.text, from+i)
-		if from += i + n; c == '.' {
-			return from - n, from
-		}
+		d.percent = d.index('%', d.percent+n)
 	}
 	if d.plain == len(d.text) {
 		return -1, 0
@@ -80,16 +82,22 @@ func (d *dotFinder) next(from int) (dot, behind int) {
 	return d.plain, d.plain + 1
 }
 
+func (d *dotFinder) index(c byte, from int) int {
+	if i := strings.IndexByte(d.text[from:], c); i >= 0 {
+		return from + i
+	}
+	return len(d.text)
+}
+
+// opens are the bytes with which the base64url of a brace or white space begins, and
+// every byte that is percent-encoded.
+var opens = [256]bool{'e': true, 'C': true, 'D': true, 'I': true, '%': true}
+
 // jwtAt looks for a token that begins at i. If there is one, it returns the end and
 // what to write in its place. If there is none and none can begin before end, it
 // returns only that; otherwise i.
 func jwtAt(text string, i int) (end int, replacement string) {
-	switch text[i] {
-	case 'e', 'C', 'D', 'I', '%':
-	default:
-		return i, ""
-	}
-	if !beginsObject(text, i) {
+	if !opens[text[i]] || !beginsObject(text, i) {
 		return i, ""
 	}
 	end, dots := i, 0
@@ -129,6 +137,7 @@ func jwtAt(text string, i int) (end int, replacement string) {
 // with; something like a file extension may follow.
 func fingerprintOfFirst(text string) Fingerprint {
 	var token strings.Builder
+	token.Grow(len(text))
 	for i, dots := 0, 0; i < len(text); {
 		c, n := unescaped(text, i)
 		if c == '.' {
