@@ -11,9 +11,9 @@ const Redacted = "jwt:REDACTED"
 // [Redacted].
 //
 // A token is found by its shape, wherever it stands: a JSON object in base64url, a
-// dot, and whatever of the alphabet follows, dots included. It may be percent-encoded
-// in whole or in part, and more than once, as when the question mark of a link has been
-// escaped. A header with nothing behind it stays, because it opens nothing and
+// dot, and whatever of the alphabet follows, dots and padding included. It may be
+// percent-encoded in whole or in part, and more than once, as when the question mark of
+// a link has been escaped. A header with nothing behind it stays, because it opens nothing and
 // says nothing. Text without a token is returned as it is, without allocation.
 //
 // Redact looks at shapes only, so it also replaces tokens that no key of ours signed.
@@ -26,6 +26,9 @@ func Redact(text string) string {
 			break
 		}
 		i := dot
+		for i > seen && text[i-1] == '=' {
+			i--
+		}
 		for i > seen && (digits[text[i-1]] != noDigit || text[i-1] == '%') {
 			i--
 		}
@@ -106,7 +109,7 @@ func jwtAt(text string, i int) (end int, replacement string) {
 	last := byte('.')
 	for end < len(text) {
 		c, n := unescaped(text, end)
-		if c != '.' && digits[c] == noDigit {
+		if digits[c] == noDigit && c != '.' && c != '=' || digits[c] != noDigit && last == '=' {
 			break
 		}
 		if c == '.' {

@@ -44,6 +44,12 @@ func TestRedact(t *testing.T) {
 		{"five parts", whole + ".x.y", print},
 		{"very long name", encode(`{"`+strings.Repeat("n", 300)+`":1}`) + ".e30", Redacted},
 
+		{"padded", pad(parts[0]) + "." + pad(parts[1]) + "." + pad(parts[2]), "jwt:" + FingerprintOf(pad(parts[0])+"."+pad(parts[1])+".").String()},
+		{"padding escaped", parts[0] + "." + parts[1] + "%3D%3d." + parts[2] + "%3D&x", "jwt:" + FingerprintOf(parts[0]+"."+parts[1]+"==.").String() + "&x"},
+		{"padded and cut", "?t=" + parts[0] + "=." + parts[1][:20], "?t=" + Redacted},
+		{"padded value of another kind", "?state=" + parts[0] + "=&t=a.txt", "?state=" + parts[0] + "=&t=a.txt"},
+		{"equals sign behind", parts[0] + "=file.txt", parts[0] + "=file.txt"},
+
 		{"header alone", parts[0], parts[0]},
 		{"header at the end of a sentence", parts[0] + ". Next", parts[0] + ". Next"},
 		{"signature alone", parts[2], parts[2]},
@@ -66,6 +72,9 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// pad adds the padding of base64, which a token must not have.
+func pad(part string) string { return part + strings.Repeat("=", -len(part)&3) }
+
 // escapeAll percent-encodes every byte.
 func escapeAll(text string) string {
 	var b strings.Builder
@@ -87,7 +96,7 @@ func TestRedactCostsNothingWithoutAToken(t *testing.T) {
 // of the token's run stays.
 func FuzzRedact(f *testing.F) {
 	good := mintClaims(f, `{`+soon+`}`)
-	for i, seed := range []string{"", "/a.txt?t=", "eyJ", "eyJhbGciOiJIUzI1NiJ9.", "%", "%2", "%25", ".", good, good[:20], "ey", "%65", "\\", "e30."} {
+	for i, seed := range []string{"", "/a.txt?t=", "eyJ", "eyJhbGciOiJIUzI1NiJ9.", "%", "%2", "%25", ".", good, good[:20], "ey", "%65", "\\", "e30.", "=.", "%3D"} {
 		f.Add(seed, "", int64(i))
 		f.Add("", seed, int64(i))
 		f.Add(seed, seed, int64(-i))
