@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 func escaped(text string) string {
@@ -130,4 +132,28 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: found in %s; say so where it is documented", name, got)
 		}
 	}
+}
+
+// FuzzEncoder: a line of JSON stays one, whatever stands around and in the place of the
+// token, and in what it says is no token.
+func FuzzEncoder(f *testing.F) {
+	for _, seed := range []string{"", "\x1e", "\x0e", ">", "\\u001", "\\", "%2", "%1e", "eyJhIjox.", "=", "\"", "\xff", "\u2028", planted, planted[1:], header} {
+		f.Add(seed, planted, "")
+		f.Add(seed, planted[1:], seed)
+		f.Add("", "", seed)
+	}
+	e := provisioned(f, new(Encoder))
+	f.Fuzz(func(t *testing.T, before, between, after string) {
+		text := before + between + after
+		got := line(t, e, zapcore.Entry{Message: text}, zap.Strings(text, []string{text, quoted(text)}), zap.Any("any", map[string]string{text: text}))
+		var said map[string]any
+		if err := json.Unmarshal([]byte(got), &said); err != nil {
+			t.Fatalf("%v in %s", err, got)
+		}
+		for _, text := range []string{got, said["msg"].(string)} {
+			if again := token.Redact(text); again != text {
+				t.Fatalf("%s was left in %s", text, got)
+			}
+		}
+	})
 }

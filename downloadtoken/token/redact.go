@@ -41,7 +41,7 @@ func Redact(text string) string {
 			end, found := jwtAt(text, i)
 			if found != "" {
 				redacted.Grow(len(text) - copied) // nothing after the first time
-				redacted.WriteString(text[copied:i])
+				redacted.WriteString(text[copied:beginOfEscape(text, i)])
 				redacted.WriteString(found)
 				copied = end
 			}
@@ -134,6 +134,20 @@ func jwtAt(text string, i int) (end int, replacement string) {
 		return end, Redacted
 	}
 	return end, "jwt:" + fingerprintOfFirst(text[i:end]).String()
+}
+
+// beginOfEscape is where the escape of JSON (RFC 8259 section 7) begins of which text has
+// the last digit at i; otherwise i. In a line that is JSON, half of one must not be left:
+// a control character 1E before yJhbGciOi is written as \u001eyJhbGciOi.
+func beginOfEscape(text string, i int) int {
+	begin := i - len(`\u001`)
+	if begin < 0 || text[begin] != '\\' || text[begin+1] != 'u' {
+		return i
+	}
+	if before := strings.TrimRight(text[:begin], `\`); (begin-len(before))%2 == 1 {
+		return i // the backslash is escaped itself
+	}
+	return begin
 }
 
 // fingerprintOfFirst is the fingerprint of the token that the escaped text begins

@@ -50,6 +50,11 @@ func TestRedact(t *testing.T) {
 		{"padded value of another kind", "?state=" + parts[0] + "=&t=a.txt", "?state=" + parts[0] + "=&t=a.txt"},
 		{"equals sign behind", parts[0] + "=file.txt", parts[0] + "=file.txt"},
 
+		{"half in an escape of JSON", `a\u001` + whole, `a` + print},
+		{"half in an escape that is none", `a\\u001` + whole, `a\\u001` + print},
+		{"half in an escape behind a backslash", `a\\\u001` + whole, `a\\` + print},
+		{"too short for an escape", `u001` + whole, `u001` + print},
+
 		{"header alone", parts[0], parts[0]},
 		{"header at the end of a sentence", parts[0] + ". Next", parts[0] + ". Next"},
 		{"signature alone", parts[2], parts[2]},
@@ -96,7 +101,7 @@ func TestRedactCostsNothingWithoutAToken(t *testing.T) {
 // of the token's run stays.
 func FuzzRedact(f *testing.F) {
 	good := mintClaims(f, `{`+soon+`}`)
-	for i, seed := range []string{"", "/a.txt?t=", "eyJ", "eyJhbGciOiJIUzI1NiJ9.", "%", "%2", "%25", ".", good, good[:20], "ey", "%65", "\\", "e30.", "=.", "%3D"} {
+	for i, seed := range []string{"", "/a.txt?t=", "eyJ", "eyJhbGciOiJIUzI1NiJ9.", "%", "%2", "%25", ".", good, good[:20], "ey", "%65", "\\", "e30.", "=.", "\\u001", "%3D"} {
 		f.Add(seed, "", int64(i))
 		f.Add("", seed, int64(i))
 		f.Add(seed, seed, int64(-i))
@@ -135,6 +140,10 @@ func redactEverywhere(text string) string {
 		}
 		if found == "" {
 			found = text[i:end]
+		} else {
+			before := redacted.String()
+			redacted.Reset()
+			redacted.WriteString(before[:len(before)-(i-beginOfEscape(text, i))])
 		}
 		redacted.WriteString(found)
 		i = end
