@@ -57,8 +57,8 @@ func warnOfPlainLogs(ctx caddy.Context, logger *zap.Logger) {
 	}
 	maps.DeleteFunc(plain, func(_ string, shows bool) bool { return !shows })
 	if len(plain) > 0 {
-		logger.Warn("tokens get into the logs: write format redact_jwt into the log of the global options, and into every log of a site "+
-			"that has an output or a format of its own, such as: log { format redact_jwt }", zap.Strings("loggers", slices.Sorted(maps.Keys(plain))))
+		logger.Warn("tokens get into the logs: write a log with the line format redact_jwt in its block into the global options, "+
+			"and the line into the log of every site that has an output or a format of its own", zap.Strings("loggers", slices.Sorted(maps.Keys(plain))))
 	}
 }
 
