@@ -226,3 +226,23 @@ func BenchmarkLine(b *testing.B) {
 		}
 	}
 }
+
+// TestFilterInsideCaddysFilter: what Caddy's filter encoder hands over, and takes back.
+func TestFilterInsideCaddysFilter(t *testing.T) {
+	filter := `{"filter":"redact_jwt"}`
+	e := provisioned(t, &Encoder{WrappedRaw: json.RawMessage(`{"format":"filter","fields":{"request>uri":` + filter + `,"request>headers>X-Token":` + filter +
+		`,"request>headers>Referer":` + filter + `,"resp_headers":` + filter + `,"strings":` + filter + `,"bytes":` + filter + `}}`)})
+	r := request("/a.txt?t=" + planted)
+	r.ShouldLogCredentials = false
+	got := line(t, e.Encoder, zapcore.Entry{Message: "m"}, zap.Object("request", r), zap.Strings("strings", []string{"b", planted}), zap.ByteString("bytes", []byte("text")),
+		zap.Object("resp_headers", caddyhttp.LoggableHTTPHeader{Header: http.Header{"Location": {"/?t=" + planted, "other"}}}))
+	for _, want := range []string{`"uri":"/a.txt?t=` + printed + `"`, `"X-Token":["a","` + printed + `"]`, `"strings":["b","` + printed + `"]`,
+		`"resp_headers":{"Location":["/?t=` + printed + `","other"]}`, `"Referer":["http://localhost/?download_token=` + printed + `"]`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+	if strings.Contains(got, payload) || !json.Valid([]byte(got)) {
+		t.Errorf("a token in %s", got)
+	}
+}
