@@ -54,6 +54,7 @@ func init() {
 // `{http.download_token.scope}` | The `scope` claim
 // `{http.download_token.issuer}` | The `iss` claim
 // `{http.download_token.expires}` | The `exp` claim, RFC 3339, UTC
+// `{http.download_token.claim.*}` | Any other claim by its name, if it is a string, a number or a boolean
 // `{http.download_token.fingerprint}` | 16 hex digits that name the token in logs; it cannot be turned back into a token
 // `{http.auth.user.id}` | The `sub` claim, else `user`, unless an earlier handler has set it
 //
