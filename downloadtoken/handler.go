@@ -96,6 +96,10 @@ type Handler struct {
 	// that previews use up no one-time links.
 	Confirm *Confirm `json:"confirm,omitempty"`
 
+	// The name of the site and a contact, for the pages that people see. Their language
+	// is the one of the built-in ones that Accept-Language prefers.
+	Page *Page `json:"page,omitempty"`
+
 	// What a refused client is asked for in WWW-Authenticate. Default: Bearer
 	// without a realm; if `basic` is among the sources, Basic, and Bearer only if
 	// that is a source too.

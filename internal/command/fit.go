@@ -160,7 +160,7 @@ func (f *fitting) chooseClaims() error {
 		switch {
 		case f.says(r.Claim):
 		case len(r.Values) == 0:
-			return fmt.Errorf("the directive requires the claim %[1]s; give it, such as with --claim %[1]s=...", r.Claim)
+			return fmt.Errorf("the directive requires the claim %[1]s; give it, such as with --claim %[1]s=<value>", r.Claim)
 		default:
 			f.claims = append(f.claims, r.Claim+"="+r.Values[0])
 			f.choose("--claim", r.Claim+"="+r.Values[0])
