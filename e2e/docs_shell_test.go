@@ -57,6 +57,10 @@ var notTyped = map[string]string{
 	// docs
 	"caddy download-token keygen <alg> [--out <file>] [--public <file>] [--bits <n>] [--jwk] [--kid <id>] [--force] [--json]": "it is a synopsis",
 	"caddy download-token mint --key <file>|env:<name>|- [options]":                                                           "it is a synopsis",
+	"caddy download-token revoke <token>|<link>|<fingerprint>|- [options]":                                                    "it is a synopsis",
+	"caddy download-token revoke --nonce|--sub|--kid|--issued-before <value> [options]":                                       "it is a synopsis",
+	"caddy download-token status [<token>|<link>|<fingerprint>|-] [--address <host:port>]":                                    "it is a synopsis",
+	"caddy download-token status 2d711642b726b044":                                                                            "the token is one of the past; TestStatus",
 	"caddy download-token inspect [<token>|<link>|-] [--config <file> --url <url>] [options]":                                 "it is a synopsis",
 	"curl -u alice:cube1234 -X DELETE http://localhost:8080/tokens/u5kB2gYw3pYAAAAAam8VmEDJt3kzBGf7m2KfGk0dDyo/":              "the token is one of the past; TestIssuerRevokes",
 	`git clone "https://oauth2:$TOKEN@files.example.com/repo.git"`:                                                            "TestPasswordClients",

@@ -225,7 +225,7 @@ func TestDocsGrammar(t *testing.T) {
 // out of it.
 func TestDocsLogFormat(t *testing.T) {
 	texts := make(map[string]string)
-	for _, pattern := range []string{"../example/Caddyfile", "../example/*/Caddyfile"} {
+	for _, pattern := range []string{"../example/Caddyfile", "../example/*/Caddyfile", "../example/*/*/Caddyfile"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
