@@ -1,7 +1,6 @@
 package downloadtoken
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -117,8 +116,8 @@ type Handler struct {
 
 	sources    []token.Source
 	queryNames []string
-	verifier   verifier
-	forget     func() // lets go of the verified tokens that are remembered
+	verifier   timed
+	forget     func() // lets go of the verified tokens that are remembered; nil if none are
 	rules      token.Rules
 	anchors    *trust.Anchors
 	scopes     []scopes.Scope
@@ -130,11 +129,6 @@ type Handler struct {
 	pages      *confirm.Pages
 	now        func() time.Time
 	logger     *zap.Logger
-}
-
-// verifier tells which tokens are genuine, whatever the time.
-type verifier interface {
-	Verify(ctx context.Context, text string) (*token.Token, error)
 }
 
 // CaddyModule returns the Caddy module information.

@@ -61,7 +61,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.logger.Warn("the template of confirm has no hidden field press, so a double click can lose a one-time link; " +
 			`write into its form: <input type="hidden" name="press" value="{{.Press}}">`)
 	}
-	return registerMetrics(ctx)
+	return h.provisionMetrics(ctx)
 }
 
 // provisionCache puts the memory of verified tokens in front of the verifier, where
@@ -74,15 +74,15 @@ func (h *Handler) provisionCache(plain *token.Verifier) error {
 	case entries == 0 && (h.OneTime == nil || h.OneTime.Resume != nil):
 		entries = tokencache.DefaultEntries
 	}
-	h.verifier, h.forget = plain, func() {}
 	if entries <= 0 {
+		h.verifier = timed{plain: plain}
 		return nil
 	}
-	cache, err := tokencache.New(plain, entries, metrics().hits.Inc, metrics().misses.Inc)
+	cache, err := tokencache.New(plain, entries)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	h.verifier, h.forget = cache, cache.Close
+	h.verifier, h.forget = timed{plain, cache}, caches.add(cache)
 	return nil
 }
 

@@ -37,7 +37,7 @@ func (h *Handler) provisionRefusals() (err error) {
 		f := &refusal{status: cmp.Or(statuses[d], d.status)}
 		f.challenges = h.challenges(d, f.status)
 		f.page = d.told.page(f.status)
-		f.outcome = metrics().refused[d.reason]
+		f.outcome = outcomeRefused[d.reason]
 		if f.document, err = problem.NewDocument(f.status, d.told.word, d.told.sentence); err != nil {
 			return err
 		}

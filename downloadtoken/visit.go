@@ -52,6 +52,9 @@ type visit struct {
 // leave gives back what the request has not used. A reservation that was committed
 // is none any more.
 func (v *visit) leave() {
+	if n := v.answer.Bytes(); n > 0 {
+		delivered.Add(float64(n))
+	}
 	if v.use != nil {
 		v.use.Release()
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/metrics"
 )
 
 func init() {
@@ -123,6 +124,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.modules[name] = m
 	}
+	if err := metrics.Register(ctx, durations, failures, contents); err != nil {
+		return err
+	}
 	return a.listen(ctx)
 }
 
@@ -174,7 +178,7 @@ func (a *App) Open(name string) (Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", name, err)
 	}
-	a.open[name] = arrivals{s, a, a.place(name)}
+	a.open[name] = arrivals{observe(name, s), a, a.place(name)}
 	return a.open[name], nil
 }
 
