@@ -16,6 +16,8 @@ func sites(k *keys) map[string]string {
 		bareOneWrite: "bench_one_write\n",
 		bare:         "",
 		"one-time":   guard("HS256", "one_time\n"),
+		boltSite:     guard("HS256", "one_time\n"),
+		redisSite:    guard("HS256", "one_time\n"),
 		"resume":     guard("HS256", "one_time {\nresume 1h\n}\n"),
 		"HS256":      guard("HS256", ""),
 		"RS256":      guard("RS256", ""),
@@ -48,9 +50,9 @@ func globals(dir, more string) string {
 }
 
 // caddyfile is the whole configuration of a server: the site at an address for each mode.
-func (w *world) caddyfile(storage, directives string, addrs map[mode]string) string {
+func (w *world) caddyfile(storage, directives, store string, addrs map[mode]string) string {
 	var b strings.Builder
-	b.WriteString(globals(storage, fmt.Sprintf(`servers {
+	b.WriteString(globals(storage, store+fmt.Sprintf(`servers {
 		protocols h1 h2
 	}
 	servers %s {

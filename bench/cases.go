@@ -35,6 +35,8 @@ var cases = []testCase{
 	{name: bareOneWrite, server: bareOneWrite, absent: http.StatusNotFound, targets: plain},
 	{name: "one-time-HS256-fresh", server: "one-time", large: true, absent: http.StatusUnauthorized, targets: fresh("HS256")},
 	{name: "one-time-resume-fresh", server: "resume", large: true, absent: http.StatusUnauthorized, targets: fresh("HS256")},
+	{name: "one-time-bolt-fresh", server: boltSite, absent: http.StatusUnauthorized, targets: fresh("HS256")},
+	{name: "one-time-redis-fresh", server: redisSite, absent: http.StatusUnauthorized, targets: fresh("HS256")},
 	{name: "multi-HS256-fresh", server: "HS256", large: true, absent: http.StatusUnauthorized, targets: fresh("HS256")},
 	{name: "multi-HS256-seen", server: "HS256", large: true, absent: http.StatusUnauthorized, targets: seen("HS256")},
 	{name: "multi-RS256-fresh", server: "RS256", absent: http.StatusUnauthorized, targets: fresh("RS256")},

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -17,18 +15,6 @@ const (
 	secureLink   = "nginx-secure_link"
 	securePrefix = "/secure/" // what secure_link guards
 )
-
-// hasNginx says once, loudly, that it is missing.
-func (w *world) hasNginx(progress io.Writer) bool {
-	if _, err := exec.LookPath("nginx"); err == nil {
-		return true
-	}
-	if !w.noNginx {
-		fmt.Fprintln(progress, "SKIPPED: nginx is not installed, so the table is without it")
-	}
-	w.noNginx = true
-	return false
-}
 
 // nginxConf has one process and no master, so that its CPU time is all there is.
 const nginxConf = `daemon off;

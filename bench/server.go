@@ -73,7 +73,7 @@ func (w *world) startCaddy(ctx context.Context, name, directives string) (*serve
 		return nil, err
 	}
 	config := filepath.Join(home, "Caddyfile")
-	if err := os.WriteFile(config, []byte(w.caddyfile(home, directives, addrs)), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(w.caddyfile(home, directives, w.store(name, home), addrs)), 0o600); err != nil {
 		return nil, err
 	}
 	program, err := os.Executable()

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -28,11 +29,11 @@ type world struct {
 	roots                       *x509.CertPool
 	keys                        *keys
 	servers                     map[string]*server
-	noNginx                     bool // said that it is missing
+	missing                     map[string]bool // programs, of which it was said that they are
 }
 
 func newWorld(dir string) (*world, error) {
-	w := &world{dir: dir, root: filepath.Join(dir, "root"), roots: x509.NewCertPool(), servers: make(map[string]*server)}
+	w := &world{dir: dir, root: filepath.Join(dir, "root"), roots: x509.NewCertPool(), servers: make(map[string]*server), missing: make(map[string]bool)}
 	if err := os.Mkdir(w.root, 0o755); err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func (w *world) choose(ctx context.Context, g group, wanted *regexp.Regexp, prog
 		if !g.has(c) || c.name != bare && !matches {
 			continue
 		}
-		if c.server == nginxServer && !w.hasNginx(progress) {
+		if program := programs[c.server]; program != "" && !w.has(program, progress) {
 			continue
 		}
 		chosen, any = append(chosen, c), any || matches
@@ -99,6 +100,21 @@ func (w *world) choose(ctx context.Context, g group, wanted *regexp.Regexp, prog
 		}
 	}
 	return chosen, nil
+}
+
+// programs are those that servers are or need, beside this one.
+var programs = map[string]string{nginxServer: "nginx", redisSite: "redis-server"}
+
+// has reports whether a program is installed, and says once, loudly, that it is not.
+func (w *world) has(program string, progress io.Writer) bool {
+	if _, err := exec.LookPath(program); err == nil {
+		return true
+	}
+	if !w.missing[program] {
+		fmt.Fprintf(progress, "SKIPPED: %s is not installed, so the table is without it\n", program)
+	}
+	w.missing[program] = true
+	return false
 }
 
 // writeFile makes the file that the group serves. It has holes instead of bytes on the
@@ -133,9 +149,17 @@ func (w *world) need(ctx context.Context, name string) error {
 		}
 		directives = fmt.Sprintf(directives, w.servers[responder].addrs[plainHTTP])
 	}
+	if name == redisSite {
+		if err := w.startRedis(ctx); err != nil {
+			return err
+		}
+	}
 	s, err := w.startCaddy(ctx, name, directives)
 	if err == nil {
 		w.servers[name] = s
+	}
+	if err == nil && name == redisSite {
+		time.Sleep(4 * redisSkew) // what was issued before its epoch is not honoured
 	}
 	return err
 }

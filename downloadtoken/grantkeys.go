@@ -27,6 +27,9 @@ func (k grantKeys) list() (keys []rules.GrantKey) {
 // grantKeys pins the grants to the path as it was judged: behind handle_path, files
 // of several folders have one r.URL.Path.
 func (o *oneTime) grantKeys(spent rules.Key, v *visit, judged string) (k grantKeys) {
+	if o.resume == nil && v.h.Confirm == nil {
+		return k
+	}
 	network := networkOf(problem.ClientIP(v.r))
 	if o.resume != nil {
 		client := network

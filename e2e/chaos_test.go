@@ -11,6 +11,7 @@ import (
 	"io"
 	mrand "math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ type chaos struct {
 	settings chaosSettings
 	ahead    atomic.Int64 // how far the server's clock is ahead
 	bare     bool         // some tokens have no iat
+	redis    *redisServer // of the store; nil: it has none
 
 	mu      sync.Mutex
 	tickets []*ticket
@@ -67,7 +69,7 @@ type chaosSettings struct {
 	leeway, maxTTL time.Duration
 	capacity       int
 	oneTime        string
-	bolt           string // the file of a bolt store; "": it is a memory store
+	store          string // as in the Caddyfile; "": a memory store with that capacity
 }
 
 // crash is when the server was killed, and what it may have marked until then.
@@ -95,8 +97,8 @@ func (c *chaos) apply(s chaosSettings) {
 	c.mu.Unlock()
 	c.body = s.body()
 	c.globals = fmt.Sprintf("download_token {\nstore memory {\ncapacity %d\n}\n}", s.capacity)
-	if s.bolt != "" {
-		c.globals = fmt.Sprintf("download_token {\nstore bolt %q\n}", s.bolt)
+	if s.store != "" {
+		c.globals = "download_token {\n" + s.store + "\n}"
 	}
 }
 
@@ -233,7 +235,7 @@ func (c *chaos) explained(k *ticket, at time.Time) bool {
 	if k.issued.IsZero() && !k.expires.After(c.begun.Add(c.settings.maxTTL+token.MaxTTLSlack)) {
 		return true // it could be from before the first start
 	}
-	if c.settings.bolt != "" {
+	if c.settings.store != "" {
 		return false // a crash costs it nothing
 	}
 	for _, crash := range c.crashes {
@@ -253,12 +255,12 @@ type chaosRun struct {
 	round   func(c *chaos)
 	prepare func(c *chaos)
 
-	bare     bool     // some tokens have no iat
-	skewed   bool     // the clock is changed
-	bolt     bool     // the store is in a file
-	unproven bool     // unproven for other reasons than crashes, too
-	reasons  []string // by which else tokens that nobody used may be refused
-	honoured float64  // the least share of tokens that must be honoured
+	bare     bool                  // some tokens have no iat
+	skewed   bool                  // the clock is changed
+	store    func(c *chaos) string // sets up a store for the Caddyfile; nil: it is a memory store
+	unproven bool                  // unproven for other reasons than crashes, too
+	reasons  []string              // by which else tokens that nobody used may be refused
+	honoured float64               // the least share of tokens that must be honoured
 }
 
 // The ways to disturb a server, each for about a second.
@@ -298,7 +300,7 @@ func (c *chaos) reloadIt(capacity ...int) {
 			maxTTL:   []time.Duration{3 * time.Hour, 4 * time.Hour}[mrand.IntN(2)],
 			capacity: capacity[mrand.IntN(len(capacity))],
 			oneTime:  c.settings.oneTime,
-			bolt:     c.settings.bolt,
+			store:    c.settings.store,
 		})
 	}
 }
@@ -316,6 +318,39 @@ func (c *chaos) stepClock() {
 }
 
 var chaosBegan = time.Now()
+
+func onBolt(c *chaos) string {
+	return fmt.Sprintf("store bolt %q", filepath.Join(c.home, "tokens.bolt"))
+}
+
+func onRedis(c *chaos) string {
+	c.redis = startRedis(c.t)
+	return "store redis 127.0.0.1:" + c.redis.port + " {\nskew 200ms\n}"
+}
+
+// killRedis ends the server of the store as a power failure does, and starts it with what
+// it has written by then, all of it or nothing.
+func (c *chaos) killRedis() {
+	time.Sleep(200*time.Millisecond + mrand.N(800*time.Millisecond))
+	c.redis.kill()
+	time.Sleep(mrand.N(200 * time.Millisecond))
+	if mrand.IntN(2) == 0 {
+		if err := os.RemoveAll(filepath.Join(c.redis.dir, "appendonlydir")); err != nil {
+			c.t.Error(err)
+		}
+	}
+	c.redis.start()
+	eventually(c.t, func() bool { // and it honours what is issued now
+		now := c.now()
+		token := mintExactly(c.t, "0", claims{"jti": rand.Text(), "iat": seconds(now), "exp": seconds(now.Add(time.Minute))})
+		resp, err := restless.Head(c.url + "/a.txt?download_token=" + token)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
 
 func TestChaos(t *testing.T) {
 	t.Parallel()
@@ -341,19 +376,26 @@ func TestChaos(t *testing.T) {
 				}
 			}},
 		// A token can be in the file, and its server killed before it sends or logs a word.
-		{name: "bolt killed", round: (*chaos).killIt, bare: true, bolt: true, reasons: []string{"replayed"}, honoured: 0.5},
-		{name: "bolt stopped", round: (*chaos).stopIt, bare: true, bolt: true, honoured: 0.8},
-		{name: "bolt validate", round: (*chaos).validateBesideIt, bare: true, bolt: true, honoured: 0.9},
-		{name: "bolt reloaded", round: func(c *chaos) { c.reloadIt(100_000) }, bolt: true, honoured: 0.9},
-		{name: "bolt clock", round: (*chaos).stepClock, bare: true, bolt: true, skewed: true, unproven: true,
+		{name: "bolt killed", round: (*chaos).killIt, bare: true, store: onBolt, reasons: []string{"replayed"}, honoured: 0.5},
+		{name: "bolt stopped", round: (*chaos).stopIt, bare: true, store: onBolt, honoured: 0.8},
+		{name: "bolt validate", round: (*chaos).validateBesideIt, bare: true, store: onBolt, honoured: 0.9},
+		{name: "bolt reloaded", round: func(c *chaos) { c.reloadIt(100_000) }, store: onBolt, honoured: 0.9},
+		{name: "bolt clock", round: (*chaos).stepClock, bare: true, store: onBolt, skewed: true, unproven: true,
 			reasons: []string{"not_yet_valid", "too_long_lived"}, honoured: 0.2},
-		{name: "bolt all", bare: true, bolt: true, skewed: true, unproven: true, honoured: 0.1,
+		{name: "bolt all", bare: true, store: onBolt, skewed: true, unproven: true, honoured: 0.1,
 			reasons: []string{"not_yet_valid", "too_long_lived", "replayed"},
 			round: func(c *chaos) {
 				for range 2 {
 					[]func(){c.killIt, c.stopIt, c.validateBesideIt, c.stepClock, func() { c.reloadIt(100_000) }}[mrand.IntN(5)]()
 				}
 			}},
+		{name: "redis killed", round: (*chaos).killIt, bare: true, store: onRedis, unproven: true, reasons: []string{"replayed"}, honoured: 0.3},
+		{name: "redis stopped", round: (*chaos).stopIt, bare: true, store: onRedis, unproven: true, honoured: 0.6},
+		{name: "redis validate", round: (*chaos).validateBesideIt, bare: true, store: onRedis, unproven: true, honoured: 0.8},
+		{name: "redis reloaded", round: func(c *chaos) { c.reloadIt(100_000) }, store: onRedis, unproven: true, honoured: 0.8},
+		{name: "redis clock", round: (*chaos).stepClock, bare: true, store: onRedis, skewed: true, unproven: true,
+			reasons: []string{"not_yet_valid", "too_long_lived"}}, // a Caddy whose clock is wrong honours nothing
+		{name: "redis lost", round: (*chaos).killRedis, bare: true, store: onRedis, unproven: true, reasons: []string{"replayed"}, honoured: 0.1},
 	} {
 		t.Run(run.name, func(t *testing.T) {
 			t.Parallel()
@@ -372,8 +414,8 @@ func newChaos(t *testing.T, run chaosRun, oneTime string) *chaos {
 		c.process = newProcess(t, chaosFiles, "")
 	}
 	c.settings = chaosSettings{maxTTL: 3 * time.Hour, capacity: 100_000, oneTime: oneTime}
-	if run.bolt {
-		c.settings.bolt = filepath.Join(c.home, "tokens.bolt")
+	if run.store != nil {
+		c.settings.store = run.store(c)
 	}
 	if run.prepare != nil {
 		run.prepare(c)

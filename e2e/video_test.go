@@ -13,7 +13,7 @@ const video = document.createElement('video');
 video.muted = video.autoplay = true;
 document.body.replaceChildren(video);
 const until = (done) => new Promise((resolve) => {
-	const end = Date.now() + 6000;
+	const end = Date.now() + 15000; // a busy machine takes seconds to begin
 	const look = () => done() || video.error || Date.now() > end ? resolve() : setTimeout(look, 20);
 	look();
 });

@@ -56,9 +56,10 @@ func (a Admin) Routes() []caddy.AdminRoute {
 	}
 }
 
-// storeInfo describes a store.
+// storeInfo describes a store. One that cannot be asked has its type and the error.
 type storeInfo struct {
 	Type           string    `json:"type"`
+	Error          string    `json:"error,omitzero"`
 	Entries        int       `json:"entries"`
 	Reserved       int       `json:"reserved"`
 	Capacity       int       `json:"capacity"`
@@ -66,6 +67,27 @@ type storeInfo struct {
 	EvictedExpired uint64    `json:"evicted_expired"`
 	Floor          time.Time `json:"floor,omitzero"`
 	Revocations    int       `json:"revocations"`
+	Epoch          time.Time `json:"epoch,omitzero"`
+	ClockAhead     float64   `json:"clock_ahead_seconds,omitzero"`
+}
+
+func describe(ctx context.Context, module Module, store Store) storeInfo {
+	info := storeInfo{Type: strings.TrimPrefix(string(module.CaddyModule().ID), "download_token.stores.")}
+	now := time.Now()
+	stats, err := store.Stats(ctx, now)
+	if err == nil {
+		var revocations []rules.Revocation
+		revocations, err = store.Revocations(ctx, now)
+		info.Revocations = len(revocations)
+	}
+	if err != nil {
+		info.Error = err.Error()
+		return info
+	}
+	info.Entries, info.Reserved, info.Capacity = stats.Entries, stats.Reserved, stats.Capacity
+	info.EvictedLive, info.EvictedExpired = stats.EvictedLive, stats.EvictedExpired
+	info.Floor, info.Epoch, info.ClockAhead = stats.Floor, stats.Epoch, stats.ClockAhead.Seconds()
+	return info
 }
 
 func (Admin) stores(w http.ResponseWriter, r *http.Request) error {
@@ -74,23 +96,8 @@ func (Admin) stores(w http.ResponseWriter, r *http.Request) error {
 	}
 	infos := make(map[string]storeInfo)
 	err := eachStore(r.Context(), func(name string, module Module, store Store) error {
-		now := time.Now()
-		stats, err := store.Stats(r.Context(), now)
-		if err != nil {
-			return err
-		}
-		revocations, err := store.Revocations(r.Context(), now)
-		infos[name] = storeInfo{
-			Type:           strings.TrimPrefix(string(module.CaddyModule().ID), "download_token.stores."),
-			Entries:        stats.Entries,
-			Reserved:       stats.Reserved,
-			Capacity:       stats.Capacity,
-			EvictedLive:    stats.EvictedLive,
-			EvictedExpired: stats.EvictedExpired,
-			Floor:          stats.Floor,
-			Revocations:    len(revocations),
-		}
-		return err
+		infos[name] = describe(r.Context(), module, store)
+		return nil
 	})
 	if err != nil {
 		return err

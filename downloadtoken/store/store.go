@@ -34,6 +34,11 @@ type Stats struct {
 	EvictedLive    uint64    // entries forgotten early, for want of room
 	EvictedExpired uint64    // entries forgotten after they had expired
 	Floor          time.Time // the largest floor of any signer; zero if none
+	// Epoch is from when on a server that is asked over a network has all that was
+	// spent: what was issued before is unproven. Zero: there is no such server.
+	Epoch time.Time
+	// ClockAhead is how far the clock of that server is ahead of this one.
+	ClockAhead time.Duration
 }
 
 // Store remembers which one-time tokens were honoured, and which tokens were taken

@@ -159,8 +159,10 @@ func timeOf(value string) (time.Time, bool) {
 	if !isNumber(value) {
 		return time.Time{}, false
 	}
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil && minTime <= seconds && seconds < maxTime {
-		return time.Unix(int64(seconds), 0).UTC(), true // as most are written, and by the long way the same
+	if !strings.ContainsAny(value, ".eE") { // as most are written, and by the long way the same
+		if seconds, err := strconv.ParseUint(value, 10, 64); err == nil && minTime <= seconds && seconds < maxTime {
+			return time.Unix(int64(seconds), 0).UTC(), true
+		}
 	}
 	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || seconds < minTime || seconds >= maxTime {

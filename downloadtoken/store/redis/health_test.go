@@ -1,0 +1,297 @@
+//go:build unix
+
+package redis
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+)
+
+// wantRefused waits until a Caddy refuses to answer for that reason.
+func (f *fleet) wantRefused(reason error) {
+	f.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := f.use(f.mint(), 0)
+		if errors.Is(err, rules.ErrUnavailable) && errors.Is(err, reason) {
+			return
+		}
+		if time.Now().After(deadline) {
+			f.t.Fatalf("still: %v", err)
+		}
+	}
+}
+
+func (f *fleet) wantLogs(text string, n int) {
+	f.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); f.logs.FilterMessageSnippet(text).Len() != n; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			f.t.Fatalf("%q was logged %d times, not %d", text, f.logs.FilterMessageSnippet(text).Len(), n)
+		}
+	}
+}
+
+// TestAway: a server that is not there costs nothing but the answer, and is noticed
+// when it comes; each is said once.
+func TestAway(t *testing.T) {
+	s := startServer(t)
+	s.kill()
+	f := newFleet(t, 1, at(s))
+	f.wantRefused(errDown)
+	for range 1000 {
+		if err := f.use(f.mint(), 0); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+	}
+	f.wantLogs("cannot be used", 1)
+	s.start()
+	f.serves()
+	f.wantLogs("in use again", 1)
+	s.kill()
+	f.wantRefused(errDown)
+	f.wantLogs("cannot be used", 2)
+}
+
+// TestReplica: one that may be written to is not a second place to use tokens at, and the
+// log says what to do.
+func TestReplica(t *testing.T) {
+	master, replica := startServer(t), startServer(t, "--replica-read-only", "no")
+	replica.cli("REPLICAOF", "127.0.0.1", master.port)
+	replica.waitFor("INFO", "replication", "master_link_status:up")
+	f := newFleet(t, 1, at(master))
+	f.serves()
+	f.caddys = append(f.caddys, newFleet(t, 1, at(replica)).caddys...)
+	p := f.mint()
+	if err := f.use(p, 1); !errors.Is(err, errReplica) {
+		t.Fatal(err)
+	}
+	astray := newFleet(t, 1, at(replica))
+	astray.wantRefused(errReplica)
+	astray.wantLogs("cannot be used", 1)
+	if err := f.use(p, 0); err != nil {
+		t.Fatal(err)
+	}
+	replica.cli("REPLICAOF", "NO", "ONE")
+	astray.serves()
+}
+
+// TestHung: a server that takes what it is sent and answers nothing.
+func TestHung(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	p := f.mint()
+	u, err := f.caddys[0].Admit(context.Background(), store.Query{Presentation: p.Presentation}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pause(true)
+	if _, err := u.Commit(context.Background(), nil); !errors.Is(err, rules.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	u.Release()
+	f.wantRefused(errDown)
+	s.pause(false)
+	f.serves()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := f.use(p, 0)
+		if err == nil {
+			break // no byte of it was sent, so it was given back
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	f.audit()
+}
+
+// TestEviction: a server that may evict keys vouches for nothing, and what it has
+// evicted meanwhile is lost.
+func TestEviction(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	s.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	f.wantRefused(errPolicy)
+	f.wantLogs("cannot be used", 1)
+	s.cli("CONFIG", "SET", "maxmemory", "1mb")
+	for range 5 {
+		s.cli("EVAL", "for i = 1, 2000 do redis.call('SET', 'other' .. i, string.rep('x', 1000)) end", "0")
+	}
+	old := f.mint()
+	s.cli("CONFIG", "SET", "maxmemory", "0")
+	s.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	f.serves()
+	if err := f.use(old, 0); !errors.Is(err, rules.ErrUnproven) {
+		t.Fatalf("issued before keys were evicted: %v", err)
+	}
+	f.wantLogs("a new epoch begins", 2)
+}
+
+// TestFull: a server without memory refuses, and nothing is half done.
+func TestFull(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 2, at(s))
+	f.serves()
+	stop := f.load()
+	for range 5 {
+		time.Sleep(100 * time.Millisecond)
+		s.cli("CONFIG", "SET", "maxmemory", "1")
+		f.wantRefused(rules.ErrUnavailable)
+		s.cli("CONFIG", "SET", "maxmemory", "0")
+		f.serves()
+	}
+	stop()
+	f.audit()
+}
+
+// TestClock: a Caddy with a wrong clock honours nothing.
+func TestClock(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	for _, wrong := range []time.Duration{time.Second, -time.Second} {
+		p := f.mint()
+		_, err := f.caddys[0].Admit(context.Background(), store.Query{Presentation: p.Presentation}, func() time.Time { return time.Now().Add(wrong) })
+		if !errors.Is(err, rules.ErrUnavailable) {
+			t.Fatalf("%v: %v", wrong, err)
+		}
+	}
+}
+
+// TestClocksApart: before nothing is honoured any more, it is said once.
+func TestClocksApart(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	e := newEngine("x", time.Second, zap.New(core))
+	for _, step := range []struct {
+		ahead, took time.Duration
+		lines       int
+	}{
+		{400 * time.Millisecond, 0, 0},
+		{-600 * time.Millisecond, 0, 1},
+		{-700 * time.Millisecond, 0, 1},
+		{0, 0, 1},
+		{600 * time.Millisecond, 400 * time.Millisecond, 1}, // may be 400
+		{600 * time.Millisecond, 100 * time.Millisecond, 2},
+	} {
+		e.compareClocks(step.ahead, step.took)
+		if logs.Len() != step.lines {
+			t.Errorf("%v: %d lines, want %d", step, logs.Len(), step.lines)
+		}
+	}
+}
+
+// TestStats: what operators see of the server.
+func TestStats(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	stats, err := f.caddys[0].Stats(context.Background(), time.Now())
+	if err != nil || stats.Epoch.IsZero() || time.Since(stats.Epoch).Abs() > time.Minute || stats.ClockAhead.Abs() > 5*time.Second {
+		t.Errorf("%+v, %v", stats, err)
+	}
+}
+
+// TestRevocationsOutliveTheServer: what one Caddy took back is so at the other at
+// once, and stays so when the server has lost its data.
+func TestRevocationsOutliveTheServer(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 2, at(s))
+	f.serves()
+	ctx := context.Background()
+	of := func(subject string) func() rules.Revocable {
+		return func() rules.Revocable { return rules.Revocable{Subjects: []string{subject}} }
+	}
+	taken, other := of("a"), of("b")
+	if err := f.caddys[0].Revoke(ctx, rules.Revocation{Subject: "a"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	want := func() {
+		t.Helper()
+		for _, c := range f.caddys {
+			if err := c.Revoked(ctx, taken, time.Now()); !errors.Is(err, rules.ErrRevoked) {
+				t.Fatal(err)
+			}
+			if err := c.Revoked(ctx, other, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want()
+	s.cli("FLUSHALL")
+	want()
+}
+
+// TestGrantsOutliveAProcess: what a process that is gone had leased counts as sent,
+// and another Caddy goes on.
+func TestGrantsOutliveAProcess(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 2, at(s))
+	f.serves()
+	ctx := context.Background()
+	p := f.mint()
+	q := store.Query{Presentation: p.Presentation, Grants: []rules.GrantKey{rules.NewGrantKey(p.Key, "/a", "client", "")}}
+	u, err := f.caddys[0].Admit(ctx, q, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	terms := rules.Terms{Key: q.Grants[0], ETag: `"e"`, Size: 1 << 20, Copies: 2, Begins: now, Ends: now.Add(time.Minute)}
+	g, err := u.Commit(ctx, &terms)
+	if err != nil || g == nil {
+		t.Fatal(g, err)
+	}
+	var drawn int64
+	for range 4 {
+		n, err := g.Draw(ctx, 100<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		drawn += n
+	}
+	// The first is killed: nothing is given back.
+	v, err := f.caddys[1].Admit(ctx, q, time.Now)
+	if err != nil || v.Grant() == nil {
+		t.Fatal(v, err)
+	}
+	got := v.Grant().Terms()
+	if d := got.Ends.Sub(terms.Ends).Abs(); d > time.Second || got.ETag != terms.ETag || got.Size != terms.Size || got.Copies != terms.Copies {
+		t.Fatalf("terms: %+v, not %+v", got, terms)
+	}
+	for n := int64(1); n > 0; drawn += n {
+		if n, err = v.Grant().Draw(ctx, 100<<10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if budget := terms.Budget(); drawn > budget || drawn < budget-budget/8 {
+		t.Fatalf("drew %d of %d", drawn, budget)
+	}
+	if !v.Grant().Exhausted() || v.Grant().Exhausted() {
+		t.Fatal("the end of the budget is not told once")
+	}
+	g.Return(1) // as the first has not been killed after all
+	v.Release()
+	u.Release()
+}
+
+// TestSettings: what is wrong with the surroundings is said at load, which connects
+// to nothing.
+func TestSettings(t *testing.T) {
+	for name, m := range map[string]*Redis{
+		"evaluated placeholder": {Addresses: []string{"localhost"}, Password: "{env.THERE_IS_NO_SUCH_VARIABLE}"},
+		"no such file":          {Addresses: []string{"localhost"}, TLS: &TLS{CA: "/there/is/no/such/file"}},
+		"tls: certificate":      {Addresses: []string{"localhost"}, TLS: &TLS{Certificate: "/there/is/no/such/file"}},
+	} {
+		if err := errors.Join(m.check(), m.prepare()); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
