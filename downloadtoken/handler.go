@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -129,6 +130,8 @@ type Handler struct {
 	pages      *confirm.Pages
 	now        func() time.Time
 	logger     *zap.Logger
+	ctx        caddy.Context
+	events     *caddyevents.App // nil: none
 }
 
 // CaddyModule returns the Caddy module information.

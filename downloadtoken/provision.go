@@ -1,6 +1,7 @@
 package downloadtoken
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -60,6 +61,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.OneTime != nil && !h.pages.Presses {
 		h.logger.Warn("the template of confirm has no hidden field press, so a double click can lose a one-time link; " +
 			`write into its form: <input type="hidden" name="press" value="{{.Press}}">`)
+	}
+	if err := h.provisionEvents(ctx); err != nil {
+		return err
 	}
 	return h.provisionMetrics(ctx)
 }
@@ -214,10 +218,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	app := appModule.(*store.App)
 	h.app = app
 	app.OnStartOnce("error routes", func() { warnOfErrorRoutes(ctx, h.logger) })
-	name := h.Store
-	if name == "" {
-		name = store.DefaultName
-	}
+	name := h.storeName()
 	if h.store, err = app.Open(name); err != nil {
 		return err
 	}
@@ -257,6 +258,9 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	h.oneTime = o
 	return nil
 }
+
+// storeName is the name of the store.
+func (h *Handler) storeName() string { return cmp.Or(h.Store, store.DefaultName) }
 
 // Validate checks what needs no preparation.
 func (h *Handler) Validate() error {

@@ -97,6 +97,7 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 		}
 		return nil
 	case d.Sent() && (err == nil || gone) && d.Status() < http.StatusBadRequest:
+		v.whole = err == nil && !gone
 		if v.spent {
 			outcomeSpent.Inc()
 		} else {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/downloads"
 	"github.com/caddy-download-token/caddy-download-token/internal/metrics"
 )
 
@@ -42,6 +43,8 @@ type App struct {
 	onStart  []func()
 	asked    map[string]bool // names of OnStartOnce
 	stage    stage           // of the registry
+
+	delivered func(downloads.Report) // see OnDelivered
 }
 
 // Module is a guest module in the namespace download_token.stores. Provision and
@@ -124,7 +127,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.modules[name] = m
 	}
-	if err := metrics.Register(ctx, durations, failures, contents); err != nil {
+	if err := metrics.Register(ctx, durations, failures, contents, grantsOpen); err != nil {
 		return err
 	}
 	return a.listen(ctx)

@@ -19,6 +19,8 @@ var (
 		[]float64{1e-5, 1e-4, 1e-3, 5e-3, 0.025, 0.1, 0.5, 2.5}, "store", "op")
 	failures = metrics.Counters("store_errors_total",
 		"Times that a store could not answer or write.", "store")
+	grantsOpen = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: metrics.Name("grants_open"),
+		Help: "One-time downloads that this process has begun or continued, and that may be continued."}, []string{"store"})
 	contents = statsCollector{
 		entries:  prometheus.NewDesc(metrics.Name("store_entries"), "Used tokens that a store remembers and that have not expired.", []string{"store"}, nil),
 		capacity: prometheus.NewDesc(metrics.Name("store_capacity"), "How many tokens a store can remember; 0: no such limit.", []string{"store"}, nil),
@@ -35,6 +37,7 @@ type observed struct {
 }
 
 func observe(name string, s Handle) *observed {
+	grantsOpen.WithLabelValues(name)
 	op := func(op string) prometheus.Observer { return durations.WithLabelValues(name, op) }
 	return &observed{s, failures.WithLabelValues(name), op("admit"), op("commit"), op("look"), op("revoked"), op("revoke")}
 }
