@@ -126,11 +126,11 @@ func (v *visit) commit(terms *rules.Terms) error {
 				zap.String("path", token.Redact(v.path)),
 				zap.String("client_ip", problem.ClientIP(v.r)))
 		}
-		v.h.emit("spent", func() map[string]any {
-			return map[string]any{
+		if v.h.emits(eventSpent) {
+			v.h.emit(eventSpent, map[string]any{
 				"fingerprint": v.fingerprint.String(), "path": token.Redact(v.path), "client_ip": problem.ClientIP(v.r),
-			}
-		})
+			})
+		}
 	}
 	v.follow()
 	return nil

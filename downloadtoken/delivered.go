@@ -58,11 +58,11 @@ func (h *Handler) tellDelivered(r downloads.Report) {
 		zap.Int64("bytes_distinct", r.Distinct),
 		zap.Bool("complete", r.Complete),
 		zap.Duration("duration", r.Duration))
-	h.emit("delivered", func() map[string]any {
-		return map[string]any{
+	if h.emits(eventDelivered) {
+		h.emit(eventDelivered, map[string]any{
 			"fingerprint": r.Fingerprint, "path": r.Path, "sub": r.Subject,
 			"bytes_sent": r.Sent, "bytes_distinct": r.Distinct,
 			"complete": r.Complete, "duration": r.Duration.Round(time.Millisecond).Seconds(),
-		}
-	})
+		})
+	}
 }

@@ -16,11 +16,15 @@ func (h *Handler) provisionEvents(ctx caddy.Context) error {
 	return nil
 }
 
-// emit hands out the event download_token_<name>. If nothing would see it, data is not
-// asked for. Handlers of events are waited for, as Caddy does with all of its own.
-func (h *Handler) emit(name string, data func() map[string]any) {
-	name = "download_token_" + name
-	if h.events != nil && h.events.ShouldEmit(name) {
-		h.events.Emit(h.ctx, name, data())
-	}
-}
+// The events, which are caught by these names.
+const (
+	eventDenied    = "download_token_denied"
+	eventSpent     = "download_token_spent"
+	eventDelivered = "download_token_delivered"
+)
+
+// emits reports whether anything would see an event. If not, its data need not be made.
+func (h *Handler) emits(event string) bool { return h.events != nil && h.events.ShouldEmit(event) }
+
+// emit hands out an event. Its handlers are waited for, as Caddy does with all of its own.
+func (h *Handler) emit(event string, data map[string]any) { h.events.Emit(h.ctx, event, data) }

@@ -67,12 +67,12 @@ func (v *visit) deny(err error) error {
 	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side
 		level = zap.InfoLevel
 		f.outcome.Inc()
-		v.h.emit("denied", func() map[string]any {
-			return map[string]any{
+		if v.h.emits(eventDenied) {
+			v.h.emit(eventDenied, map[string]any{
 				"reason": d.reason, "fingerprint": v.fingerprint.String(), "path": token.Redact(v.r.URL.Path),
 				"client_ip": problem.ClientIP(v.r), "status": f.status,
-			}
-		})
+			})
+		}
 	}
 	if line := v.h.logger.Check(level, "request refused"); line != nil {
 		fields := append(v.fields,
