@@ -582,3 +582,24 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 }
+
+// TestMetricsOfWhatIsGone: after a reload, a scrape has nothing of the stores and sets of
+// keys that are not used any more, and has forgotten no request.
+func TestMetricsOfWhatIsGone(t *testing.T) {
+	o := newObservable(t)
+	o.spawned()
+	o.ask(t.Context(), "", "/small/a.txt", o.token("small", nil))
+	if err := o.load("download_token {\nkey HS256 " + strconv.Quote(secretOf("strict")) + "\nscope any\nmax_ttl 10m\none_time\n}"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { // the old one lets go after the new one is there
+		s, _ := o.scrape()
+		for series := range s {
+			if strings.HasPrefix(series, "jwks_last") || strings.HasPrefix(series, "store_entries") && !strings.Contains(series, "default") {
+				return false
+			}
+		}
+		_, kept := s[`store_entries{store="default"}`]
+		return kept && s.outcomes()["spent"] == 1
+	})
+}
