@@ -229,7 +229,7 @@ func TestMetrics(t *testing.T) {
 	for _, series := range []string{
 		"issued_total", "delivered_bytes_total", "verified_cache_entries", "verified_cache_hits_total", "verified_cache_misses_total",
 		`jwks_errors_total{jwks="` + o.keys.URL + `/keys"}`, `verify_duration_seconds_count{alg="HS256",cache="off"}`,
-		`store_duration_seconds_count{op="admit",store="default"}`, `store_duration_seconds_count{op="commit",store="lost"}`,
+		`grants_open{store="default"}`, `store_duration_seconds_count{op="admit",store="default"}`, `store_duration_seconds_count{op="commit",store="lost"}`,
 	} {
 		if n, ok := fresh[series]; !ok || n != 0 {
 			t.Errorf("%s begins with %v, %v", series, n, ok)
