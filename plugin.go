@@ -12,6 +12,7 @@ import (
 	_ "github.com/caddy-download-token/caddy-download-token/caddyfile"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/issuer"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/redact"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/pathpermissions"

@@ -68,6 +68,10 @@ func init() {
 //
 //		attachment [<filename>]
 //		confirm [always] [<template file>]
+//		page {
+//			title <name of the site>
+//			contact <text|mail address|URL>
+//		}
 //		challenge <scheme> [<realm>]
 //		status <code> [<reason>...]
 //		cache off|<entries>
@@ -93,6 +97,7 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"store":       word(func(h *downloadtoken.Handler) *string { return &h.Store }, "store default"),
 	"attachment":  parseAttachment,
 	"confirm":     parseConfirm,
+	"page":        parsePage,
 	"challenge":   parseChallenge,
 	"status":      parseStatus,
 	"cache":       parseCache,
@@ -131,6 +136,11 @@ func unmarshalBlock(d *caddyfile.Dispenser, known map[string]func(*caddyfile.Dis
 	if d.NextArg() {
 		return d.Errf("%s: unexpected argument '%s'; settings go into a block, one a line", directive, d.Val())
 	}
+	return unmarshalOptions(d, directive, known)
+}
+
+// unmarshalOptions reads the block of a directive, or of a subdirective.
+func unmarshalOptions(d *caddyfile.Dispenser, directive string, known map[string]func(*caddyfile.Dispenser) error) error {
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()

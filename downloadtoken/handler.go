@@ -54,6 +54,7 @@ func init() {
 // `{http.download_token.scope}` | The `scope` claim
 // `{http.download_token.issuer}` | The `iss` claim
 // `{http.download_token.expires}` | The `exp` claim, RFC 3339, UTC
+// `{http.download_token.claim.*}` | Any other claim by its name, if it is a string, a number or a boolean
 // `{http.download_token.fingerprint}` | 16 hex digits that name the token in logs; it cannot be turned back into a token
 // `{http.auth.user.id}` | The `sub` claim, else `user`, unless an earlier handler has set it
 //
@@ -94,6 +95,10 @@ type Handler struct {
 	// If set, people who open a link in a browser get a page with a button first, so
 	// that previews use up no one-time links.
 	Confirm *Confirm `json:"confirm,omitempty"`
+
+	// The name of the site and a contact, for the pages that people see. Their language
+	// is the one of the built-in ones that Accept-Language prefers.
+	Page *Page `json:"page,omitempty"`
 
 	// What a refused client is asked for in WWW-Authenticate. Default: Bearer
 	// without a realm; if `basic` is among the sources, Basic, and Bearer only if

@@ -103,5 +103,21 @@ func (p *placeholders) value(name string) (any, bool) {
 	case "expires":
 		return claims.ExpiresAt.UTC().Format(time.RFC3339), true
 	}
+	if name, ok := strings.CutPrefix(name, "claim."); ok {
+		return scalar(claims, name)
+	}
+	return nil, false
+}
+
+// scalar is a claim that is a string, a number or a boolean, as text.
+func scalar(claims *token.Claims, name string) (any, bool) {
+	if text, ok := claims.String(name); ok {
+		return text, true
+	}
+	raw, _ := claims.Raw(name)
+	switch raw.Kind() {
+	case '0', 't', 'f':
+		return string(raw), true
+	}
 	return nil, false
 }

@@ -119,16 +119,31 @@ func (h *Handler) provisionAnswers() (err error) {
 	if h.Attachment != nil {
 		h.answers.Disposition = h.Attachment.disposition
 	}
-	refusals := []confirm.Page{toldNoFile.page(http.StatusNotFound), toldSiteError.page(http.StatusInternalServerError)}
-	for _, d := range denials {
-		refusals = append(refusals, d.told.page(d.status))
-	}
 	template := ""
 	if h.Confirm != nil {
 		template = h.Confirm.Template
 	}
-	h.pages, err = confirm.Load(template, refusals)
+	site, err := h.Page.site()
+	if err != nil {
+		return err
+	}
+	h.pages, err = confirm.Load(template, site)
 	return err
+}
+
+// site is what pages say of the site.
+func (p *Page) site() (site confirm.Site, err error) {
+	if p == nil {
+		return site, nil
+	}
+	repl := caddy.NewReplacer()
+	if site.Name, err = repl.ReplaceOrErr(p.Title, true, true); err != nil {
+		return site, fmt.Errorf("page: title: %w; write the name of the site, or {env.NAME} with it", err)
+	}
+	if site.Contact, err = repl.ReplaceOrErr(p.Contact, true, true); err != nil {
+		return site, fmt.Errorf("page: contact: %w; write a text, an address for mail, or a URL, or {env.NAME} with one of them", err)
+	}
+	return site, nil
 }
 
 // disposition is the value of Content-Disposition for the request (RFC 6266).
@@ -218,6 +233,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	app := appModule.(*store.App)
 	h.app = app
 	app.OnStartOnce("error routes", func() { warnOfErrorRoutes(ctx, h.logger) })
+	app.OnStartOnce("plain logs", func() { warnOfPlainLogs(ctx, h.logger) })
 	name := h.storeName()
 	if h.store, err = app.Open(name); err != nil {
 		return err

@@ -52,22 +52,17 @@ func (v *visit) ask(next caddyhttp.Handler) error {
 	page := confirm.Page{
 		State:  "page",
 		Status: http.StatusOK,
-		Title:  "Ready to download",
-		Detail: "The download starts when you press the button.",
 		Name:   confirm.FileName(header.Get("Content-Disposition"), v.path),
+		Bytes:  -1,
 	}
 	if o := v.h.oneTime; o != nil {
-		page.Press = confirm.NewPress(v.page, v.judged)
-		page.Detail += " This link can be used only once."
-		if o.uses > 1 {
-			page.Detail = "The download starts when you press the button. This link works a limited number of times."
-		}
+		page.Uses, page.Press = o.uses, confirm.NewPress(v.page, v.judged)
 	}
 	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && n >= 0 && status < 300 {
-		page.Bytes, page.Size = n, confirm.HumanSize(n)
+		page.Bytes = n
 	}
 	v.h.answers.Vary(v.w.Header())
-	return v.h.pages.Write(v.w, page)
+	return v.h.pages.Write(v.w, v.r, page)
 }
 
 // conclude counts what became of an accepted token, given the error that its

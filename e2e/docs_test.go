@@ -221,44 +221,39 @@ func TestDocsGrammar(t *testing.T) {
 	}
 }
 
-// TestDocsLogFilter compares the filters that keep tokens out of the logs: the
-// one in the README is the one in every other document and example, but for the
-// name of the parameter.
-func TestDocsLogFilter(t *testing.T) {
-	filter := regexp.MustCompile(`(?ms)^\tlog \{\n.*?^\t\}\n`)
-	named := regexp.MustCompile(`replace \w+ REDACTED`)
-	filters := func(text string) (found []string) {
-		for _, one := range filter.FindAllString(text, -1) {
-			if named.MatchString(one) {
-				found = append(found, named.ReplaceAllString(one, "replace <name> REDACTED"))
-			}
+// TestDocsLogFormat: every example, and whatever in the documents has a log, keeps tokens
+// out of it.
+func TestDocsLogFormat(t *testing.T) {
+	texts := make(map[string]string)
+	for _, pattern := range []string{"../example/Caddyfile", "../example/*/Caddyfile"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return found
-	}
-	want := filters(readText(t, readmeFile))
-	if len(want) != 1 {
-		t.Fatalf("the README has %d filters", len(want))
-	}
-	for _, field := range []string{"request>uri", "request>headers>Referer", "resp_headers>Location", "uri"} {
-		if !strings.Contains(want[0], "\t"+field+" query {\n") {
-			t.Errorf("the README's filter lacks the field %s", field)
+		for _, file := range files {
+			texts[file] = readText(t, file)
 		}
 	}
-	examples, err := filepath.Glob("../example/*/Caddyfile")
-	if err != nil {
-		t.Fatal(err)
+	if len(texts) < 5 {
+		t.Errorf("only %d examples found", len(texts))
 	}
-	count := 0
-	for _, file := range slices.Concat(documents(t), examples) {
-		for _, got := range filters(readText(t, file)) {
-			count++
-			if got != want[0] {
-				t.Errorf("%s: the filter is\n%s\nbut the README's is\n%s", file, got, want[0])
+	inSites := 0
+	for _, file := range documents(t) {
+		for _, block := range blocksOf(t, file) {
+			if regexp.MustCompile(`(?m)^\t*log( \{)?$`).MatchString(block.text) {
+				texts[block.name] = block.text
+				inSites++
 			}
 		}
 	}
-	if count < 4 {
-		t.Errorf("only %d filters found", count)
+	if inSites < 2 {
+		t.Errorf("only %d logs found", inSites)
+	}
+	format := regexp.MustCompile(`(?ms)^\tlog \{\n(\t\t[^\n]*\n)*\t\tformat redact_jwt\b`)
+	for name, text := range texts {
+		if !format.MatchString(text) {
+			t.Errorf("%s: the global option log lacks format redact_jwt", name)
+		}
 	}
 }
 

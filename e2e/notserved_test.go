@@ -108,7 +108,7 @@ func TestUnprovenIsNotUsed(t *testing.T) {
 	a := s.get(target).want(t, http.StatusUnauthorized)
 	wantProblem(t, a, "unproven")
 	for _, a := range []answer{a, s.open(target).wantPage(t, http.StatusUnauthorized, "This link cannot be checked")} {
-		if !strings.Contains(a.body, "This link can no longer be checked. Ask for a new one.") || strings.Contains(a.body, "used") {
+		if !strings.Contains(a.body, "The server no longer knows enough about this link to accept it. Ask for a new one where you got it.") || strings.Contains(a.body, "used") {
 			t.Errorf("body %s", a.body)
 		}
 	}

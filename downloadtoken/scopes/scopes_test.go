@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -92,6 +93,50 @@ func TestOpens(t *testing.T) {
 				t.Errorf("%d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestName: what a scope says that a path needs opens it.
+func TestName(t *testing.T) {
+	const id = "2489E9AD-2ee2-8e00-8ec9-32d5f69181c0"
+	for _, tt := range []struct {
+		kind, config, path string
+		named              bool
+	}{
+		{"any", `{}`, "/a", true},
+		{"path", `{}`, "/", true},
+		{"path", `{}`, "/a b/ü%", true},
+		{"path", `{}`, "/a/", true},
+		{"path", `{"claim": "paths"}`, "/a b%20", true},
+		{"path", `{"claim": "scope", "prefix": "storage.read:"}`, "/a b", true},
+		{"template", `{"scope": "file:{f}", "path": "/{f}"}`, "/a b", true},
+		{"template", `{"scope": "file:{f}", "path": "/{f}"}`, "/a/b", false},
+		{"template", `{"scope": "d:{id:uuid}", "path": "/d/{id:uuid}/*"}`, "/d/" + id + "/x/y", true},
+		{"template", `{"scope": "d:{id:uuid}", "path": "/d/{id:uuid}/*"}`, "/d/1/x", false},
+		{"template", `{"scope": "x:{a}:{b}", "path": "/{a}/{b}"}`, "/1/2", true},
+		{"template", `{"scope": "x:{a}:{b}", "path": "/{a}/{b}"}`, "/1:2/3", false}, // it has two readings
+		{"path_permissions", `{}`, "/a/b.jpg", true},
+		{"path_permissions", `{"slug": "thumb", "account": "W1"}`, "/a/b.jpg", true},
+		{"path_permissions", `{}`, "/a/", true},
+		{"path_permissions", `{}`, "/", true},
+	} {
+		s, err := load(t, tt.kind, tt.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named, ok := s.(scopes.Namer).Name(tt.path)
+		if ok != tt.named {
+			t.Errorf("%s %s %s: %v %v", tt.kind, tt.config, tt.path, named, ok)
+		}
+		if !ok {
+			continue
+		}
+		said := claims{}
+		maps.Copy(said, named)
+		q := scopes.Query{Token: verified(t, said), Path: tt.path, Request: httptest.NewRequest(http.MethodGet, "/", nil)}
+		if s.Opens(q) == scopes.Closed {
+			t.Errorf("%s %s: %v does not open %s", tt.kind, tt.config, named, tt.path)
+		}
 	}
 }
 

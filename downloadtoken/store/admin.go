@@ -36,6 +36,13 @@ func init() {
 // GET /download_token/revocations answers with the revocations in force of the
 // stores that are in use, by name, the newest first.
 //
+// POST /download_token/reinstate takes such a revocation back: the one that names the
+// same of the same issuer. 404: there is none.
+//
+// GET /download_token/tokens/<fingerprint> answers what became of a one-time token that
+// was shown to this process lately: its `state` in the store, when it was seen and spent,
+// and what is left of its grant.
+//
 // Revoking does not end downloads that have begun.
 type Admin struct{}
 
@@ -52,6 +59,8 @@ func (a Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/download_token/stores", Handler: caddy.AdminHandlerFunc(a.stores)},
 		{Pattern: "/download_token/revocations", Handler: caddy.AdminHandlerFunc(a.revocations)},
+		{Pattern: "/download_token/tokens/", Handler: caddy.AdminHandlerFunc(a.tokens)},
+		{Pattern: "/download_token/reinstate", Handler: caddy.AdminHandlerFunc(a.reinstate)},
 		{Pattern: "/download_token/revoke", Handler: caddy.AdminHandlerFunc(a.revoke)},
 	}
 }

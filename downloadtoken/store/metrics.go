@@ -32,14 +32,14 @@ var (
 // observed is a store whose answers are timed and whose failures are counted.
 type observed struct {
 	Handle
-	failed                               prometheus.Counter
-	admit, commit, look, revoked, revoke prometheus.Observer
+	failed                                          prometheus.Counter
+	admit, commit, look, revoked, revoke, reinstate prometheus.Observer
 }
 
 func observe(name string, s Handle) *observed {
 	grantsOpen.WithLabelValues(name)
 	op := func(op string) prometheus.Observer { return durations.WithLabelValues(name, op) }
-	return &observed{s, failures.WithLabelValues(name), op("admit"), op("commit"), op("look"), op("revoked"), op("revoke")}
+	return &observed{s, failures.WithLabelValues(name), op("admit"), op("commit"), op("look"), op("revoked"), op("revoke"), op("reinstate")}
 }
 
 // count counts a failure, unless the client has broken the question off.
@@ -73,11 +73,11 @@ func (s *observed) Admit(ctx context.Context, q Query, clock func() time.Time) (
 }
 
 // Look implements [Store].
-func (s *observed) Look(ctx context.Context, q Query, clock func() time.Time) (joins bool, err error) {
+func (s *observed) Look(ctx context.Context, q Query, clock func() time.Time) (open *Open, err error) {
 	began := time.Now()
-	joins, err = s.Handle.Look(ctx, q, clock)
+	open, err = s.Handle.Look(ctx, q, clock)
 	s.done(ctx, s.look, began, err)
-	return joins, err
+	return open, err
 }
 
 // Revoked implements [Store].
@@ -93,6 +93,14 @@ func (s *observed) Revoke(ctx context.Context, r rules.Revocation, now time.Time
 	began := time.Now()
 	err := s.Handle.Revoke(ctx, r, now)
 	s.done(ctx, s.revoke, began, err)
+	return err
+}
+
+// Reinstate implements [Store].
+func (s *observed) Reinstate(ctx context.Context, r rules.Revocation, now time.Time) error {
+	began := time.Now()
+	err := s.Handle.Reinstate(ctx, r, now)
+	s.done(ctx, s.reinstate, began, err)
 	return err
 }
 

@@ -21,12 +21,13 @@ func (f faulty) Hold(context.Context) error { return f.err }
 func (f faulty) Admit(context.Context, Query, func() time.Time) (Use, error) {
 	return faultyUse{nil, f.err}, nil
 }
-func (f faulty) Look(context.Context, Query, func() time.Time) (bool, error) { return false, f.err }
+func (f faulty) Look(context.Context, Query, func() time.Time) (*Open, error) { return nil, f.err }
 func (f faulty) Revoked(context.Context, func() rules.Revocable, time.Time) error {
 	return f.err
 }
-func (f faulty) Revoke(context.Context, rules.Revocation, time.Time) error { return f.err }
-func (f faulty) Stats(context.Context, time.Time) (Stats, error)           { return Stats{}, f.err }
+func (f faulty) Revoke(context.Context, rules.Revocation, time.Time) error    { return f.err }
+func (f faulty) Reinstate(context.Context, rules.Revocation, time.Time) error { return f.err }
+func (f faulty) Stats(context.Context, time.Time) (Stats, error)              { return Stats{}, f.err }
 
 type faultyUse struct {
 	Use
@@ -50,8 +51,8 @@ func TestErrorsOfStores(t *testing.T) {
 	}{
 		"answers":       {t.Context(), nil, 0},
 		"refuses":       {t.Context(), rules.ErrReplayed, 0},
-		"unavailable":   {t.Context(), unavailable, 6},
-		"too slow":      {late, unavailable, 6},
+		"unavailable":   {t.Context(), unavailable, 7},
+		"too slow":      {late, unavailable, 7},
 		"a client left": {gone, unavailable, 0},
 	} {
 		s := observe(t.Name()+name, faulty{err: tt.err})
@@ -64,6 +65,7 @@ func TestErrorsOfStores(t *testing.T) {
 		_, _ = s.Look(tt.ctx, Query{}, time.Now)
 		_ = s.Revoked(tt.ctx, nil, time.Now())
 		_ = s.Revoke(tt.ctx, rules.Revocation{}, time.Now())
+		_ = s.Reinstate(tt.ctx, rules.Revocation{}, time.Now())
 		_, _ = s.Stats(tt.ctx, time.Now())
 		registry := prometheus.NewPedanticRegistry()
 		registry.MustRegister(s.failed)

@@ -65,9 +65,15 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	return scopes.Closed
 }
 
+// Name implements [scopes.Namer].
+func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
+	one, ok := s.template.Name(path)
+	return map[string]any{"scope": one}, ok
+}
+
 // Interface guards
 var (
-	_ scopes.Scope          = (*Scope)(nil)
+	_ scopes.Namer          = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

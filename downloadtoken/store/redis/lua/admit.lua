@@ -36,7 +36,7 @@ for i = 7, #KEYS do
   if not look and g['j' .. id] then return joined(i, g) end
   if g.epoch == ARGV[1] and now < tonumber(g.ends) then
     if tonumber(g.left) > 0 and tonumber(g.requests) < tonumber(ARGV[17]) then
-      if look then return {'joins'} end
+      if look then return {'joins', tonumber(g.left), tonumber(g.ends) - now} end
       local connections = 0
       for field in pairs(g) do
         if string.find(field, '^j.*:') and alive(string.sub(field, 2)) then connections = connections + 1 end
