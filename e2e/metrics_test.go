@@ -165,7 +165,7 @@ func (o *observable) ask(ctx context.Context, method, path, token string, header
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Add(header[i], header[i+1])
 	}
-	response, err := restless.Do(request)
+	response, err := o.do(request)
 	if err != nil {
 		return 0
 	}
