@@ -167,7 +167,7 @@ func (e *engine) admit(ctx context.Context, q *store.Query, now time.Time) (stor
 	}
 	switch r.word(0) {
 	case "taken":
-		u.state = reserved
+		u.state, u.epoch = reserved, r.word(1)
 		e.reserved.Add(1)
 		return u, nil
 	case "joined":

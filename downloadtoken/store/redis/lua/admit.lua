@@ -27,7 +27,7 @@ end
 
 -- A script that comes again finds what it has done.
 local entry = all(KEYS[6])
-if not look and entry[id] then return {'taken'} end
+if not look and entry[id] then return {'taken', ARGV[1]} end
 
 -- An open grant is joined. Those of an earlier epoch may have sent more than they know.
 local exhausted, opening = false, false
@@ -128,4 +128,4 @@ for _, member in ipairs(over) do
   redis.call('HDEL', KEYS[4], member)
   redis.call('ZREM', KEYS[3], member)
 end
-return {refused or 'taken'}
+return {refused or 'taken', ARGV[1]}

@@ -1,5 +1,7 @@
 -- KEYS: epoch, entry, and a grant each. ARGV: 6 ID of the use, 7 which grant it opens (0:
--- none), 8 how long, 9 size, 10 budget, 11 terms, 12 what is kept longer, 13 whether it opens none any more.
+-- none), 8 how long, 9 size, 10 budget, 11 terms, 12 what is kept longer, 13 whether it opens none any more,
+-- 14 epoch of the reservation. In another one, the grant may have been open before.
+if ARGV[14] ~= ARGV[1] then return {'gone'} end
 local id, opens = ARGV[6], tonumber(ARGV[7])
 local state = redis.call('HGET', KEYS[2], id)
 if not state then return {'gone'} end
