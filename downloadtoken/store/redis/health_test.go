@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -280,6 +283,134 @@ func TestGrantsOutliveAProcess(t *testing.T) {
 	g.Return(1) // as the first has not been killed after all
 	v.Release()
 	u.Release()
+}
+
+// TestGrantsOutliveTheirWindow: nothing joins a grant after its window, but what downloads
+// by it goes on, even when the next use has opened another.
+func TestGrantsOutliveTheirWindow(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 2, at(s))
+	f.serves()
+	ctx := context.Background()
+	p := f.mint()
+	p.Uses = 2
+	q := store.Query{Presentation: p.Presentation, Grants: []rules.GrantKey{rules.NewGrantKey(p.Key, "/a", "client", "")}}
+	var budget int64
+	open := func(via int, window time.Duration) (store.Use, store.Grant) {
+		t.Helper()
+		u, err := f.caddys[via].Admit(ctx, q, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		terms := rules.Terms{Key: q.Grants[0], ETag: `"e"`, Size: 1 << 20, Copies: 1, Begins: now, Ends: now.Add(window)}
+		budget = terms.Budget()
+		g, err := u.Commit(ctx, &terms)
+		if err != nil || u.Grant() == nil {
+			t.Fatal(g, err)
+		}
+		return u, g
+	}
+	draw := func(g store.Grant) (drawn int64) {
+		t.Helper()
+		for {
+			n, err := g.Draw(ctx, 100<<10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if drawn += n; n == 0 {
+				return drawn
+			}
+		}
+	}
+	u, first := open(0, 50*time.Millisecond)
+	if _, err := first.Draw(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50*time.Millisecond + 2*testSkew) // the server would have forgotten it
+	v, second := open(1, time.Minute)
+	if n := draw(first); n != budget-1 {
+		t.Errorf("the first drew %d of %d", n, budget-1)
+	}
+	first.Return(10)
+	u.Release()
+	if n := draw(second); n != budget {
+		t.Errorf("the second drew %d of %d", n, budget)
+	}
+	v.Release()
+}
+
+// TestClientGone: a client that goes away while the server is asked takes nothing with it.
+func TestClientGone(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, func(m *Redis) {
+		at(s)(m)
+		m.Timeout = caddy.Duration(10 * time.Second)
+		m.Skew = caddy.Duration(2 * time.Second)
+	})
+	f.serves()
+	p := f.mint()
+	q := store.Query{Presentation: p.Presentation}
+	s.pause(true)
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(100*time.Millisecond, func() { cancel(); s.pause(false) })
+	u, err := f.caddys[0].Admit(ctx, q, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Release()
+	if _, err := f.caddys[0].Admit(ctx, q, time.Now); !errors.Is(err, errDown) {
+		t.Errorf("gone before the server was asked: %v", err)
+	}
+	if u, err = f.caddys[0].Admit(context.Background(), q, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	u.Release()
+	f.wantLogs("cannot be used", 0)
+}
+
+// TestWaiting: a crowd that waits for one token does not keep the server from others, and
+// nobody waits for what is repeated for others.
+func TestWaiting(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	c, ctx := f.caddys[0], context.Background()
+	e := newEngine("fleet", testSkew, zap.NewNop())
+	e.ready = c.ready
+	var asked atomic.Int32
+	settling, end := make(chan struct{}), make(chan struct{})
+	e.run = func(ctx context.Context, script *script, keys, args []string) (reply, error) {
+		if script == scriptRelease {
+			close(settling)
+			<-end
+			return nil, errDown
+		}
+		asked.Add(1)
+		return c.run(ctx, script, keys, args)
+	}
+	e.late.add(settlement{})
+	go e.late.settle(ctx, e)
+	<-settling
+	p := f.mint()
+	q := store.Query{Presentation: p.Presentation}
+	if _, err := e.Admit(ctx, q, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	q.Patience = time.Second
+	var crowd sync.WaitGroup
+	for range 500 {
+		crowd.Go(func() {
+			if _, err := e.Admit(ctx, q, time.Now); !errors.Is(err, rules.ErrInUse) {
+				t.Error(err)
+			}
+		})
+	}
+	crowd.Wait()
+	close(end)
+	if n := asked.Load(); n > 4000 {
+		t.Errorf("asked %d times", n)
+	}
 }
 
 // TestSettings: what is wrong with the surroundings is said at load, which connects

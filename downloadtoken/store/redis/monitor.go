@@ -113,7 +113,7 @@ func (m *monitor) look(l *link) error {
 	if err != nil {
 		return err
 	}
-	m.late.settle(ctx, m.engine, true)
+	m.late.settle(ctx, m.engine)
 	if k.policy != "noeviction" {
 		return errPolicy
 	}

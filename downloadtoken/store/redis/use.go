@@ -137,7 +137,7 @@ func (u *use) giveBack(left int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	r, err := e.run(ctx, scriptRelease, s.keys, s.args)
-	if s.done = err == nil; !s.done || r.number(1) == 0 {
+	if err != nil || r.number(1) == 0 {
 		e.late.add(s)
 	}
 }

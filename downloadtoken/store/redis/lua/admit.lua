@@ -22,7 +22,7 @@ local function alive(of)
   return lives[process]
 end
 local function joined(i, g)
-  return {'joined', i - 7, g.instance, g.terms, tonumber(redis.call('HGET', KEYS[i], 'left')), tonumber(g.ends) - now}
+  return {'joined', i - 7, g.instance, g.terms, tonumber(redis.call('HGET', KEYS[i], 'left:' .. g.instance)), tonumber(g.ends) - now}
 end
 
 -- A script that comes again finds what it has done.
@@ -35,16 +35,16 @@ for i = 7, #KEYS do
   local g = all(KEYS[i])
   if not look and g['j' .. id] then return joined(i, g) end
   if g.epoch == ARGV[1] and now < tonumber(g.ends) then
-    if tonumber(g.left) > 0 and tonumber(g.requests) < tonumber(ARGV[17]) then
+    if tonumber(g['left:' .. g.instance]) > 0 and tonumber(g.requests) < tonumber(ARGV[17]) then
       if look then return {'joins'} end
       local connections = 0
-      for field in pairs(g) do
-        if string.find(field, '^j.*:') and alive(string.sub(field, 2)) then connections = connections + 1 end
+      for field, instance in pairs(g) do
+        if instance == g.instance and string.find(field, '^j.*:') and alive(string.sub(field, 2)) then connections = connections + 1 end
       end
       if connections >= tonumber(ARGV[16]) then return {'in_use'} end
-      redis.call('HSET', KEYS[i], 'j' .. id, '')
+      redis.call('HSET', KEYS[i], 'j' .. id, g.instance)
       redis.call('HINCRBY', KEYS[i], 'requests', 1)
-      if g.size == '0' then redis.call('HINCRBY', KEYS[i], 'left', -1) end
+      if g.size == '0' then redis.call('HINCRBY', KEYS[i], 'left:' .. g.instance, -1) end
       return joined(i, g)
     end
     exhausted = true
