@@ -324,7 +324,9 @@ func TestGrantsOutliveTheirWindow(t *testing.T) {
 		}
 	}
 	u, first := open(0, 50*time.Millisecond)
-	if _, err := first.Draw(ctx, 1); err != nil {
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := first.Draw(gone, 1); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(50*time.Millisecond + 2*testSkew) // the server would have forgotten it
@@ -411,6 +413,35 @@ func TestWaiting(t *testing.T) {
 	if n := asked.Load(); n > 4000 {
 		t.Errorf("asked %d times", n)
 	}
+}
+
+// TestConnectionsEnd: new settings take new connections, and leave none behind.
+func TestConnectionsEnd(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	stop := f.load()
+	m := &Redis{Prefix: "fleet", Timeout: caddy.Duration(50 * time.Millisecond), Skew: caddy.Duration(testSkew), logger: zap.NewNop()}
+	at(s)(m)
+	if err := m.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		f.caddys[0].apply(m)
+		time.Sleep(time.Duration(i%4) * 10 * time.Millisecond)
+	}
+	f.serves()
+	stop()
+	f.caddys[0].apply(m)
+	if err := f.caddys[0].Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); strings.Count(s.cli("CLIENT", "LIST"), "id=") > 1; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still connected: %s", s.cli("CLIENT", "LIST"))
+		}
+	}
+	f.audit()
 }
 
 // TestSettings: what is wrong with the surroundings is said at load, which connects

@@ -51,7 +51,6 @@ func (m *monitor) apply(s *Redis) {
 	l.replicas, l.patience, l.suspect = s.WaitReplicas, time.Duration(s.WaitTimeout), m.suspect
 	if before := m.link.Swap(l); before != nil {
 		before.fail() // has the monitor look at the new one
-		time.AfterFunc(2*before.timeout+before.patience, before.close)
 	}
 }
 
@@ -73,9 +72,18 @@ func (m *monitor) Stop() error {
 
 func (m *monitor) watch() {
 	defer close(m.ended)
-	told := ""
+	told, before := "", m.link.Load()
+	defer func() {
+		if before != m.link.Load() {
+			before.close()
+		}
+	}()
 	for {
 		l := m.link.Load()
+		if l != before { // nothing connects the one before any more
+			time.AfterFunc(2*before.timeout+before.patience, before.close)
+			before = l
+		}
 		err := m.look(l)
 		l.down.Store(err != nil && !isRefusal(err))
 		select {

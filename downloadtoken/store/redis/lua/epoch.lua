@@ -9,7 +9,7 @@ local number, seen = tonumber(e[3] or 0), tonumber(ARGV[6])
 local evicted, recorded = tonumber(field(redis.call('INFO', 'stats'), 'evicted_keys')), tonumber(e[7] or 0)
 local why = ''
 if not e[2] then why = 'it has none, as if it were new or had lost its data'
-elseif e[4] ~= server then why = 'it was restarted, or another server was promoted'
+elseif e[4] ~= server then why = 'it was restarted or promoted, or has got its first replica, or lost its last one for repl-backlog-ttl'
 elseif number < seen or number == seen and e[2] ~= ARGV[1] then why = 'its data are older than what it has shown before'
 elseif evicted > recorded then why = 'it has evicted keys'
 end
