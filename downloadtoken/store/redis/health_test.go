@@ -5,6 +5,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -449,11 +450,52 @@ func TestConnectionsEnd(t *testing.T) {
 func TestSettings(t *testing.T) {
 	for name, m := range map[string]*Redis{
 		"evaluated placeholder": {Addresses: []string{"localhost"}, Password: "{env.THERE_IS_NO_SUCH_VARIABLE}"},
+		"from 1 to 65535":       {Addresses: []string{"localhost:redis"}},
+		"without sentinel":      {Addresses: []string{"a", "b"}, Database: 1},
 		"no such file":          {Addresses: []string{"localhost"}, TLS: &TLS{CA: "/there/is/no/such/file"}},
 		"tls: certificate":      {Addresses: []string{"localhost"}, TLS: &TLS{Certificate: "/there/is/no/such/file"}},
 	} {
 		if err := errors.Join(m.check(), m.prepare()); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestRemedies: the log says once what to write instead.
+func TestRemedies(t *testing.T) {
+	s, locked := startServer(t), startServer(t)
+	locked.cli("CONFIG", "SET", "requirepass", "planted-password")
+	for remedy, change := range map[string]func(*Redis){
+		"write password":                at(locked),
+		"check the user":                func(m *Redis) { at(locked)(m); m.Password = "planted-but-wrong" },
+		"write one address":             func(m *Redis) { m.Addresses = []string{"127.0.0.1:" + s.port, "127.0.0.1:" + locked.port} },
+		"the addresses of the sentinel": func(m *Redis) { at(s)(m); m.Sentinel = "mymaster" },
+		"choose a database":             func(m *Redis) { at(s)(m); m.Database = 99 },
+		"fewer replicas":                func(m *Redis) { at(s)(m); m.WaitReplicas, m.WaitTimeout = 1, caddy.Duration(10*time.Millisecond) },
+	} {
+		f := newFleet(t, 1, change)
+		f.wantLogs("cannot be used", 1)
+		if line := fmt.Sprint(f.logs.FilterMessageSnippet("cannot be used").All()[0].ContextMap()); !strings.Contains(line, remedy) || strings.Contains(line, "planted") {
+			t.Errorf("%s: %s", remedy, line)
+		}
+	}
+}
+
+// TestOld: a server that lacks what the scripts need is not asked to run them.
+func TestOld(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	e := f.caddys[0].engine
+	run := e.run
+	old := newEngine("old", testSkew, zap.NewNop())
+	old.run = func(ctx context.Context, s *script, keys, args []string) (reply, error) {
+		return run(ctx, s, keys, append(args[:len(args)-1:len(args)-1], "100000")) // of a server to come
+	}
+	if _, err := old.learn(context.Background(), time.Now(), nil); err == nil || !strings.Contains(err.Error(), "6.2 or later") {
+		t.Error(err)
+	}
+	if s.cli("EXISTS", old.keys.epoch) != "0\n" {
+		t.Error("it was written to")
 	}
 }
