@@ -24,3 +24,24 @@ func parseConfirm(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	}
 	return noBlock(d, "confirm")
 }
+
+// parsePage reads
+//
+//	page {
+//		title <name of the site>
+//		contact <text|mail address|URL>
+//	}
+func parsePage(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
+	h.Page = new(downloadtoken.Page)
+	if d.NextArg() {
+		return d.Errf("page: unexpected argument '%s'; write title and contact into a block, one a line", d.Val())
+	}
+	err := unmarshalOptions(d, "page", into(h.Page, map[string]func(*caddyfile.Dispenser, *downloadtoken.Page) error{
+		"title":   word(func(p *downloadtoken.Page) *string { return &p.Title }, `title "Example Files"`),
+		"contact": word(func(p *downloadtoken.Page) *string { return &p.Contact }, "contact help@example.com"),
+	}))
+	if err == nil && *h.Page == (downloadtoken.Page{}) {
+		return d.Err("page: says nothing; write title or contact into its block")
+	}
+	return err
+}

@@ -48,7 +48,11 @@ func init() {
 //		ip_claim <claim>
 //
 //		scope any
-//		scope template <scope> <path pattern>
+//		scope template <scope> <path pattern> {
+//			claim <name>
+//			list
+//		}
+//		scope claims <path pattern>
 //		scope path [<claim> [<prefix>]]
 //		scope path_permissions [<slug>] {
 //			account <id>
@@ -68,6 +72,10 @@ func init() {
 //
 //		attachment [<filename>]
 //		confirm [always] [<template file>]
+//		page {
+//			title <name of the site>
+//			contact <text|mail address|URL>
+//		}
 //		challenge <scheme> [<realm>]
 //		status <code> [<reason>...]
 //		cache off|<entries>
@@ -93,6 +101,7 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"store":       word(func(h *downloadtoken.Handler) *string { return &h.Store }, "store default"),
 	"attachment":  parseAttachment,
 	"confirm":     parseConfirm,
+	"page":        parsePage,
 	"challenge":   parseChallenge,
 	"status":      parseStatus,
 	"cache":       parseCache,
@@ -131,6 +140,11 @@ func unmarshalBlock(d *caddyfile.Dispenser, known map[string]func(*caddyfile.Dis
 	if d.NextArg() {
 		return d.Errf("%s: unexpected argument '%s'; settings go into a block, one a line", directive, d.Val())
 	}
+	return unmarshalOptions(d, directive, known)
+}
+
+// unmarshalOptions reads the block of a directive, or of a subdirective.
+func unmarshalOptions(d *caddyfile.Dispenser, directive string, known map[string]func(*caddyfile.Dispenser) error) error {
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()

@@ -87,6 +87,7 @@ func (v *visit) admitOnce() error {
 	case v.grant != nil && !v.grant.Terms().IsOpen(v.judged):
 		return rules.ErrReplayed // its window has ended meanwhile
 	case v.grant != nil:
+		v.follow()
 		return nil
 	case mustJoin:
 		return confirm.ErrUnconfirmed // the grant has just ended
@@ -99,10 +100,11 @@ func (v *visit) admitOnce() error {
 // look asks the store without a trace whether the token may be used. joins: an open
 // grant would be joined.
 func (v *visit) look(q store.Query) (joins bool, err error) {
-	if joins, err = v.h.store.Look(v.r.Context(), q, v.h.now); err == nil {
+	open, err := v.h.store.Look(v.r.Context(), q, v.h.now)
+	if err == nil {
 		err = v.again()
 	}
-	return joins, err
+	return open != nil, err
 }
 
 // commit spends the token, durably where the store is durable, and opens a grant if
@@ -118,14 +120,21 @@ func (v *visit) commit(terms *rules.Terms) error {
 	}
 	v.grant = grant
 	if !v.spent {
-		v.spent = true
+		v.spent, v.began = true, v.h.now()
+		v.h.app.NoteSpent(v.fingerprint, v.judged)
 		if line := v.h.logger.Check(zap.InfoLevel, "token spent"); line != nil {
 			line.Write(
 				zap.String("fingerprint", v.fingerprint.String()),
 				zap.String("path", token.Redact(v.path)),
 				zap.String("client_ip", problem.ClientIP(v.r)))
 		}
+		if v.h.emits(eventSpent) {
+			v.h.emit(eventSpent, map[string]any{
+				"fingerprint": v.fingerprint.String(), "path": token.Redact(v.path), "client_ip": problem.ClientIP(v.r),
+			})
+		}
 	}
+	v.follow()
 	return nil
 }
 

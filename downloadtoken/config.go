@@ -154,6 +154,18 @@ type Confirm struct {
 	Template string `json:"template,omitempty"`
 }
 
+// Page is what the pages that people see say of the site: the page of [Confirm], and
+// those that say why there is no file. Global placeholders such as {env.X} are replaced
+// at load.
+type Page struct {
+	// The name of the site. Default: none.
+	Title string `json:"title,omitempty"`
+
+	// Where people get help: a text, or, as a link, an address for mail or a URL with
+	// the scheme mailto, https or http. Default: none.
+	Contact string `json:"contact,omitempty"`
+}
+
 // Challenge is what WWW-Authenticate asks for (RFC 9110 section 11.6.1).
 type Challenge struct {
 	// The authentication scheme. Bearer has the error codes of RFC 6750 section

@@ -129,29 +129,26 @@ func statusesOf(configured []Status) map[*denial]int {
 	return statuses
 }
 
-// told is what a refused client is told: a word for programs, a sentence for
-// people. It is coarse so that trials do not show which key, claim or address a token
-// would need.
-type told struct{ word, sentence string }
+// told is what a refused client is told: a word for programs, which has texts for
+// people in package confirm. It is coarse so that trials do not show which key, claim
+// or address a token would need.
+type told string
 
-// page is the page that says it to people.
-func (t told) page(status int) confirm.Page { return confirm.Refusal(t.word, t.sentence, status) }
-
-var (
-	toldMissing     = told{"missing", "The download token is missing. Copy the link again, whole, or ask for a new one."}
-	toldMalformed   = told{"malformed", "This link is damaged. Copy it again, whole, or ask for a new one."}
-	toldInvalid     = told{"invalid", "This link is not valid here. Ask for a new one."}
-	toldExpired     = told{"expired", "This link has expired. Ask for a new one."}
-	toldForbidden   = told{"forbidden", "This link does not open this file. Copy it again, whole, or ask for a new one."}
-	toldUsed        = told{"used", "This link has been used already. Ask for a new one."}
-	toldUnproven    = told{"unproven", "This link can no longer be checked. Ask for a new one."}
-	toldSoon        = told{"not_yet_valid", "This link is not valid yet, but will be in a moment. Try again."}
-	toldBudget      = told{"used_up", "This link has been used already, and as much was downloaded with it as it allows. Ask for a new one."}
-	toldPrefetch    = told{"prefetch", "This link can be used once, so it is not fetched ahead. Open it yourself."}
-	toldEarly       = told{"early_data", "The connection was not ready yet. Try again."}
-	toldInUse       = told{"in_use", "This link is being used at this moment. Try again in a few seconds."}
-	toldReloaded    = told{"reloaded", "The server was changing its settings. Try again."}
-	toldUnconfirmed = told{"unconfirmed", "The download starts only when you press the button. Open the link again and press it."}
-	toldMethod      = told{"method", "Files can only be fetched, with GET or HEAD. Open the link again."}
-	toldUnavailable = told{"unavailable", "The server cannot check this link at the moment. Try again in a few seconds."}
+const (
+	toldMissing     told = "missing"
+	toldMalformed   told = "malformed"
+	toldInvalid     told = "invalid"
+	toldExpired     told = "expired"
+	toldForbidden   told = "forbidden"
+	toldUsed        told = "used"
+	toldUnproven    told = "unproven"
+	toldSoon        told = "not_yet_valid"
+	toldBudget      told = "used_up"
+	toldPrefetch    told = "prefetch"
+	toldEarly       told = "early_data"
+	toldInUse       told = "in_use"
+	toldReloaded    told = "reloaded"
+	toldUnconfirmed told = "unconfirmed"
+	toldMethod      told = "method"
+	toldUnavailable told = "unavailable"
 )

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
@@ -37,4 +39,22 @@ func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 		return denialOf(err).reason, err
 	}
 	return "", nil
+}
+
+// Name returns claims by which a token would open what r asks for, by the first scope
+// that can say so; see [scopes.Namer]. Like Explain it leaves no trace. It fails if no
+// link can open the path, or no scope does.
+func (h *Handler) Name(r *http.Request) (claims map[string]any, err error) {
+	path, err := scope.Path(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range h.scopes {
+		if namer, can := s.(scopes.Namer); can {
+			if claims, ok := namer.Name(h.PathPrefix + path); ok {
+				return claims, nil
+			}
+		}
+	}
+	return nil, errScope
 }

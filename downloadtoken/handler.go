@@ -1,12 +1,12 @@
 package downloadtoken
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -54,6 +54,7 @@ func init() {
 // `{http.download_token.scope}` | The `scope` claim
 // `{http.download_token.issuer}` | The `iss` claim
 // `{http.download_token.expires}` | The `exp` claim, RFC 3339, UTC
+// `{http.download_token.claim.*}` | Any other claim by its name, if it is a string, a number or a boolean
 // `{http.download_token.fingerprint}` | 16 hex digits that name the token in logs; it cannot be turned back into a token
 // `{http.auth.user.id}` | The `sub` claim, else `user`, unless an earlier handler has set it
 //
@@ -95,6 +96,10 @@ type Handler struct {
 	// that previews use up no one-time links.
 	Confirm *Confirm `json:"confirm,omitempty"`
 
+	// The name of the site and a contact, for the pages that people see. Their language
+	// is the one of the built-in ones that Accept-Language prefers.
+	Page *Page `json:"page,omitempty"`
+
 	// What a refused client is asked for in WWW-Authenticate. Default: Bearer
 	// without a realm; if `basic` is among the sources, Basic, and Bearer only if
 	// that is a source too.
@@ -117,8 +122,8 @@ type Handler struct {
 
 	sources    []token.Source
 	queryNames []string
-	verifier   verifier
-	forget     func() // lets go of the verified tokens that are remembered
+	verifier   timed
+	forget     func() // lets go of the verified tokens that are remembered; nil if none are
 	rules      token.Rules
 	anchors    *trust.Anchors
 	scopes     []scopes.Scope
@@ -130,11 +135,8 @@ type Handler struct {
 	pages      *confirm.Pages
 	now        func() time.Time
 	logger     *zap.Logger
-}
-
-// verifier tells which tokens are genuine, whatever the time.
-type verifier interface {
-	Verify(ctx context.Context, text string) (*token.Token, error)
+	ctx        caddy.Context
+	events     *caddyevents.App // nil: none
 }
 
 // CaddyModule returns the Caddy module information.

@@ -16,9 +16,9 @@ import (
 // What a person is told whose token was accepted, and who got an error of the site
 // instead of the file. Nothing is said about the link: it depends on the store whether
 // it still works, and that was not asked.
-var (
-	toldNoFile    = told{"no_file", "The link was accepted, but its file does not exist, or no longer does. Ask the person who gave you the link."}
-	toldSiteError = told{"site_error", "The link was accepted, but the site answered with an error instead of the file. If that goes on, tell the person who gave you the link."}
+const (
+	toldNoFile    told = "no_file"
+	toldSiteError told = "site_error"
 )
 
 // notServed is for an accepted token that the next handlers have answered with an
@@ -28,7 +28,11 @@ func (v *visit) notServed(status int, err error) error {
 	if err != nil {
 		status = statusOf(err)
 	}
-	metrics().siteError.Inc()
+	if isMissing(status) {
+		outcomeNotFound.Inc()
+	} else {
+		outcomeSiteError.Inc()
+	}
 	v.h.logger.Info("not served",
 		zap.Int("status", status),
 		zap.String("fingerprint", v.fingerprint.String()),
@@ -36,6 +40,9 @@ func (v *visit) notServed(status int, err error) error {
 		zap.String("client_ip", problem.ClientIP(v.r)))
 	return v.showError(err)
 }
+
+// isMissing reports whether the site has no such file.
+func isMissing(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }
 
 // statusOf is the status that Caddy gives an error.
 func statusOf(err error) int {
@@ -60,10 +67,22 @@ func (v *visit) showError(err error) error {
 		v.h.logger.Error("the site failed", zap.Int("status", status), zap.String("error", v.withoutClaims(token.Redact(err.Error()))))
 	}
 	told := toldSiteError
-	if status == http.StatusNotFound || status == http.StatusGone {
+	if isMissing(status) {
 		told = toldNoFile
 	}
-	return v.h.pages.Write(v.w, told.page(status))
+	return v.show(told, status)
+}
+
+// show answers with a page that says why there is no file.
+func (v *visit) show(t told, status int) error {
+	page := confirm.Page{State: string(t), Status: status}
+	if v.fingerprint != (token.Fingerprint{}) {
+		page.Reference = v.fingerprint.String()
+	}
+	if t == toldExpired && v.token != nil { // there is none before its signature is verified
+		page.Ends = v.token.Claims.ExpiresAt
+	}
+	return v.h.pages.Write(v.w, v.r, page)
 }
 
 // withoutClaims puts the names of placeholders in the place of the values that

@@ -117,7 +117,7 @@ func (o *oneTime) query(v *visit) (store.Query, error) {
 		return store.Query{}, err
 	}
 	v.keys = o.grantKeys(p.Key, v, judged)
-	return store.Query{Presentation: p, Revocable: v.revocable, Grants: v.keys.list(), Patience: patience}, nil
+	return store.Query{Presentation: p, Fingerprint: v.fingerprint, Revocable: v.revocable, Grants: v.keys.list(), Patience: patience}, nil
 }
 
 // present says what the store has to know of the token.

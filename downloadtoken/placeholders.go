@@ -48,11 +48,17 @@ func (v *visit) publish() {
 	p := v.placeholders()
 	p.accepted, p.reason, p.fingerprint = v, "", v.fingerprint
 	if p.user == "" {
-		p.user = v.token.Claims.Subject
+		p.user = userOf(&v.token.Claims)
 	}
-	if p.user == "" {
-		p.user, _ = v.token.Claims.String("user")
+}
+
+// userOf is who the token is for; "" if it does not say.
+func userOf(claims *token.Claims) string {
+	if claims.Subject != "" {
+		return claims.Subject
 	}
+	user, _ := claims.String("user")
+	return user
 }
 
 // refuse sets the placeholders that a refused token has.
@@ -96,6 +102,22 @@ func (p *placeholders) value(name string) (any, bool) {
 		return claims.Issuer, true
 	case "expires":
 		return claims.ExpiresAt.UTC().Format(time.RFC3339), true
+	}
+	if name, ok := strings.CutPrefix(name, "claim."); ok {
+		return scalar(claims, name)
+	}
+	return nil, false
+}
+
+// scalar is a claim that is a string, a number or a boolean, as text.
+func scalar(claims *token.Claims, name string) (any, bool) {
+	if text, ok := claims.String(name); ok {
+		return text, true
+	}
+	raw, _ := claims.Raw(name)
+	switch raw.Kind() {
+	case '0', 't', 'f':
+		return string(raw), true
 	}
 	return nil, false
 }

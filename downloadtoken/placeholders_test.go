@@ -45,6 +45,12 @@ func TestPlaceholdersOfAnAcceptedToken(t *testing.T) {
 	if got := replacerOf(v).ReplaceAll("{http.download_token.sub}|{http.download_token.planted}", "none"); got != "s {env.PATH}|none" {
 		t.Errorf("%q", got) // what a claim holds is not replaced once more
 	}
+	v = accepted(t, jwt.MapClaims{"s": "s {env.PATH}", "n": 7.5, "b": false, "o": map[string]any{}, "a": []string{"x"}, "z": nil})
+	v.publish()
+	wantPlaceholders(t, "any claim", v, map[string]string{
+		"http.download_token.claim.s": "s {env.PATH}", "http.download_token.claim.n": "7.5", "http.download_token.claim.b": "false",
+		"http.download_token.claim.o": "", "http.download_token.claim.a": "", "http.download_token.claim.z": "", "http.download_token.claim.none": "",
+	})
 	v = accepted(t, jwt.MapClaims{"scope": 7})
 	v.publish()
 	wantPlaceholders(t, "without claims", v, map[string]string{

@@ -24,7 +24,6 @@ type refusal struct {
 	challenges []string // WWW-Authenticate
 	allow      string
 	retryAfter string
-	page       confirm.Page      // for people
 	document   *problem.Document // for programs
 	outcome    prometheus.Counter
 }
@@ -36,9 +35,8 @@ func (h *Handler) provisionRefusals() (err error) {
 	for _, d := range denials {
 		f := &refusal{status: cmp.Or(statuses[d], d.status)}
 		f.challenges = h.challenges(d, f.status)
-		f.page = d.told.page(f.status)
-		f.outcome = metrics().refused[d.reason]
-		if f.document, err = problem.NewDocument(f.status, d.told.word, d.told.sentence); err != nil {
+		f.outcome = outcomeRefused[d.reason]
+		if f.document, err = problem.NewDocument(f.status, string(d.told), confirm.Detail(string(d.told))); err != nil {
 			return err
 		}
 		switch {
@@ -67,6 +65,12 @@ func (v *visit) deny(err error) error {
 	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side
 		level = zap.InfoLevel
 		f.outcome.Inc()
+		if v.h.emits(eventDenied) {
+			v.h.emit(eventDenied, map[string]any{
+				"reason": d.reason, "fingerprint": v.fingerprint.String(), "path": token.Redact(v.r.URL.Path),
+				"client_ip": problem.ClientIP(v.r), "status": f.status,
+			})
+		}
 	}
 	if line := v.h.logger.Check(level, "request refused"); line != nil {
 		fields := append(v.fields,
@@ -96,13 +100,13 @@ func (v *visit) deny(err error) error {
 	// Caddy gives error routes the CONNECT back, and a reverse_proxy among them
 	// would open the tunnel.
 	if v.r.Method != http.MethodConnect && len(problem.ErrorRoutes(v.r)) > 0 {
-		failure := caddyhttp.Error(f.status, errors.New("download_token: "+d.told.word))
+		failure := caddyhttp.Error(f.status, errors.New("download_token: "+string(d.told)))
 		if problem.HasErrorRoute(v.r, failure) {
 			return failure
 		}
 	}
 	if confirm.AcceptsHTML(v.r.Header) {
-		return v.h.pages.Write(v.w, f.page)
+		return v.show(d.told, f.status)
 	}
 	f.document.Write(v.w)
 	return nil

@@ -48,26 +48,21 @@ func (v *visit) ask(next caddyhttp.Handler) error {
 	if status == 0 {
 		return v.conclude(d, err)
 	}
-	metrics().asked.Inc()
+	outcomeAsked.Inc()
 	page := confirm.Page{
 		State:  "page",
 		Status: http.StatusOK,
-		Title:  "Ready to download",
-		Detail: "The download starts when you press the button.",
 		Name:   confirm.FileName(header.Get("Content-Disposition"), v.path),
+		Bytes:  -1,
 	}
 	if o := v.h.oneTime; o != nil {
-		page.Press = confirm.NewPress(v.page, v.judged)
-		page.Detail += " This link can be used only once."
-		if o.uses > 1 {
-			page.Detail = "The download starts when you press the button. This link works a limited number of times."
-		}
+		page.Uses, page.Press = o.uses, confirm.NewPress(v.page, v.judged)
 	}
 	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && n >= 0 && status < 300 {
-		page.Bytes, page.Size = n, confirm.HumanSize(n)
+		page.Bytes = n
 	}
 	v.h.answers.Vary(v.w.Header())
-	return v.h.pages.Write(v.w, page)
+	return v.h.pages.Write(v.w, v.r, page)
 }
 
 // conclude counts what became of an accepted token, given the error that its
@@ -76,7 +71,7 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 	gone := errors.Is(v.r.Context().Err(), context.Canceled)
 	switch {
 	case d.Failed():
-		metrics().failed.Inc()
+		outcomeFailed.Inc()
 		v.h.logger.Error(d.Stopped().Error(),
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("authorised", token.Redact(v.path)),
@@ -93,16 +88,21 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("path", token.Redact(v.path)))
 		if !gone {
-			metrics().failed.Inc()
+			outcomeFailed.Inc()
 		}
 		return nil
 	case d.Sent() && (err == nil || gone) && d.Status() < http.StatusBadRequest:
-		metrics().served.Inc()
+		v.whole = err == nil && !gone
+		if v.spent {
+			outcomeSpent.Inc()
+		} else {
+			outcomeServed.Inc()
+		}
 		return err
 	case gone:
 		return err // whatever the next handlers say, the client did not wait for it
 	case d.Sent() && err != nil, !d.Sent() && err == nil:
-		metrics().failed.Inc() // broken off
+		outcomeFailed.Inc() // broken off
 		return err
 	}
 	return v.notServed(d.Status(), err)
@@ -112,7 +112,7 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 // each grant.
 func (v *visit) brokeOff(err error) {
 	if !errors.Is(err, response.ErrBudget) {
-		metrics().failed.Inc()
+		outcomeFailed.Inc()
 		v.h.logger.Error("download broken off: the store failed",
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.Error(err))
@@ -122,7 +122,7 @@ func (v *visit) brokeOff(err error) {
 	if !grant.Exhausted() {
 		return
 	}
-	metrics().refused["budget"].Inc()
+	outcomeRefused["budget"].Inc()
 	line := "download broken off: as many bytes were sent as the grant allows"
 	if v.h.oneTime.resume != nil {
 		line += "; for clients that read here and there, write: resume <window> random"

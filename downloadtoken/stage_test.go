@@ -38,7 +38,7 @@ func staged(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.verifier = &token.Verifier{Keys: table}
+	h.verifier = timed{plain: &token.Verifier{Keys: table}}
 	h.rules = token.Rules{OneTime: h.OneTime != nil}
 	h.app = new(store.App)
 	if h.scopes == nil {
@@ -87,9 +87,12 @@ func (p *patient) Revoked(context.Context, func() rules.Revocable, time.Time) er
 	return p.err
 }
 
-func (p *patient) Look(_ context.Context, q store.Query, _ func() time.Time) (bool, error) {
+func (p *patient) Look(_ context.Context, q store.Query, _ func() time.Time) (*store.Open, error) {
 	p.asked, p.queries = append(p.asked, "look"), append(p.queries, q)
-	return p.joins, p.err
+	if p.joins {
+		return new(store.Open), p.err
+	}
+	return nil, p.err
 }
 
 func (p *patient) Admit(_ context.Context, q store.Query, _ func() time.Time) (store.Use, error) {

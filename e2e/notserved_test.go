@@ -49,8 +49,11 @@ func TestNotServed(t *testing.T) {
 					line["fingerprint"] != fingerprint(link[strings.Index(link, "eyJ"):]) || line["client_ip"] != "127.0.0.1" {
 					t.Errorf("logged: %v", line)
 				}
-				after := s.outcomes()
-				if after["site_error"] != before["site_error"]+3 || after["failed"] != before["failed"] || after["served"] != before["served"] {
+				after, outcome := s.outcomes(), "site_error"
+				if tt.status == http.StatusNotFound || tt.status == http.StatusGone {
+					outcome = "not_found"
+				}
+				if after[outcome] != before[outcome]+3 || after["failed"] != before["failed"] || after["served"] != before["served"] {
 					t.Errorf("%s %s: counted %v, then %v", tt.target, tt.fault, before, after)
 				}
 			}
@@ -105,7 +108,7 @@ func TestUnprovenIsNotUsed(t *testing.T) {
 	a := s.get(target).want(t, http.StatusUnauthorized)
 	wantProblem(t, a, "unproven")
 	for _, a := range []answer{a, s.open(target).wantPage(t, http.StatusUnauthorized, "This link cannot be checked")} {
-		if !strings.Contains(a.body, "This link can no longer be checked. Ask for a new one.") || strings.Contains(a.body, "used") {
+		if !strings.Contains(a.body, "The server no longer knows enough about this link to accept it. Ask for a new one where you got it.") || strings.Contains(a.body, "used") {
 			t.Errorf("body %s", a.body)
 		}
 	}

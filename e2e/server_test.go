@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,7 @@ type server struct {
 	globals string
 
 	reloaded time.Time // last time
+	plain    bool      // the test lets Caddy log tokens
 }
 
 // start runs a Caddy whose site has the directives of body and file_server's
@@ -73,12 +75,31 @@ func startWith(t testing.TB, files map[string]string, globals, body string) *ser
 func prepare(t testing.TB, files map[string]string, globals string) *server {
 	t.Helper()
 	s := &server{t: t, root: t.TempDir(), dir: scratch(t), globals: globals}
+	t.Cleanup(func() { s.noTokenLogged(t) })
 	s.url, s.admin = "http://"+steadyAddress(t), steadyAddress(t)
 	for name, content := range files {
 		s.put(name, content)
 	}
 	return s
 }
+
+// noTokenLogged looks for tokens in the log, which has level DEBUG, and in what a
+// server that runs apart has written to its standard error, of whatever the test did.
+func (s *server) noTokenLogged(t testing.TB) {
+	t.Helper()
+	for _, file := range []string{s.logFile(), filepath.Join(s.dir, "stderr")} {
+		log, err := os.ReadFile(file)
+		if err != nil || s.plain { // there is none
+			continue
+		}
+		if found := compactToken.FindIndex(log); found != nil {
+			line, _, _ := bytes.Cut(log[bytes.LastIndexByte(log[:found[0]], '\n')+1:], []byte("\n"))
+			t.Errorf("a token in %s: %s", filepath.Base(file), line)
+		}
+	}
+}
+
+var compactToken = regexp.MustCompile(`eyJ[\w-]{5,}\.[\w-]{5,}`)
 
 // scratch is a folder that is removed after the test. A store is closed, and
 // writes what it knows, when its last request has ended, which may be after the
@@ -126,23 +147,7 @@ func (s *server) caddyfile(body string) string {
 	log {
 		output file %q
 		level DEBUG
-		format filter {
-			request>uri query {
-				replace download_token REDACTED
-			}
-			request>headers>Referer query {
-				replace download_token REDACTED
-			}
-			request>headers>X-Forwarded-Uri query {
-				replace download_token REDACTED
-			}
-			resp_headers>Location query {
-				replace download_token REDACTED
-			}
-			uri query {
-				replace download_token REDACTED
-			}
-		}
+		format redact_jwt
 	}
 }
 

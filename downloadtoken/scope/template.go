@@ -62,6 +62,23 @@ func (t *Template) Admits(scope, path string) bool {
 	return t.take(values, path) && t.spell(values, scope)
 }
 
+// Name returns the scope that opens path, if one does. UUIDs are spelled as in the path.
+func (t *Template) Name(path string) (scope string, ok bool) {
+	values := make([]string, len(t.uuid))
+	if !canonical(path) || !t.take(values, path) {
+		return "", false
+	}
+	var b strings.Builder
+	for _, p := range t.scope {
+		if p.variable < 0 {
+			b.WriteString(p.literal)
+		} else {
+			b.WriteString(values[p.variable])
+		}
+	}
+	return b.String(), t.Admits(b.String(), path)
+}
+
 // take fills in the values that the path gives to the variables.
 func (t *Template) take(values []string, path string) bool {
 	rest := path[1:]

@@ -30,6 +30,17 @@ type Scope interface {
 	Opens(Query) Opening
 }
 
+// Namer is a [Scope] that can also say what a token needs, for `caddy download-token
+// mint --config`. It is optional.
+type Namer interface {
+	Scope
+
+	// Name returns claims by which a token opens a path, and as little else as there
+	// is a way to say; their values are marshalled as JSON. There may be none. ok: it
+	// can be opened. The path is as in [Query].
+	Name(path string) (claims map[string]any, ok bool)
+}
+
 // Query is what a scope is asked.
 type Query struct {
 	Token   *token.Token  // genuine, and acceptable now

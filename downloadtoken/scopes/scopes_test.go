@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/claims"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/pathpermissions"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
@@ -72,6 +74,15 @@ func TestOpens(t *testing.T) {
 		{"one of several", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{"scope": []string{"x", "file:a"}}, "/a", open},
 		{"another", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{"scope": "file:b"}, "/a", closed},
 		{"several in one string", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{"scope": "x file:a"}, "/a", closed},
+		{"a list", "template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, claims{"scope": "x file:a openid"}, "/a", open},
+		{"lists", "template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, claims{"scope": []string{"x y", "z file:a"}}, "/a", open},
+		{"a list without it", "template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, claims{"scope": "x  file:b"}, "/a", closed},
+		{"a list, with a space", "template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, claims{"scope": "file:a b"}, "/a b", closed},
+		{"another claim", "template", `{"scope": "file:{f}", "path": "/{f}", "claim": "scp"}`, claims{"scp": "file:a"}, "/a", open},
+		{"only the other claim", "template", `{"scope": "file:{f}", "path": "/{f}", "claim": "scp"}`, claims{"scope": "file:a"}, "/a", closed},
+		{"its own folder", "claims", `{"path": "/users/{sub}/*"}`, claims{"sub": "ada"}, "/users/ada/a", open},
+		{"another's folder", "claims", `{"path": "/users/{sub}/*"}`, claims{"sub": "ada"}, "/users/bob/a", closed},
+		{"a number", "claims", `{"path": "/users/{uid}/*"}`, claims{"uid": 7}, "/users/7/a", closed},
 		{"no claim", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{}, "/a", closed},
 		{"a number", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{"scope": 1}, "/a", closed},
 		{"default", "path", `{}`, claims{"scope": "openid download:/a/"}, "/a/b", open},
@@ -92,6 +103,54 @@ func TestOpens(t *testing.T) {
 				t.Errorf("%d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestName: what a scope says that a path needs opens it.
+func TestName(t *testing.T) {
+	const id = "2489E9AD-2ee2-8e00-8ec9-32d5f69181c0"
+	for _, tt := range []struct {
+		kind, config, path string
+		named              bool
+	}{
+		{"any", `{}`, "/a", true},
+		{"path", `{}`, "/", true},
+		{"path", `{}`, "/a b/ü%", true},
+		{"path", `{}`, "/a/", true},
+		{"path", `{"claim": "paths"}`, "/a b%20", true},
+		{"path", `{"claim": "scope", "prefix": "storage.read:"}`, "/a b", true},
+		{"template", `{"scope": "file:{f}", "path": "/{f}"}`, "/a b", true},
+		{"template", `{"scope": "file:{f}", "path": "/{f}"}`, "/a/b", false},
+		{"template", `{"scope": "d:{id:uuid}", "path": "/d/{id:uuid}/*"}`, "/d/" + id + "/x/y", true},
+		{"template", `{"scope": "d:{id:uuid}", "path": "/d/{id:uuid}/*"}`, "/d/1/x", false},
+		{"template", `{"scope": "x:{a}:{b}", "path": "/{a}/{b}"}`, "/1/2", true},
+		{"template", `{"scope": "x:{a}:{b}", "path": "/{a}/{b}"}`, "/1:2/3", false}, // it has two readings
+		{"template", `{"scope": "file:{f}", "path": "/{f}", "claim": "scp", "list": true}`, "/a", true},
+		{"template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, "/a b", false},
+		{"claims", `{"path": "/users/{sub}/{id:uuid}.jpg"}`, "/users/ada/" + id + ".jpg", true},
+		{"claims", `{"path": "/users/{sub}/*"}`, "/user/ada/x", false},
+		{"path_permissions", `{}`, "/a/b.jpg", true},
+		{"path_permissions", `{"slug": "thumb", "account": "W1"}`, "/a/b.jpg", true},
+		{"path_permissions", `{}`, "/a/", true},
+		{"path_permissions", `{}`, "/", true},
+	} {
+		s, err := load(t, tt.kind, tt.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named, ok := s.(scopes.Namer).Name(tt.path)
+		if ok != tt.named {
+			t.Errorf("%s %s %s: %v %v", tt.kind, tt.config, tt.path, named, ok)
+		}
+		if !ok {
+			continue
+		}
+		said := claims{}
+		maps.Copy(said, named)
+		q := scopes.Query{Token: verified(t, said), Path: tt.path, Request: httptest.NewRequest(http.MethodGet, "/", nil)}
+		if s.Opens(q) == scopes.Closed {
+			t.Errorf("%s %s: %v does not open %s", tt.kind, tt.config, named, tt.path)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/go-json-experiment/json"
+	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -31,6 +31,20 @@ type revokeRequest struct {
 }
 
 func (Admin) revoke(w http.ResponseWriter, r *http.Request) error {
+	return change(w, r, "tokens revoked", "revoked", func(app *App, ctx context.Context, store string, v rules.Revocation) error {
+		return app.Revoke(ctx, store, v)
+	})
+}
+
+func (Admin) reinstate(w http.ResponseWriter, r *http.Request) error {
+	return change(w, r, "tokens reinstated", "reinstated", func(app *App, ctx context.Context, store string, v rules.Revocation) error {
+		return app.reinstate(ctx, store, v)
+	})
+}
+
+// change has a revocation of the request taken or taken back, and says so in the log:
+// what kind it is, and of a fingerprint which.
+func change(w http.ResponseWriter, r *http.Request, message, done string, do func(*App, context.Context, string, rules.Revocation) error) error {
 	if r.Method != http.MethodPost {
 		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use POST"))
 	}
@@ -51,12 +65,12 @@ func (Admin) revoke(w http.ResponseWriter, r *http.Request) error {
 	if request.Store == "" {
 		request.Store = DefaultName
 	}
-	if err := revokeIn(r.Context(), request.Store, revocation); err != nil {
+	if err := inStore(request.Store, func(app *App) error { return do(app, r.Context(), request.Store, revocation) }); err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, err = io.WriteString(w, "{\"revoked\":true}\n")
-	return err
+	caddy.Log().Named("download_token").Info(message, zap.String("store", request.Store), zap.String("by", revocation.Kind()),
+		zap.String("fingerprint", revocation.Fingerprint), zap.Time("until", revocation.Until))
+	return answerJSON(w, map[string]bool{done: true})
 }
 
 // revocation turns the request into what stores understand.
@@ -74,14 +88,11 @@ func (q revokeRequest) revocation(now time.Time) (rules.Revocation, error) {
 		}
 		r.Fingerprint = token.FingerprintOf(q.Token).String()
 	case q.Fingerprint != "":
-		decoded, err := hex.DecodeString(q.Fingerprint)
-		if err != nil || len(decoded) != len(token.Fingerprint{}) {
-			return r, errors.New("fingerprint: not 16 hex digits; give it as the log lines have it, or give the token")
+		f, err := parseFingerprint(q.Fingerprint)
+		if err != nil {
+			return r, err
 		}
-		if token.Fingerprint(decoded) == (token.Fingerprint{}) {
-			return r, errors.New("fingerprint: zeros name no token; that log line is about something that does not begin as one")
-		}
-		r.Fingerprint = hex.EncodeToString(decoded) // in lower case
+		r.Fingerprint = f.String()
 	}
 	if q.For != "" {
 		length, err := caddy.ParseDuration(q.For)
@@ -104,9 +115,9 @@ func (q revokeRequest) revocation(now time.Time) (rules.Revocation, error) {
 
 var errNameOne = errors.New("name exactly one of nonce, token, fingerprint, sub, kid and issued_before")
 
-// revokeIn takes tokens back in the store of that name. For a moment in a reload
-// two configurations have one, which is the same unless its type has changed.
-func revokeIn(ctx context.Context, name string, revocation rules.Revocation) error {
+// inStore changes the store of that name. For a moment in a reload two configurations
+// have one, which is the same unless its type has changed.
+func inStore(name string, do func(*App) error) error {
 	all := apps.all()
 	if len(all) == 0 {
 		return errNotInUse()
@@ -116,13 +127,18 @@ func revokeIn(ctx context.Context, name string, revocation rules.Revocation) err
 		if _, ok := app.open[name]; !ok {
 			continue
 		}
-		found = true
-		if err := app.Revoke(ctx, name, revocation); errors.Is(err, rules.ErrRevocationsFull) {
+		err := do(app)
+		switch {
+		case errors.Is(err, rules.ErrRevocationsFull):
 			return adminError(http.StatusInsufficientStorage, fmt.Errorf("store %s: there is no room for this revocation, and nothing was revoked: "+
 				"%d are in force at most, and the last places are for sub, kid and issued_before; use one of those, or wait until others are over", name, rules.MaxRevocations))
-		} else if err != nil {
+		case errors.Is(err, rules.ErrNotRevoked) && found: // it was the same store
+		case errors.Is(err, rules.ErrNotRevoked):
+			return adminError(http.StatusNotFound, fmt.Errorf("store %s: no such revocation is in force; GET /download_token/revocations lists them", name))
+		case err != nil:
 			return adminError(http.StatusServiceUnavailable, err)
 		}
+		found = true
 	}
 	if !found {
 		return adminError(http.StatusNotFound, fmt.Errorf("no download_token directive uses a store named %q", name))

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/downloads"
+	"github.com/caddy-download-token/caddy-download-token/internal/metrics"
 )
 
 func init() {
@@ -41,6 +43,8 @@ type App struct {
 	onStart  []func()
 	asked    map[string]bool // names of OnStartOnce
 	stage    stage           // of the registry
+
+	delivered func(downloads.Report) // see OnDelivered
 }
 
 // Module is a guest module in the namespace download_token.stores. Provision and
@@ -123,6 +127,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.modules[name] = m
 	}
+	if err := metrics.Register(ctx, durations, failures, contents, grantsOpen); err != nil {
+		return err
+	}
 	return a.listen(ctx)
 }
 
@@ -174,12 +181,22 @@ func (a *App) Open(name string) (Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", name, err)
 	}
-	a.open[name] = arrivals{s, a, a.place(name)}
+	a.open[name] = arrivals{observe(name, s), a, name, a.place(name)}
 	return a.open[name], nil
 }
 
 // Revoke takes tokens back in the named store, durably when it returns.
 func (a *App) Revoke(ctx context.Context, store string, r rules.Revocation) error {
+	return a.holding(ctx, store, func(s Handle) error { return s.Revoke(ctx, r, time.Now()) })
+}
+
+// reinstate takes a revocation back.
+func (a *App) reinstate(ctx context.Context, store string, r rules.Revocation) error {
+	return a.holding(ctx, store, func(s Handle) error { return s.Reinstate(ctx, r, time.Now()) })
+}
+
+// holding works with the named store.
+func (a *App) holding(ctx context.Context, store string, work func(Handle) error) error {
 	s, ok := a.open[store]
 	if !ok {
 		return fmt.Errorf("no download_token directive uses a store named %s", store)
@@ -188,7 +205,7 @@ func (a *App) Revoke(ctx context.Context, store string, r rules.Revocation) erro
 		return err
 	}
 	defer s.LetGo()
-	return s.Revoke(ctx, r, time.Now())
+	return work(s)
 }
 
 // Agree checks that all handlers use the tokens of a signing key in a store in

@@ -179,6 +179,7 @@ func (a *App) movedAt(place string, signer rules.Signer) (at time.Time) {
 type arrivals struct {
 	Handle
 	app   *App
+	name  string
 	place string
 }
 
@@ -202,11 +203,13 @@ func (s arrivals) Hold(ctx context.Context) error {
 // Admit implements [Store].
 func (s arrivals) Admit(ctx context.Context, q Query, clock func() time.Time) (Use, error) {
 	q.Moved = s.app.movedAt(s.place, q.Signer)
+	seen.note(s.name, &q, clock())
 	return s.Handle.Admit(ctx, q, clock)
 }
 
 // Look implements [Store].
-func (s arrivals) Look(ctx context.Context, q Query, clock func() time.Time) (joins bool, err error) {
+func (s arrivals) Look(ctx context.Context, q Query, clock func() time.Time) (open *Open, err error) {
 	q.Moved = s.app.movedAt(s.place, q.Signer)
+	seen.note(s.name, &q, clock())
 	return s.Handle.Look(ctx, q, clock)
 }

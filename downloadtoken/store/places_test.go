@@ -183,7 +183,7 @@ func TestNotByReload(t *testing.T) {
 // TestArrivalsWait: no request is judged before it is known which keys have moved.
 func TestArrivalsWait(t *testing.T) {
 	a := run(t, &certmagic.FileStorage{Path: t.TempDir()}, map[string]Module{"s": named{}}, 1, "s")
-	s := arrivals{new(ledgerOf), a, a.place("s")}
+	s := arrivals{new(ledgerOf), a, "default", a.place("s")}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Hold(ctx); !errors.Is(err, rules.ErrUnavailable) {

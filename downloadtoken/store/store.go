@@ -5,11 +5,14 @@ import (
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // Query is what a request asks about a one-time token.
 type Query struct {
 	rules.Presentation
+	// Fingerprint is what the log and operators call the token. Default: none.
+	Fingerprint token.Fingerprint
 	// Revocable tells what the token may have been taken back by. A store in which
 	// nothing is revoked need not ask, so that it costs nothing there. It may be
 	// called more than once and while a lock is held, but not after the method to
@@ -58,10 +61,10 @@ type Store interface {
 	// at the time again: Admit may have waited.
 	Admit(ctx context.Context, q Query, clock func() time.Time) (Use, error)
 
-	// Look answers what Admit would, and changes nothing; that is for HEAD, and
-	// for asking a person first. joins: a grant is open. It does not write, so
-	// it cannot foresee a write that fails.
-	Look(ctx context.Context, q Query, clock func() time.Time) (joins bool, err error)
+	// Look answers what Admit would, and changes nothing; that is for HEAD, for
+	// asking a person first, and for operators. open is the grant that would be
+	// joined; nil: none. It does not write, so it cannot foresee a write that fails.
+	Look(ctx context.Context, q Query, clock func() time.Time) (open *Open, err error)
 
 	// Revoked is [rules.ErrRevoked] if the token was taken back. It is for tokens
 	// that may be used any number of times; Admit and Look ask by themselves. t is
@@ -73,11 +76,23 @@ type Store interface {
 	// admitted before goes on. On ErrUnavailable it may be in force or not.
 	Revoke(ctx context.Context, r rules.Revocation, now time.Time) error
 
+	// Reinstate takes a revocation back: the one that names the same of the same
+	// issuer, whenever it would have ended. When it returns nil, that is durable, and
+	// in force as above. It gives no use of a token back. [rules.ErrNotRevoked]: there
+	// is no such revocation.
+	Reinstate(ctx context.Context, r rules.Revocation, now time.Time) error
+
 	// Revocations are those in force, the newest first.
 	Revocations(ctx context.Context, now time.Time) ([]rules.Revocation, error)
 
 	// Stats describes the store at now.
 	Stats(ctx context.Context, now time.Time) (Stats, error)
+}
+
+// Open describes an open grant.
+type Open struct {
+	Left int64     // bytes that may still be sent, as far as is known here
+	Ends time.Time // the end of its window
 }
 
 // Use is a use of a token that was admitted. It may be handed from one

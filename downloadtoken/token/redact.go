@@ -11,27 +11,43 @@ const Redacted = "jwt:REDACTED"
 // [Redacted].
 //
 // A token is found by its shape, wherever it stands: a JSON object in base64url, a
-// dot, and whatever of the alphabet follows, dots included. It may be percent-encoded
-// in whole or in part, and more than once, as when the question mark of a link has been
-// escaped. A header with nothing behind it stays, because it opens nothing and
+// dot, and whatever of the alphabet follows, dots and padding included. It may be
+// percent-encoded in whole or in part, and more than once, as when the question mark of
+// a link has been escaped. A header with nothing behind it stays, because it opens nothing and
 // says nothing. Text without a token is returned as it is, without allocation.
 //
 // Redact looks at shapes only, so it also replaces tokens that no key of ours signed.
 func Redact(text string) string {
 	var redacted strings.Builder
-	copied := 0
-	for i := 0; i < len(text); {
-		end, found := jwtAt(text, i)
-		if end == i {
-			i++
-			continue
+	copied, seen, dots := 0, 0, dotFinder{text: text}
+	for from := 0; ; {
+		dot, behind := dots.next(from)
+		if dot < 0 {
+			break
 		}
-		if found != "" {
-			redacted.WriteString(text[copied:i])
-			redacted.WriteString(found)
-			copied = end
+		i := dot
+		for i > seen && text[i-1] == '=' {
+			i--
 		}
-		i = end
+		for i > seen && (digits[text[i-1]] != noDigit || text[i-1] == '%') {
+			i--
+		}
+		seen, from = dot+1, behind
+		for i < dot {
+			if !opens[text[i]] {
+				i++
+				continue
+			}
+			end, found := jwtAt(text, i)
+			if found != "" {
+				redacted.Grow(len(text) - copied) // nothing after the first time
+				redacted.WriteString(text[copied:beginOfEscape(text, i)])
+				redacted.WriteString(found)
+				copied = end
+			}
+			i = max(i+1, end)
+			seen, from = max(seen, end), max(from, end)
+		}
 	}
 	if copied == 0 {
 		return text
@@ -40,11 +56,51 @@ func Redact(text string) string {
 	return redacted.String()
 }
 
+// dotFinder goes from dot to dot, because most lines of a log have few, and a token
+// begins in what stands in front of one.
+type dotFinder struct {
+	text           string
+	plain, percent int // where the next of each is; the length of text if there is none
+}
+
+// next returns where the next dot begins, however it is encoded, and ends; -1 if there
+// is none. The first call is for 0.
+func (d *dotFinder) next(from int) (dot, behind int) {
+	if d.plain < from || from == 0 {
+		d.plain = d.index('.', from)
+	}
+	if d.percent < from || from == 0 {
+		d.percent = d.index('%', from)
+	}
+	for d.percent < d.plain {
+		c, n := unescaped(d.text, d.percent)
+		if c == '.' {
+			return d.percent, d.percent + n
+		}
+		d.percent = d.index('%', d.percent+n)
+	}
+	if d.plain == len(d.text) {
+		return -1, 0
+	}
+	return d.plain, d.plain + 1
+}
+
+func (d *dotFinder) index(c byte, from int) int {
+	if i := strings.IndexByte(d.text[from:], c); i >= 0 {
+		return from + i
+	}
+	return len(d.text)
+}
+
+// opens are the bytes with which the base64url of a brace or white space begins, and
+// every byte that is percent-encoded.
+var opens = [256]bool{'e': true, 'C': true, 'D': true, 'I': true, '%': true}
+
 // jwtAt looks for a token that begins at i. If there is one, it returns the end and
 // what to write in its place. If there is none and none can begin before end, it
 // returns only that; otherwise i.
 func jwtAt(text string, i int) (end int, replacement string) {
-	if strings.IndexByte("eCDI%", text[i]) < 0 || !beginsObject(text, i) {
+	if !opens[text[i]] || !beginsObject(text, i) {
 		return i, ""
 	}
 	end, dots := i, 0
@@ -53,7 +109,7 @@ func jwtAt(text string, i int) (end int, replacement string) {
 	last := byte('.')
 	for end < len(text) {
 		c, n := unescaped(text, end)
-		if c != '.' && digits[c] == noDigit {
+		if digits[c] == noDigit && c != '.' && c != '=' || digits[c] != noDigit && last == '=' {
 			break
 		}
 		if c == '.' {
@@ -80,10 +136,25 @@ func jwtAt(text string, i int) (end int, replacement string) {
 	return end, "jwt:" + fingerprintOfFirst(text[i:end]).String()
 }
 
+// beginOfEscape is where the escape of JSON (RFC 8259 section 7) begins of which text has
+// the last digit at i; otherwise i. In a line that is JSON, half of one must not be left:
+// a control character 1E before yJhbGciOi is written as \u001eyJhbGciOi.
+func beginOfEscape(text string, i int) int {
+	begin := i - len(`\u001`)
+	if begin < 0 || text[begin] != '\\' || text[begin+1] != 'u' {
+		return i
+	}
+	if before := strings.TrimRight(text[:begin], `\`); (begin-len(before))%2 == 1 {
+		return i // the backslash is escaped itself
+	}
+	return begin
+}
+
 // fingerprintOfFirst is the fingerprint of the token that the escaped text begins
 // with; something like a file extension may follow.
 func fingerprintOfFirst(text string) Fingerprint {
 	var token strings.Builder
+	token.Grow(len(text))
 	for i, dots := 0, 0; i < len(text); {
 		c, n := unescaped(text, i)
 		if c == '.' {

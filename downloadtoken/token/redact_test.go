@@ -44,6 +44,17 @@ func TestRedact(t *testing.T) {
 		{"five parts", whole + ".x.y", print},
 		{"very long name", encode(`{"`+strings.Repeat("n", 300)+`":1}`) + ".e30", Redacted},
 
+		{"padded", pad(parts[0]) + "." + pad(parts[1]) + "." + pad(parts[2]), "jwt:" + FingerprintOf(pad(parts[0])+"."+pad(parts[1])+".").String()},
+		{"padding escaped", parts[0] + "." + parts[1] + "%3D%3d." + parts[2] + "%3D&x", "jwt:" + FingerprintOf(parts[0]+"."+parts[1]+"==.").String() + "&x"},
+		{"padded and cut", "?t=" + parts[0] + "=." + parts[1][:20], "?t=" + Redacted},
+		{"padded value of another kind", "?state=" + parts[0] + "=&t=a.txt", "?state=" + parts[0] + "=&t=a.txt"},
+		{"equals sign behind", parts[0] + "=file.txt", parts[0] + "=file.txt"},
+
+		{"half in an escape of JSON", `a\u001` + whole, `a` + print},
+		{"half in an escape that is none", `a\\u001` + whole, `a\\u001` + print},
+		{"half in an escape behind a backslash", `a\\\u001` + whole, `a\\` + print},
+		{"too short for an escape", `u001` + whole, `u001` + print},
+
 		{"header alone", parts[0], parts[0]},
 		{"header at the end of a sentence", parts[0] + ". Next", parts[0] + ". Next"},
 		{"signature alone", parts[2], parts[2]},
@@ -59,9 +70,15 @@ func TestRedact(t *testing.T) {
 			if got := Redact(test.text); got != test.want {
 				t.Errorf("Redact(%q) = %q, want %q", test.text, got, test.want)
 			}
+			if got := redactEverywhere(test.text); got != test.want {
+				t.Errorf("redactEverywhere(%q) = %q", test.text, got)
+			}
 		})
 	}
 }
+
+// pad adds the padding of base64, which a token must not have.
+func pad(part string) string { return part + strings.Repeat("=", -len(part)&3) }
 
 // escapeAll percent-encodes every byte.
 func escapeAll(text string) string {
@@ -84,7 +101,7 @@ func TestRedactCostsNothingWithoutAToken(t *testing.T) {
 // of the token's run stays.
 func FuzzRedact(f *testing.F) {
 	good := mintClaims(f, `{`+soon+`}`)
-	for i, seed := range []string{"", "/a.txt?t=", "eyJ", "eyJhbGciOiJIUzI1NiJ9.", "%", "%2", "%25", ".", good, good[:20], "ey", "%65", "\\", "e30."} {
+	for i, seed := range []string{"", "/a.txt?t=", "eyJ", "eyJhbGciOiJIUzI1NiJ9.", "%", "%2", "%25", ".", good, good[:20], "ey", "%65", "\\", "e30.", "=.", "\\u001", "%3D"} {
 		f.Add(seed, "", int64(i))
 		f.Add("", seed, int64(i))
 		f.Add(seed, seed, int64(-i))
@@ -101,6 +118,9 @@ func FuzzRedact(f *testing.F) {
 			}
 		}
 		got := Redact(before + written.String() + after)
+		if want := redactEverywhere(before + written.String() + after); got != want {
+			t.Fatalf("%q instead of %q", got, want)
+		}
 		if plain := unescapeAll(got); strings.Contains(plain, signature) && !strings.Contains(unescapeAll(before+"\n"+after), signature) {
 			t.Fatalf("the signature is in %q", got)
 		}
@@ -108,6 +128,27 @@ func FuzzRedact(f *testing.F) {
 			t.Fatalf("%q became %q", got, again)
 		}
 	})
+}
+
+// redactEverywhere is Redact without a way to go over the text quickly.
+func redactEverywhere(text string) string {
+	var redacted strings.Builder
+	for i := 0; i < len(text); {
+		end, found := jwtAt(text, i)
+		if end == i {
+			end++
+		}
+		if found == "" {
+			found = text[i:end]
+		} else {
+			before := redacted.String()
+			redacted.Reset()
+			redacted.WriteString(before[:len(before)-(i-beginOfEscape(text, i))])
+		}
+		redacted.WriteString(found)
+		i = end
+	}
+	return redacted.String()
 }
 
 // unescapeAll is text with every escape decoded.

@@ -4,6 +4,8 @@
 //	caddy download-token keygen    makes a key
 //	caddy download-token mint      makes a token, or a whole link
 //	caddy download-token inspect   shows what a token says, and what would refuse it
+//	caddy download-token revoke    takes tokens back, in the Caddy that runs
+//	caddy download-token status    tells how its stores are, or what became of a token
 //
 // Secrets are read from files, from the environment or from standard input,
 // never from arguments, which every user of the machine can see. They are written
@@ -32,8 +34,8 @@ const exitRefused = 2
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:      "download-token",
-		Usage:     "keygen|mint|inspect",
-		Short:     "Makes keys and download tokens, and tells why one is refused",
+		Usage:     "keygen|mint|inspect|revoke|status",
+		Short:     "Makes keys and download tokens, tells why one is refused, and takes them back",
 		Long:      longHelp,
 		CobraFunc: build,
 	})
@@ -41,9 +43,9 @@ func init() {
 
 // build completes the command that Caddy made.
 func build(cmd *cobra.Command) {
-	cmd.Args = arguments(0, 0, "write keygen, mint or inspect behind download-token, such as: download-token inspect -")
+	cmd.Args = arguments(0, 0, "write keygen, mint, inspect, revoke or status behind download-token, such as: download-token inspect -")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	cmd.AddCommand(keygenCommand(), mintCommand(), inspectCommand())
+	cmd.AddCommand(keygenCommand(), mintCommand(), inspectCommand(), revokeCommand(), statusCommand())
 }
 
 // arguments takes so many, and says what to write instead of others. Cobra would
@@ -77,7 +79,8 @@ func printJSON(w io.Writer, document any) error {
 
 const longHelp = `
 Makes the keys and the tokens that the directive download_token asks for, and
-tells why it would refuse one. No server needs to run, and none is contacted.
+tells why it would refuse one. For these no server needs to run, and none is
+contacted. Revoke and status ask a running Caddy through its admin API.
 
 Secrets are read from a file, from the environment or from standard input, never
 from arguments, which every user of the machine can see.

@@ -65,7 +65,7 @@ func (o *mintOptions) compare(u *url.URL, claims map[string]jsontext.Value) (war
 		return nil, fmt.Errorf("--path is written decoded, not as in an address: --path '%s'", path)
 	case disagrees && len(o.scopes) == 0:
 		warnings = append(warnings, fmt.Sprintf("--path does not open %s, the path of --url; the link works only if the site rewrites that to a path which it opens", path))
-	case !namesSomething(claims):
+	case o.config == "" && !namesSomething(claims):
 		warnings = append(warnings, "no --scope and no --path: this token opens nothing with a scope line such as scope path or scope template, and with scope any every file, not only this one")
 	}
 	if u.Fragment != "" {

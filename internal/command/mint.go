@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -35,6 +36,11 @@ What it opens depends on the directive's scope:
 
 --scope and --path may be mixed; several make an array.
 
+With --config and --url, all of that follows from the directive that judges the
+address: what opens it, for how long, for one use or more, by which parameter, and
+the secret that signs. What is given stays as it is, and what was chosen is said on
+standard error.
+
 Before it is printed, the token is checked as the directive would, so that
 claims that it can never accept are an error here. An address that --path does not
 open, or nothing that says what is opened, is a warning.`
@@ -43,6 +49,9 @@ const mintExamples = `  A link that opens one file, once, for ten minutes
   $ export DOWNLOAD_SECRET=$(caddy download-token keygen HS256)
   $ caddy download-token mint --key env:DOWNLOAD_SECRET --one-time \
         --path /reports/q3.pdf --url https://example.com/reports/q3.pdf
+
+  A link that works, by what the Caddyfile says
+  $ caddy download-token mint --config Caddyfile --url https://example.com/reports/q3.pdf
 
   A token for a folder, for an hour, signed with a private key
   $ caddy download-token mint --key private.pem --ttl 1h --path /reports/
@@ -63,13 +72,14 @@ type mintOptions struct {
 	sub, iss           string
 	aud, scopes, paths []string
 	url, param         string
+	config, adapter    string
 	json               bool
 }
 
 func mintCommand() *cobra.Command {
 	var o mintOptions
 	cmd := &cobra.Command{
-		Use:     "mint --key <file>|env:<name>|- [--one-time] [--path <path>] [--url <url>]",
+		Use:     "mint --key <file>|env:<name>|- [--one-time] [--path <path>] [--url <url>]\n  caddy download-token mint --config <file> --url <url>",
 		Short:   "Makes a token, or a whole link",
 		Long:    mintHelp,
 		Example: mintExamples,
@@ -81,7 +91,8 @@ func mintCommand() *cobra.Command {
 	flags.StringVar(&o.alg, "alg", "", "Algorithm (default: what goes with the key; HS256 for a secret)")
 	flags.StringVar(&o.kid, "kid", "", "ID of the key, for the token's header (default: that of a JSON Web Key)")
 	flags.StringVar(&o.typ, "typ", "JWT", "The header's typ, for directives with header_typ")
-	flags.DurationVar(&o.ttl, "ttl", 10*time.Minute, "How long the token is good for, such as 120s, 10m, 1h")
+	o.ttl = 10 * time.Minute
+	flags.Var(duration{&o.ttl}, "ttl", "How long the token is good for, such as 120s, 10m, 1h or 7d")
 	flags.StringVar(&o.oneTime, "one-time", "", "Make the token good for one use, with a random UUID in this claim")
 	flags.Lookup("one-time").NoOptDefVal = "jti"
 	flags.StringArrayVar(&o.paths, "path", nil, "A path that the token opens, for scope path; a folder ends in a slash (repeatable)")
@@ -92,12 +103,14 @@ func mintCommand() *cobra.Command {
 	flags.StringArrayVar(&o.aud, "aud", nil, "The claim aud, whom the token is meant to be shown to (repeatable)")
 	flags.StringVarP(&o.url, "url", "u", "", "Print this address with the token in its query, instead of the token")
 	flags.StringVar(&o.param, "param", downloadtoken.DefaultQuery, "The query parameter for --url")
+	flags.StringVar(&o.config, "config", "", "Make what the directive of this configuration that judges --url asks for, signed with its secret unless --key is given")
+	flags.StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter, if it does not follow from the file's name")
 	flags.BoolVar(&o.json, "json", false, "Print a JSON object with token, link, header, claims, fingerprint, expires_at and expires_in")
 	return cmd
 }
 
 func runMint(cmd *cobra.Command, o mintOptions) error {
-	text, err := readKey(o.key, cmd.InOrStdin())
+	text, fit, err := o.prepare(cmd)
 	if err != nil {
 		return err
 	}
@@ -106,6 +119,9 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 		return err
 	}
 	made, err := mint(o, key, time.Now())
+	if err == nil && fit != nil {
+		err = fit.finish(made)
+	}
 	if err != nil {
 		return err
 	}
@@ -115,8 +131,25 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), made)
 	}
+	if len(made.Chosen) > 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Chosen to fit the directive:", strings.Join(made.Chosen, " "))
+	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), cmp.Or(made.Link, made.Token))
 	return err
+}
+
+// prepare finds the key, and with --config completes the options.
+func (o *mintOptions) prepare(cmd *cobra.Command) (key string, fit *fitting, err error) {
+	if o.config != "" {
+		if fit, err = o.fit(cmd.Flags().Changed); err == nil {
+			key, err = fit.secret()
+		}
+		if err != nil || key != "" {
+			return key, fit, err
+		}
+	}
+	key, err = readKey(o.key, cmd.InOrStdin())
+	return key, fit, err
 }
 
 // minted is a token, and what --json prints.
@@ -127,7 +160,8 @@ type minted struct {
 	Claims      map[string]jsontext.Value `json:"claims"`
 	Fingerprint string                    `json:"fingerprint"`
 	ExpiresAt   time.Time                 `json:"expires_at"`
-	ExpiresIn   int64                     `json:"expires_in"` // seconds
+	ExpiresIn   int64                     `json:"expires_in"`      // seconds
+	Chosen      []string                  `json:"chosen,omitzero"` // with --config
 
 	warnings []string
 }

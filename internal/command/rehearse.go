@@ -19,14 +19,20 @@ func rehearse(o inspectOptions, text string) (*rehearsal.Rehearsal, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, _, _, err := caddycmd.LoadConfig(o.config, o.adapter)
+	config, err := loadConfig(o.config, o.adapter)
 	if err != nil {
 		return nil, err
 	}
-	if config == nil {
-		return nil, errors.New("--config is missing, and there is no Caddyfile in this folder")
-	}
 	return rehearsal.Run(config, asked)
+}
+
+// loadConfig reads a configuration, of an adjacent Caddyfile by default, as JSON.
+func loadConfig(file, adapter string) ([]byte, error) {
+	config, _, _, err := caddycmd.LoadConfig(file, adapter)
+	if err == nil && config == nil {
+		err = errors.New("--config is missing, and there is no Caddyfile in this folder")
+	}
+	return config, err
 }
 
 // request refuses options that cannot be made into a request.

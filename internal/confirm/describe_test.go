@@ -26,15 +26,3 @@ func TestFileName(t *testing.T) {
 		}
 	}
 }
-
-func TestHumanSize(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0 bytes", 1: "1 byte", 2: "2 bytes", 999: "999 bytes", 1000: "1.0 KB", 1_049: "1.0 KB", 1_051: "1.1 KB",
-		9_949: "9.9 KB", 9_950: "10 KB", 10_400: "10 KB", 999_499: "999 KB", 999_500: "1.0 MB", 1_234_567: "1.2 MB",
-		999_499_999: "999 MB", 999_500_000: "1.0 GB", 5_000_000_000_000: "5.0 TB", 7_200_000_000_000_000: "7.2 PB", 1<<63 - 1: "9.2 EB",
-	} {
-		if got := HumanSize(n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
-		}
-	}
-}

@@ -19,10 +19,10 @@ import (
 )
 
 // ready is the page with the button.
-var ready = Page{State: "page", Status: 200, Title: "Ready to download", Detail: "Press it.", Name: "a.txt", Size: "1.2 MB", Bytes: 1_234_567, Press: "value-of-press"}
+var ready = Page{State: "page", Status: 200, Name: "a.txt", Bytes: 1_234_567, Uses: 1, Press: "value-of-press"}
 
-// refusals are the pages that a template is tried with.
-var refusals = []Page{Refusal("expired", "Too late, sorry.", 401), Refusal("in_use", "Try again.", 503)}
+// refusals are two pages without.
+var refusals = []Page{{State: "expired", Status: 401, Reference: "0123456789abcdef"}, {State: "in_use", Status: 503}}
 
 // load reads a template.
 func load(t *testing.T, text string) (*Pages, error) {
@@ -31,7 +31,14 @@ func load(t *testing.T, text string) (*Pages, error) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Load(file, refusals)
+	return Load(file, Site{})
+}
+
+// asking is a request in a language.
+func asking(language string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Accept-Language", language)
+	return r
 }
 
 // written is what a client gets for a page.
@@ -41,7 +48,7 @@ func written(t *testing.T, p *Pages, page Page, header http.Header) *httptest.Re
 	for name, values := range header {
 		w.Header()[name] = values
 	}
-	if err := p.Write(w, page); err != nil {
+	if err := p.Write(w, asking(""), page); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -55,7 +62,7 @@ func TestLoadRefuses(t *testing.T) {
 		"no form":                  {"<p>{{.Title}}", `there is no <form method="post"> when .State is page`},
 		"a form for GET":           {`<form action="/"><button>Go</button></form>`, `there is no <form method="post">`},
 		"a form for refusals only": {`{{if ne .State "page"}}` + form + `{{end}}`, `there is no <form method="post">`},
-		"another field":            {form + "{{.Token}}", "the fields are .State, .Title, .Detail, .Status, .Retry, .Name, .Size, .Bytes and .Press"},
+		"another field":            {form + "{{.Token}}", "the fields are .State, .Status, .Lang, .Dir, .Title, .Detail, .Text, .Site, .Contact, .ContactURL, .Reference, .Ends, .Retry, .Name, .Size, .Bytes, .Uses and .Press"},
 		"another field, refusals":  {form + `{{if eq .State "in_use"}}{{.Token}}{{end}}`, "the fields are .State"},
 		"not closed":               {form + "{{if .Title}}", "see html/template of Go"},
 		"half an action":           {form + "{{", "see html/template of Go"},
@@ -70,7 +77,7 @@ func TestLoadRefuses(t *testing.T) {
 		"page.html": "is not an absolute path; write it like this", "{env.DOWNLOAD_TOKEN_NO_SUCH_NAME}": "write an absolute path, or {env.NAME}",
 		filepath.Join(t.TempDir(), "none.html"): "without a file name, the built-in one is used", t.TempDir(): "is not a regular file",
 	} {
-		if _, err := Load(name, refusals); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := Load(name, Site{}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -83,7 +90,7 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`<FORM id=f Method = 'POST'><p>{{.State}}|{{.Name}}|{{.Size}}|{{.Bytes}}|{{.Title}}|{{.Detail}}|{{.Status}}|{{.Retry}}</form>`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Load("{env.DOWNLOAD_TOKEN_PAGE}", refusals)
+	p, err := Load("{env.DOWNLOAD_TOKEN_PAGE}", Site{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +98,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, page := range []Page{ready, refusals[1]} {
+		english().complete(&page)
 		want := fmt.Sprintf("<p>%s|%s|%s|%d|%s|%s|%d|%v</form>", page.State, page.Name, page.Size, page.Bytes, page.Title, page.Detail, page.Status, page.Retry)
 		if w := written(t, p, page, nil); !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s, want %s", w.Body, want)
@@ -104,7 +112,7 @@ func TestLoad(t *testing.T) {
 // TestWrite: what a page is sent with, and that nothing is left of what a site says of
 // its files.
 func TestWrite(t *testing.T) {
-	p, err := Load("", refusals)
+	p, err := Load("", Site{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +121,7 @@ func TestWrite(t *testing.T) {
 	}
 	site := http.Header{
 		"Content-Disposition": {"attachment"}, "Etag": {`"e"`}, "Accept-Ranges": {"bytes"}, "Cache-Control": {"public"}, "Cdn-Cache-Control": {"max-age=9"},
-		"Content-Encoding": {"gzip"}, "Last-Modified": {"x"}, "Content-Range": {"x"}, "Location": {"/x"}, "Content-Length": {"9"}, "Vary": {"Cookie"}, "X-Site": {"site"},
+		"Content-Encoding": {"gzip"}, "Last-Modified": {"x"}, "Content-Language": {"x"}, "Content-Range": {"x"}, "Location": {"/x"}, "Content-Length": {"9"}, "Vary": {"Cookie"}, "X-Site": {"site"},
 	}
 	for _, page := range append(slices.Clone(refusals), ready) {
 		w := written(t, p, page, site.Clone())
@@ -123,7 +131,7 @@ func TestWrite(t *testing.T) {
 		}
 		want := map[string]string{
 			"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Robots-Tag": "noindex",
-			"Content-Length": fmt.Sprint(len(body)), "Vary": "Cookie", "X-Site": "site", "Content-Security-Policy": w.Header().Get("Content-Security-Policy"),
+			"Content-Length": fmt.Sprint(len(body)), "Vary": "Cookie, Accept-Language", "Content-Language": "en", "X-Site": "site", "Content-Security-Policy": w.Header().Get("Content-Security-Policy"),
 		}
 		for name, values := range w.Header() {
 			if got := strings.Join(values, ", "); got != want[name] {
@@ -135,12 +143,14 @@ func TestWrite(t *testing.T) {
 				t.Errorf("%s: no %s", page.State, name)
 			}
 		}
-		if !strings.Contains(body, "<h1>"+page.Title+"</h1>") || !strings.Contains(body, page.Detail) {
+		english().complete(&page)
+		if !strings.Contains(body, `<html lang="en" dir="ltr">`) || !strings.Contains(body, "<h1>"+page.Title+"</h1>") || !strings.Contains(body, page.Detail) {
 			t.Errorf("%s: %s", page.State, body)
 		}
 		for what, there := range map[string]bool{
 			`<button>Download</button>`: page.State == "page", `<input type="hidden" name="press" value="value-of-press">`: page.State == "page",
 			"1.2 MB (1234567 bytes)": page.State == "page", `<a href="">Try again</a>`: page.Retry,
+			`If you ask for help, quote this reference: <code dir="ltr">0123456789abcdef</code>`: page.Reference != "", "Contact:": false, "<header>": false,
 		} {
 			if strings.Contains(body, what) != there {
 				t.Errorf("%s: %s is there: %v", page.State, what, !there)
@@ -163,7 +173,7 @@ func TestContentSecurityPolicy(t *testing.T) {
 		"in capitals":  {"<STYLE media=all>a{}</STYLE>", "style-src " + hash("a{}") + "; script-src 'none'"},
 		"several":      {"<style>a{}</style><style>b{}</style>", "style-src " + hash("a{}") + " " + hash("b{}") + "; script-src 'none'"},
 		"twice":        {"<style>a{}</style><style>a{}</style>", "style-src " + hash("a{}") + "; script-src 'none'"},
-		"by the state": {`<style>{{if eq .State "page"}}a{}{{else}}b{}{{end}}</style>`, "style-src " + hash("a{}") + " " + hash("b{}") + "; script-src 'none'"},
+		"by the state": {`<style>{{if eq .State "page"}}a{}{{else}}b{}{{end}}</style>`, "style-src " + hash("b{}") + " " + hash("a{}") + "; script-src 'none'"},
 		"over lines":   {"<script>\nlet a\n</script>", "style-src 'none'; script-src " + hash("\nlet a\n")},
 	} {
 		p, err := load(t, `<form method=post></form>`+tt.text)
@@ -180,13 +190,13 @@ func TestContentSecurityPolicy(t *testing.T) {
 
 // TestNamesAreEscaped: a name is shown as it is, and does nothing.
 func TestNamesAreEscaped(t *testing.T) {
-	p, err := Load("", refusals)
+	p, err := Load("", Site{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"annual report.pdf", "Jahresübersicht 漢字 🎉.pdf", "تقرير سنوي.pdf", `<img src=x onerror=alert(1)>"'&.txt`, `{{.Title}}.txt`, strings.Repeat("long-", 40) + "name.gz"} {
 		page := ready
-		page.Name, page.Size, page.Bytes, page.Press = name, "", 0, ""
+		page.Name, page.Bytes, page.Press = name, -1, ""
 		body := written(t, p, page, nil).Body.String()
 		shown := regexp.MustCompile(`<bdi>(.*?)</bdi>`).FindStringSubmatch(body)
 		if shown == nil || html.UnescapeString(shown[1]) != name {
@@ -206,27 +216,42 @@ func TestWriteOfAPageThatCannotBeMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	err = p.Write(w, ready)
+	err = p.Write(w, asking(""), ready)
 	var failure caddyhttp.HandlerError
 	if !errors.As(err, &failure) || failure.StatusCode != http.StatusInternalServerError || w.Body.Len() > 0 || len(w.Header()) > 0 {
 		t.Errorf("%v, %q, %v", err, w.Body, w.Header())
 	}
 }
 
-// TestRefusal: a word without a heading of its own gets one all the same.
-func TestRefusal(t *testing.T) {
-	for word, want := range map[string]Page{
-		"expired":     {State: "expired", Status: 410, Title: "Too late", Detail: "So it is."},
-		"unavailable": {State: "unavailable", Status: 410, Title: "One moment", Detail: "So it is.", Retry: true},
-		"invalid":     {State: "invalid", Status: 410, Title: "This link does not work", Detail: "So it is."},
+// TestSite: a page says whose it is, and how to reach them.
+func TestSite(t *testing.T) {
+	for contact, want := range map[string]string{
+		"":                          "",
+		"Room 4, ext. 17":           "Contact: <bdi>Room 4, ext. 17</bdi>",
+		"help@example.com":          `Contact: <a href="mailto:help@example.com"><bdi>help@example.com</bdi></a>`,
+		"mailto:a@b.example?cc=c@d": `Contact: <a href="mailto:a@b.example?cc=c@d"><bdi>a@b.example</bdi></a>`,
+		"https://example.com/help":  `Contact: <a href="https://example.com/help"><bdi>https://example.com/help</bdi></a>`,
+		"Ada <ada@example.com>":     "Contact: <bdi>Ada &lt;ada@example.com&gt;</bdi>",
+		"javascript:alert(1)":       "Contact: <bdi>javascript:alert(1)</bdi>",
+		"https:":                    "Contact: <bdi>https:</bdi>",
+		"%zz":                       "Contact: <bdi>%zz</bdi>",
 	} {
-		if got := Refusal(word, "So it is.", 410); got != want {
-			t.Errorf("%+v, want %+v", got, want)
+		p, err := Load("", Site{Name: "Files & <Co>", Contact: contact})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for word := range retried {
-		if titles[word] == "" {
-			t.Errorf("%s can be tried again and has no title", word)
+		for _, page := range append(slices.Clone(refusals), ready) {
+			body := written(t, p, page, nil).Body.String()
+			if !strings.Contains(body, "<header>Files &amp; &lt;Co&gt;</header>") || !strings.Contains(body, " – Files &amp; &lt;Co&gt;</title>") {
+				t.Errorf("no name of the site in %s", body)
+			}
+			want := want
+			if page.Reference != "" && contact == "help@example.com" {
+				want = strings.Replace(want, `.com"`, `.com?subject=0123456789abcdef"`, 1)
+			}
+			if !strings.Contains(body, want) || strings.Contains(body, "Contact:") != (contact != "") {
+				t.Errorf("%q is shown as %s", contact, body)
+			}
 		}
 	}
 }

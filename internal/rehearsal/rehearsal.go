@@ -21,6 +21,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
 )
 
 // Request is what a client would send.
@@ -29,6 +31,10 @@ type Request struct {
 	URL      *url.URL // absolute
 	Header   http.Header
 	ClientIP string // without a port
+
+	// Meet is called with each directive that the request comes to, and the request as
+	// it is then, before it is asked. Default: not at all.
+	Meet func(h *downloadtoken.Handler, r *http.Request)
 
 	// Token is put where the first directive looks first, unless the request has one
 	// there. It may be empty.
@@ -93,7 +99,7 @@ func Run(config []byte, asked Request) (*Rehearsal, error) {
 		}
 		server := c.Apps.HTTP.Servers[name]
 		found.Server, found.Assumed, found.AnsweredBy = name, nil, ""
-		s := stage{ctx: ctx, named: server.NamedRoutes, text: asked.Token, found: found}
+		s := stage{ctx: ctx, named: server.NamedRoutes, text: asked.Token, meet: asked.Meet, found: found}
 		if err := s.run(server.Routes, make(nowhere), r, behindAll); err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}

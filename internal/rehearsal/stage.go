@@ -22,6 +22,7 @@ type stage struct {
 	ctx     caddy.Context
 	named   map[string]*caddyhttp.Route
 	text    string // the token, until it is in the request
+	meet    func(h *downloadtoken.Handler, r *http.Request)
 	found   *Rehearsal
 	invoked int
 }
@@ -94,6 +95,9 @@ func (u understudy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 		h, ok := handler.(*downloadtoken.Handler)
 		if !ok {
 			return handler.ServeHTTP(w, r, next)
+		}
+		if s.meet != nil {
+			s.meet(h, r)
 		}
 		carry(r, h.From, s.text)
 		s.text = ""

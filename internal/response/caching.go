@@ -97,8 +97,12 @@ func (d *Delivery) cacheControl(status int, site []string) string {
 }
 
 // Vary names every field that could have carried the token, unless Vary does.
-func (p *Policy) Vary(header http.Header) {
-	for _, name := range p.Carriers {
+func (p *Policy) Vary(header http.Header) { Vary(header, p.Carriers...) }
+
+// Vary names the fields that the answer depends on, unless Vary does (RFC 9110 section
+// 12.5.5).
+func Vary(header http.Header, names ...string) {
+	for _, name := range names {
 		if !httpguts.HeaderValuesContainsToken(header["Vary"], name) && !httpguts.HeaderValuesContainsToken(header["Vary"], "*") {
 			header.Add("Vary", name)
 		}

@@ -37,8 +37,11 @@ func (*Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Opens implements [scopes.Scope].
 func (*Scope) Opens(scopes.Query) scopes.Opening { return scopes.Open }
 
+// Name implements [scopes.Namer]: nothing has to be said.
+func (*Scope) Name(string) (claims map[string]any, ok bool) { return nil, true }
+
 // Interface guards
 var (
-	_ scopes.Scope          = (*Scope)(nil)
+	_ scopes.Namer          = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -4,6 +4,7 @@ package path
 
 import (
 	"errors"
+	"net/url"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -80,9 +81,17 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	return scopes.Closed
 }
 
+// Name implements [scopes.Namer].
+func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
+	if s.paths.Escaped {
+		path = (&url.URL{Path: path}).EscapedPath()
+	}
+	return map[string]any{s.Claim: s.Prefix + path}, true
+}
+
 // Interface guards
 var (
-	_ scopes.Scope          = (*Scope)(nil)
+	_ scopes.Namer          = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -3,6 +3,7 @@
 package pathpermissions
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -112,6 +113,22 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	return scopes.Closed
 }
 
+// Name implements [scopes.Namer].
+func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
+	granted := map[string]any{"file": map[string]any{"downloadFile": []string{s.Slug}}}
+	if folder := strings.TrimSuffix(path, "/"); folder != path {
+		path, granted = cmp.Or(folder, "/"), map[string]any{"folder": map[string]any{"listFolderChildren": true}}
+	}
+	claims = map[string]any{"access": map[string]any{"pathPermissions": []any{map[string]any{
+		"match":       map[string]any{"path": path, "scope": "This"},
+		"permissions": map[string]any{"read": granted},
+	}}}}
+	if s.Account != "" {
+		claims["accountId"] = s.Account
+	}
+	return claims, true
+}
+
 // isForAccount reports whether the token is for the configured account. The
 // claim accountId is younger than the tokens, so it may be missing; but not
 // where the vendor requires it, in Authorization.
@@ -163,7 +180,7 @@ func originOf(r *http.Request) string {
 
 // Interface guards
 var (
-	_ scopes.Scope          = (*Scope)(nil)
+	_ scopes.Namer          = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -78,7 +78,7 @@ func (e *engine) Admit(ctx context.Context, q store.Query, clock func() time.Tim
 }
 
 // Look implements [store.Store].
-func (e *engine) Look(ctx context.Context, q store.Query, clock func() time.Time) (joins bool, err error) {
+func (e *engine) Look(ctx context.Context, q store.Query, clock func() time.Time) (open *store.Open, err error) {
 	s, p := q.Showing(), local.NewPatience(q.Patience)
 	defer p.Stop()
 	e.mu.Lock()
@@ -87,14 +87,14 @@ func (e *engine) Look(ctx context.Context, q store.Query, clock func() time.Time
 		now := clock()
 		e.clock = rules.StampOf(now)
 		if err := e.askableLocked(&q, now); err != nil {
-			return false, err
+			return nil, err
 		}
 		grant, _, err := e.judgeLocked(&s, q.Grants, e.signers.find(s.Signer).floorFor(s.Policy))
 		if !errors.Is(err, rules.ErrInUse) {
-			return grant != nil, err
+			return grant.Described(), err
 		}
 		if err := e.crowd.Wait(ctx, &e.mu, s.Key, p); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 }
@@ -188,12 +188,24 @@ func (e *engine) Revoked(_ context.Context, known func() rules.Revocable, now ti
 
 // Revoke implements [store.Store].
 func (e *engine) Revoke(_ context.Context, r rules.Revocation, now time.Time) error {
-	err := e.revoked.Add(r, now, func(encoded []byte) error {
-		return e.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keyRevocations, encoded) })
-	})
-	if err != nil && !errors.Is(err, rules.ErrRevocation) && !errors.Is(err, rules.ErrRevocationsFull) {
+	return e.revocationsChanged(e.revoked.Add(r, now, e.writeRevocations))
+}
+
+// Reinstate implements [store.Store].
+func (e *engine) Reinstate(_ context.Context, r rules.Revocation, now time.Time) error {
+	return e.revocationsChanged(e.revoked.Remove(r, now, e.writeRevocations))
+}
+
+func (e *engine) writeRevocations(encoded []byte) error {
+	err := e.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketStore).Put(keyRevocations, encoded) })
+	if err != nil {
 		return fmt.Errorf("%w: %w", rules.ErrUnavailable, err)
 	}
+	return nil
+}
+
+// revocationsChanged has those that wait look again.
+func (e *engine) revocationsChanged(err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.crowd.WakeAll()

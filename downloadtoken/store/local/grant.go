@@ -41,6 +41,14 @@ func newGrant(t rules.Terms) *Grant {
 	return &Grant{terms: t, left: t.Budget(), slots: make(chan struct{}, store.MaxConnections)}
 }
 
+// Described is what [store.Store.Look] says of it; nil of none.
+func (g *Grant) Described() *store.Open {
+	if g == nil {
+		return nil
+	}
+	return &store.Open{Left: g.Left(), Ends: g.terms.Ends}
+}
+
 // Terms implements [store.Grant].
 func (g *Grant) Terms() rules.Terms { return g.terms }
 

@@ -225,16 +225,23 @@ func (m *durable) Revoked(_ context.Context, t func() rules.Revocable, now time.
 // Revoke implements [store.Store]. The revocation is in force, durably, when it
 // returns nil.
 func (m *durable) Revoke(_ context.Context, r rules.Revocation, now time.Time) error {
-	err := m.revoked.Add(r, now, func(encoded []byte) error {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		return m.kept.store(keptRevocations, encoded)
-	})
-	if err != nil && !errors.Is(err, rules.ErrRevocation) && !errors.Is(err, rules.ErrRevocationsFull) {
+	defer m.wakeAll()
+	return m.revoked.Add(r, now, m.writeRevocations)
+}
+
+// Reinstate implements [store.Store].
+func (m *durable) Reinstate(_ context.Context, r rules.Revocation, now time.Time) error {
+	defer m.wakeAll()
+	return m.revoked.Remove(r, now, m.writeRevocations)
+}
+
+func (m *durable) writeRevocations(encoded []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.kept.store(keptRevocations, encoded); err != nil {
 		return fmt.Errorf("%w: %w", rules.ErrUnavailable, err)
 	}
-	m.wakeAll()
-	return err
+	return nil
 }
 
 // Revocations implements [store.Store].

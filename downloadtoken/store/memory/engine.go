@@ -136,7 +136,7 @@ func (m *engine) Admit(ctx context.Context, q store.Query, clock func() time.Tim
 }
 
 // Look implements [store.Store].
-func (m *engine) Look(ctx context.Context, q store.Query, clock func() time.Time) (joins bool, err error) {
+func (m *engine) Look(ctx context.Context, q store.Query, clock func() time.Time) (open *store.Open, err error) {
 	s := q.Showing()
 	p := local.NewPatience(q.Patience)
 	defer p.Stop()
@@ -145,14 +145,14 @@ func (m *engine) Look(ctx context.Context, q store.Query, clock func() time.Time
 	for {
 		now := clock()
 		if err := m.askableLocked(&q, now); err != nil {
-			return false, err
+			return nil, err
 		}
 		grant, err := m.judgeLocked(&s, q.Grants, m.ledger.ownerOf(s.Signer).floorFor(s.Policy), rules.StampOf(now))
 		if !errors.Is(err, rules.ErrInUse) {
-			return grant != nil, err
+			return grant.Described(), err
 		}
 		if err := m.crowd.Wait(ctx, &m.mu, s.Key, p); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 }

@@ -107,8 +107,8 @@ func TestGrantEnds(t *testing.T) {
 			t.Errorf("what was joined was committed: %v", err)
 		}
 		joined.Release()
-		if joins, err := m.Look(ctx, q, stopped(now)); !joins || err != nil {
-			t.Errorf("looked: %v %v", joins, err)
+		if open, err := m.Look(ctx, q, stopped(now)); open == nil || err != nil {
+			t.Errorf("looked: %v %v", open, err)
 		}
 	}
 	mustNotAdmit(t, m, resumed(1, "/b"), start, rules.ErrReplayed)
@@ -200,8 +200,8 @@ func TestWhoComesWhileAGrantIsBeingOpenedJoinsIt(t *testing.T) {
 				for i := range 9 {
 					crowd.Go(func() {
 						if i == 8 {
-							if joins, err := m.Look(ctx, q, stopped(start)); !joins || err != nil {
-								t.Errorf("looked: %v %v", joins, err)
+							if open, err := m.Look(ctx, q, stopped(start)); open == nil || err != nil {
+								t.Errorf("looked: %v %v", open, err)
 							}
 							return
 						}

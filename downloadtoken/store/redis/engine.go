@@ -180,18 +180,19 @@ func (e *engine) admit(ctx context.Context, q *store.Query, now time.Time) (stor
 }
 
 // Look implements [store.Store].
-func (e *engine) Look(ctx context.Context, q store.Query, clock func() time.Time) (joins bool, err error) {
-	return patiently(ctx, e, q.Patience, func() (bool, error) {
-		r, err := e.judge(ctx, &q, clock(), "", true)
+func (e *engine) Look(ctx context.Context, q store.Query, clock func() time.Time) (open *store.Open, err error) {
+	return patiently(ctx, e, q.Patience, func() (*store.Open, error) {
+		now := clock()
+		r, err := e.judge(ctx, &q, now, "", true)
 		switch {
 		case err != nil:
-			return false, err
+			return nil, err
 		case r.word(0) == "joins":
-			return true, nil
+			return &store.Open{Left: r.number(1), Ends: (rules.StampOf(now) + rules.Stamp(r.number(2))).Time()}, nil
 		case r.word(0) == "free":
-			return false, nil
+			return nil, nil
 		}
-		return false, reasonOf(r)
+		return nil, reasonOf(r)
 	})
 }
 
@@ -255,12 +256,26 @@ func (e *engine) Revoked(ctx context.Context, t func() rules.Revocable, now time
 
 // Revoke implements [store.Store]. The whole set is written each time.
 func (e *engine) Revoke(ctx context.Context, r rules.Revocation, now time.Time) error {
+	return e.changeRevocations(ctx, now, func(k *knowledge, persist func([]byte) error) error {
+		return k.revoked.Add(r, now, persist)
+	})
+}
+
+// Reinstate implements [store.Store].
+func (e *engine) Reinstate(ctx context.Context, r rules.Revocation, now time.Time) error {
+	return e.changeRevocations(ctx, now, func(k *knowledge, persist func([]byte) error) error {
+		return k.revoked.Remove(r, now, persist)
+	})
+}
+
+// changeRevocations changes the newest set, again if others have changed it meanwhile.
+func (e *engine) changeRevocations(ctx context.Context, now time.Time, change func(k *knowledge, persist func([]byte) error) error) error {
 	for range 10 {
 		if _, err := e.ask(ctx, scriptCheck, nil, now, []string{e.keys.epoch}); err != nil {
 			return err // what is in force here may not be so there
 		}
 		k := e.known.Load()
-		err := k.revoked.Add(r, now, func(all []byte) error {
+		err := change(k, func(all []byte) error {
 			_, err := e.writeRevocations(ctx, now, k, all)
 			return err
 		})

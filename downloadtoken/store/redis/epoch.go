@@ -15,7 +15,7 @@ import (
 )
 
 // knowledge is what this process knows of the server. It is never changed, but
-// for the set of revocations, which only grows.
+// for the set of revocations.
 type knowledge struct {
 	epoch    string
 	number   int64

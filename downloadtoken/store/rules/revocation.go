@@ -96,6 +96,14 @@ type revoked struct {
 // valueOf says what a revocation names.
 type valueOf struct{ kind, value string }
 
+// Kind is the JSON name of what the revocation names.
+func (r Revocation) Kind() string {
+	if !r.IssuedBefore.IsZero() {
+		return "issued_before"
+	}
+	return r.valueOf().kind
+}
+
 func (r Revocation) valueOf() valueOf {
 	switch {
 	case r.Nonce != "":
@@ -227,6 +235,36 @@ func (s *Revocations) Add(r Revocation, now time.Time, persist func([]byte) erro
 		return err
 	}
 	s.current.Store(index(next))
+	return nil
+}
+
+// ErrNotRevoked: no such revocation is in force.
+var ErrNotRevoked = errors.New("store: nothing was revoked by that")
+
+// Remove takes a revocation out of force once persist has written the rest, as Add does.
+// It is the one that names the same of the same issuer, whenever it would have ended;
+// [ErrNotRevoked]: there is none.
+func (s *Revocations) Remove(r Revocation, now time.Time, persist func([]byte) error) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.InForce(now)
+	rest := slices.DeleteFunc(slices.Clone(all), func(old Revocation) bool {
+		return old.valueOf() == r.valueOf() && old.IssuedBefore.Equal(r.IssuedBefore) && old.Issuer == r.Issuer
+	})
+	if len(rest) == len(all) {
+		return ErrNotRevoked
+	}
+	encoded, err := encodeRevocations(rest)
+	if err != nil {
+		return err
+	}
+	if err := persist(encoded); err != nil {
+		return err
+	}
+	s.current.Store(index(rest))
 	return nil
 }
 

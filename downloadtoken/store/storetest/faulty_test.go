@@ -76,7 +76,7 @@ func (f faulty) Open(l storetest.Life) store.Store { return f.make(f.server.Open
 type checkThenAct struct{ *remote }
 
 func (r checkThenAct) Admit(ctx context.Context, q store.Query, clock func() time.Time) (store.Use, error) {
-	if joins, err := r.Look(ctx, q, clock); joins || err != nil {
+	if open, err := r.Look(ctx, q, clock); open != nil || err != nil {
 		return r.remote.Admit(ctx, q, clock)
 	}
 	runtime.Gosched()
@@ -192,9 +192,9 @@ func (c *cached) Revoked(_ context.Context, t func() rules.Revocable, now time.T
 	return nil
 }
 
-func (c *cached) Look(ctx context.Context, q store.Query, clock func() time.Time) (bool, error) {
+func (c *cached) Look(ctx context.Context, q store.Query, clock func() time.Time) (*store.Open, error) {
 	if err := c.Revoked(ctx, q.Revocable, clock()); err != nil {
-		return false, err
+		return nil, err
 	}
 	q.Revocable = nil
 	return c.remote.Look(ctx, q, clock)

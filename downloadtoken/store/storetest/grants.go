@@ -89,8 +89,8 @@ func grantOnce(t *testing.T, d Disk) {
 	}
 	refuseQuery(t, s, q, epoch, rules.ErrBudget)
 	g.Return(10)
-	if joins, err := s.Look(background, q, stopped(epoch)); !joins || err != nil {
-		t.Fatalf("look: %v, %v", joins, err)
+	if open, err := s.Look(background, q, stopped(epoch)); err != nil || open == nil || open.Left != 10 || !open.Ends.Equal(g.Terms().Ends) {
+		t.Fatalf("look: %+v, %v", open, err)
 	}
 	other := q
 	other.Grants = []rules.GrantKey{rules.NewGrantKey(q.Key, "/b", "client", "")}
@@ -314,7 +314,7 @@ func waiters(t *testing.T, d Disk) {
 		begun := time.Now()
 		go func() {
 			if number%2 == 0 {
-				if joins, err := s.Look(background, q, clock); err != nil || joins != (number%5 == 4) {
+				if open, err := s.Look(background, q, clock); err != nil || (open != nil) != (number%5 == 4) {
 					result <- err
 					return
 				}

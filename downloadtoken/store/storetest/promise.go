@@ -215,11 +215,11 @@ func (w *world) show() {
 			q.Grants = append(q.Grants, grantName(p.Key, client))
 		}
 	}
-	joins, looked := w.store.Look(background, q, stopped(w.clock))
+	open, looked := w.store.Look(background, q, stopped(w.clock))
 	w.present(t.signer, layout, w.clock)
 	u, err := w.store.Admit(background, q, stopped(w.clock))
-	if !errors.Is(err, rules.ErrUnavailable) && !errors.Is(err, looked) || err == nil && joins != (u.Grant() != nil) {
-		w.Fatalf("Look said %v, %v, Admit %v, %v", joins, looked, u, err)
+	if !errors.Is(err, rules.ErrUnavailable) && !errors.Is(err, looked) || err == nil && (open != nil) != (u.Grant() != nil) {
+		w.Fatalf("Look said %v, %v, Admit %v, %v", open, looked, u, err)
 	}
 	w.explain(q, t, maxTTL, u, err)
 	switch {

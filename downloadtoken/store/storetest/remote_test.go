@@ -59,12 +59,15 @@ func (r *remote) Admit(ctx context.Context, q store.Query, clock func() time.Tim
 	})
 }
 
-func (r *remote) Look(ctx context.Context, q store.Query, clock func() time.Time) (joins bool, err error) {
-	return poll(ctx, q.Patience, func() (bool, error) {
+func (r *remote) Look(ctx context.Context, q store.Query, clock func() time.Time) (open *store.Open, err error) {
+	return poll(ctx, q.Patience, func() (*store.Open, error) {
 		var g *held
 		now := clock()
 		err := r.ask(ctx, false, func() (err error) { g, err = r.server.judge(&q, now); return err }, nil)
-		return err == nil && g != nil, err
+		if err != nil || g == nil {
+			return nil, err
+		}
+		return &store.Open{Left: g.left, Ends: g.terms.Ends}, nil
 	})
 }
 
@@ -89,6 +92,10 @@ func (r *remote) Revoked(ctx context.Context, t func() rules.Revocable, now time
 
 func (r *remote) Revoke(ctx context.Context, v rules.Revocation, now time.Time) error {
 	return r.ask(ctx, true, func() error { return r.server.revoked.Add(v, now, func([]byte) error { return nil }) }, nil)
+}
+
+func (r *remote) Reinstate(ctx context.Context, v rules.Revocation, now time.Time) error {
+	return r.ask(ctx, true, func() error { return r.server.revoked.Remove(v, now, func([]byte) error { return nil }) }, nil)
 }
 
 func (r *remote) Revocations(ctx context.Context, now time.Time) ([]rules.Revocation, error) {

@@ -196,6 +196,48 @@ func revokedTwice(t *testing.T, d Disk) {
 	}
 }
 
+// reinstated: a revocation is taken back by itself, durably, and gives no use back.
+func reinstated(t *testing.T, d Disk) {
+	s := begin(d, 10)
+	q, other := revocable(1), revocable(2)
+	by := []rules.Revocation{
+		{Nonce: named("nonce", 1)}, {Nonce: named("nonce", 1), Issuer: named("issuer", 1)}, {Subject: named("sub", 1), Until: epoch.Add(time.Hour)},
+		{Fingerprint: named("fingerprint", 1)}, {KeyID: named("kid", 1)}, {IssuedBefore: q.Issued.Add(time.Second), Issuer: named("issuer", 1)},
+	}
+	revoke(t, s, rules.Revocation{Nonce: named("nonce", 2)}, epoch)
+	for _, r := range by {
+		revoke(t, s, r, epoch)
+		wantRevoked(t, s, q, epoch, true)
+		for _, wrong := range []rules.Revocation{{Nonce: named("nonce", 3)}, {Subject: named("nonce", 1)}, {KeyID: named("kid", 1), Issuer: "another"}} {
+			if err := s.Reinstate(background, wrong, epoch); !errors.Is(err, rules.ErrNotRevoked) {
+				t.Fatalf("reinstate %+v: %v", wrong, err)
+			}
+		}
+		r.Until = time.Time{} // does not matter
+		if err := s.Reinstate(background, r, epoch); err != nil {
+			t.Fatalf("reinstate %+v: %v", r, err)
+		}
+		wantRevoked(t, s, q, epoch, false)
+		wantRevoked(t, s, other, epoch, true)
+	}
+	if err := s.Reinstate(background, rules.Revocation{}, epoch); !errors.Is(err, rules.ErrRevocation) {
+		t.Fatalf("reinstate nothing: %v", err)
+	}
+	spend(t, s, q.Presentation)
+	revoke(t, s, by[0], epoch)
+	if d.Break(true); s.Reinstate(background, by[0], epoch) == nil {
+		wantRevoked(t, s, q, epoch, false) // its storage cannot be broken
+	}
+	d.Break(false)
+	if err := s.Reinstate(background, by[0], epoch); err != nil && !errors.Is(err, rules.ErrNotRevoked) {
+		t.Fatal(err)
+	}
+	s = begin(d, 10)
+	wantRevoked(t, s, q, epoch, false)
+	wantRevoked(t, s, other, epoch, true)
+	refuse(t, s, q.Presentation, epoch, rules.ErrReplayed, rules.ErrUnproven)
+}
+
 // revokedOnBrokenStorage: it is never answered that a token was taken back if a
 // crash gives it back.
 func revokedOnBrokenStorage(t *testing.T, d Disk) {

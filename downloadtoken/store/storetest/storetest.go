@@ -124,6 +124,7 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"revocations", revocations},
 		{"revoked, then not", revokedThenNot},
 		{"revoked twice", revokedTwice},
+		{"reinstated", reinstated},
 		{"revoked on broken storage", revokedOnBrokenStorage},
 		{"revoked in mid-wait", revokedInMidWait},
 		{"clean stop", cleanStop},

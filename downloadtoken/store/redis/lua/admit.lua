@@ -35,8 +35,9 @@ for i = 7, #KEYS do
   local g = all(KEYS[i])
   if not look and g['j' .. id] then return joined(i, g) end
   if g.epoch == ARGV[1] and now < tonumber(g.ends) then
-    if tonumber(g['left:' .. g.instance]) > 0 and tonumber(g.requests) < tonumber(ARGV[17]) then
-      if look then return {'joins'} end
+    local left = tonumber(g['left:' .. g.instance])
+    if left > 0 and tonumber(g.requests) < tonumber(ARGV[17]) then
+      if look then return {'joins', left, tonumber(g.ends) - now} end
       local connections = 0
       for field, instance in pairs(g) do
         if instance == g.instance and string.find(field, '^j.*:') and alive(string.sub(field, 2)) then connections = connections + 1 end
