@@ -241,6 +241,11 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%d outcomes are produced, of %d", len(want), len(outcomes))
 	}
 	var after scrape
+	defer func() {
+		if t.Failed() {
+			t.Logf("outcomes %v\nwant %v\n%v bytes, want %d", after.outcomes(), want, after["delivered_bytes_total"], o.bytes)
+		}
+	}()
 	eventually(t, func() bool { // a request ends after its answer
 		after, _ = o.scrape()
 		return maps.Equal(after.outcomes(), want) && after["delivered_bytes_total"] == float64(o.bytes)
