@@ -65,7 +65,7 @@ func TestStatus(t *testing.T) {
 		want(text, "open")
 	}
 	for _, message := range []string{"tokens revoked", "tokens reinstated"} {
-		if n := strings.Count(s.logs(), `"msg":"`+message+`","store":"default","by":"fingerprint","fingerprint":"`+fingerprint+`"`); n != 2 {
+		if n := strings.Count(s.logs(), `"msg":"`+message+`","by":"fingerprint","fingerprint":"`+fingerprint+`"`); n != 2 {
 			t.Errorf("%s: %d lines", message, n)
 		}
 	}

@@ -105,7 +105,7 @@ func mintCommand() *cobra.Command {
 	flags.StringVar(&o.param, "param", downloadtoken.DefaultQuery, "The query parameter for --url")
 	flags.StringVar(&o.config, "config", "", "Make what the directive of this configuration that judges --url asks for, signed with its secret unless --key is given")
 	flags.StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter, if it does not follow from the file's name")
-	flags.BoolVar(&o.json, "json", false, "Print a JSON object with token, link, header, claims, fingerprint, expires_at and expires_in")
+	flags.BoolVar(&o.json, "json", false, "Print a JSON object with token, link, header, claims, fingerprint, expires_at, expires_in and, with --config, chosen")
 	return cmd
 }
 
@@ -132,7 +132,11 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 		return printJSON(cmd.OutOrStdout(), made)
 	}
 	if len(made.Chosen) > 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "Chosen to fit the directive:", strings.Join(made.Chosen, " "))
+		said := strings.Join(made.Chosen, " ")
+		if o.key == "" {
+			said += " and its secret"
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), "Chosen to fit the directive:", said)
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), cmp.Or(made.Link, made.Token))
 	return err
