@@ -14,6 +14,7 @@ import (
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/issuer"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/redact"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/claims"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/pathpermissions"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"

@@ -48,7 +48,11 @@ func init() {
 //		ip_claim <claim>
 //
 //		scope any
-//		scope template <scope> <path pattern>
+//		scope template <scope> <path pattern> {
+//			claim <name>
+//			list
+//		}
+//		scope claims <path pattern>
 //		scope path [<claim> [<prefix>]]
 //		scope path_permissions [<slug>] {
 //			account <id>

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -103,16 +104,32 @@ func caddyBinary(t testing.TB) string {
 // demonstration is a running `go run ./example`.
 type demonstration struct {
 	*exec.Cmd
-	links []string // in the order in which they are printed
-	noted bool     // that a port is in use
+	page       string // its address
+	noted      bool   // that a port is in use
+	home, temp string // its folders
+}
+
+// link has the page's server make a link of a kind.
+func (d *demonstration) link(t *testing.T, kind, file string) string {
+	t.Helper()
+	resp, err := client.Post(d.page+"/links/"+kind+"?file="+file, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var made struct{ Link string }
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || !strings.HasPrefix(made.Link, d.page) {
+		t.Fatalf("%s: %q, %v", kind, made.Link, err)
+	}
+	return made.Link
 }
 
 func startDemonstration(t *testing.T) *demonstration {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	d := &demonstration{Cmd: exec.CommandContext(ctx, caddyBinary(t))}
-	d.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "TMPDIR="+t.TempDir())
+	d := &demonstration{Cmd: exec.CommandContext(ctx, caddyBinary(t)), home: t.TempDir(), temp: t.TempDir()}
+	d.Env = append(os.Environ(), "HOME="+d.home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "TMPDIR="+d.temp)
 	stdout, err := d.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -120,15 +137,15 @@ func startDemonstration(t *testing.T) *demonstration {
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for lines := bufio.NewScanner(stdout); len(d.links) < 5 && lines.Scan(); {
+	for lines := bufio.NewScanner(stdout); d.page == "" && lines.Scan(); {
 		line := strings.TrimSpace(lines.Text())
 		if strings.HasPrefix(line, "http://localhost:") {
-			d.links = append(d.links, line)
+			d.page = line
 		}
 		d.noted = d.noted || strings.Contains(line, "is in use")
 	}
-	if len(d.links) != 5 {
-		t.Fatalf("links %q", d.links)
+	if d.page == "" {
+		t.Fatal("no page")
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
 	return d
@@ -141,17 +158,11 @@ func (d *demonstration) stop(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = d.Wait()
-	for _, variable := range d.Env {
-		if dir, ok := strings.CutPrefix(variable, "TMPDIR="); ok {
-			if left, _ := filepath.Glob(filepath.Join(dir, "download-token-example-*")); len(left) > 0 {
-				t.Errorf("left behind: %q", left)
-			}
-		}
-		if home, ok := strings.CutPrefix(variable, "HOME="); ok {
-			if left, _ := filepath.Glob(filepath.Join(home, ".local/share/caddy/download_token")); len(left) > 0 {
-				t.Errorf("kept where other Caddys keep theirs: %q", left)
-			}
-		}
+	if left, _ := filepath.Glob(filepath.Join(d.temp, "download-token-example-*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.home, ".local/share/caddy/download_token")); len(left) > 0 {
+		t.Errorf("kept where other Caddys keep theirs: %q", left)
 	}
 }
 
@@ -172,8 +183,8 @@ func click(t *testing.T, method, link string) int {
 	return resp.StatusCode
 }
 
-// TestDemonstrationsSideBySide starts two at once: every link of both works, and
-// none goes to the other one.
+// TestDemonstrationsSideBySide starts two at once: the links of both work, and none
+// goes to the other one.
 func TestDemonstrationsSideBySide(t *testing.T) {
 	caddyBinary(t)
 	var both [2]*demonstration
@@ -188,15 +199,18 @@ func TestDemonstrationsSideBySide(t *testing.T) {
 	if !both[0].noted && !both[1].noted {
 		t.Error("neither says that its port is not the usual one")
 	}
+	var timed []string
 	for _, d := range both {
+		once, asked := d.link(t, "once", "hello.txt"), d.link(t, "asked", "notes.txt")
+		timed = append(timed, d.link(t, "timed", "notes.txt"))
 		for _, step := range []struct {
 			method, link string
 			want         int
 		}{
-			{"GET", d.links[0], 200}, {"GET", d.links[0], 401}, {"GET", d.links[1], 200}, {"GET", d.links[1], 401},
-			{"GET", d.links[2], 200}, {"GET", d.links[2], 200}, {"POST", d.links[2], 200}, {"GET", d.links[2], 401},
-			{"GET", d.links[3], 200}, {"GET", d.links[3], 200}, {"GET", d.links[4], 401},
-			{"GET", strings.Replace(d.links[3], "/shared/notes.txt", "/once/hello.txt", 1), 401},
+			{"GET", once, 200}, {"GET", once, 401},
+			{"GET", asked, 200}, {"GET", asked, 200}, {"POST", asked, 200}, {"GET", asked, 401},
+			{"GET", strings.Replace(timed[len(timed)-1], "/timed/", "/once/", 1), 403},
+			{"GET", d.page + "/once/hello.txt", 401},
 		} {
 			if got := click(t, step.method, step.link); got != step.want {
 				t.Errorf("%s %s: %d, want %d", step.method, strings.SplitN(step.link, "?", 2)[0], got, step.want)
@@ -204,8 +218,8 @@ func TestDemonstrationsSideBySide(t *testing.T) {
 		}
 	}
 	for range 20 { // each by itself would be right half of the time
-		for _, d := range both {
-			if got := click(t, "GET", d.links[3]); got != 200 {
+		for _, link := range timed {
+			if got := click(t, "GET", link); got != 200 {
 				t.Fatalf("%d", got)
 			}
 		}
@@ -228,10 +242,10 @@ func TestDemonstrationNextToAnotherServer(t *testing.T) {
 				missing(t, address+" cannot be listened on")
 			}
 			d := startDemonstration(t)
-			if !d.noted || strings.HasPrefix(d.links[0], "http://localhost:8080/") {
+			if !d.noted || d.page == "http://localhost:8080" {
 				t.Errorf("serves beside %s", address)
 			}
-			if got := click(t, "GET", d.links[0]); got != 200 {
+			if got := click(t, "GET", d.link(t, "once", "hello.txt")); got != 200 {
 				t.Errorf("%d", got)
 			}
 			d.stop(t)

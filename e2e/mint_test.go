@@ -28,6 +28,12 @@ var mintPrograms = map[string]func(t testing.TB, address string) string{
 	"golang-jwt": func(t testing.TB, address string) string {
 		return run(t, "", tool(t, "go"), "run", "../example/mint/go", address)
 	},
+	"PHP": func(t testing.TB, address string) string {
+		return run(t, "", tool(t, "php"), "../example/mint/php/mint.php", address)
+	},
+	"ruby-jwt": func(t testing.TB, address string) string {
+		return run(t, "", tool(t, "ruby"), "../example/mint/ruby/mint.rb", address)
+	},
 	"openssl": func(t testing.TB, address string) string {
 		tool(t, "openssl")
 		return run(t, "", tool(t, "sh"), "../example/mint/shell/mint.sh", address)
@@ -82,6 +88,8 @@ func TestMintProgramsNeedASecret(t *testing.T) {
 		{python(t), "../example/mint/python/mint.py"},
 		{tool(t, "sh"), "../example/mint/shell/mint.sh"},
 		{tool(t, "go"), "run", "../example/mint/go"},
+		{tool(t, "php"), "../example/mint/php/mint.php"},
+		{tool(t, "ruby"), "../example/mint/ruby/mint.rb"},
 	} {
 		cmd := exec.CommandContext(t.Context(), program[0], append(program[1:], "http://localhost:8000/a.txt")...)
 		cmd.Env = append(os.Environ(), "DOWNLOAD_SECRET=")

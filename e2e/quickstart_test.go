@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,12 +17,15 @@ type newcomer struct {
 	t       *testing.T
 	dir     string
 	address string
+	admin   string // of the admin API; by default the usual one, which no command here uses
 	env     []string
+	said    string // the file with what serves said last
+	stop    func() // ends what serves
 }
 
 // typed is a block of the README as the newcomer types it, at the site's address.
 func (n *newcomer) typed(block string) string {
-	return strings.NewReplacer("go run ./example", caddyBinary(n.t), "localhost:8080", n.address).Replace(block)
+	return strings.NewReplacer("go run ./example", caddyBinary(n.t), "localhost:8080", n.address, "localhost:2019", n.admin).Replace(block)
 }
 
 // block finds the one block of the README of this kind that has the text.
@@ -63,8 +67,8 @@ func (n *newcomer) shell(script string) *exec.Cmd {
 func (n *newcomer) serve(script string) (stop func()) {
 	n.t.Helper()
 	cmd := n.shell(strings.Replace(script, caddyBinary(n.t)+" run", "exec "+caddyBinary(n.t)+" run", 1))
-	said := filepath.Join(n.t.TempDir(), "stderr")
-	stderr, err := os.Create(said)
+	n.said = filepath.Join(n.t.TempDir(), "stderr")
+	stderr, err := os.Create(n.said)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -76,18 +80,25 @@ func (n *newcomer) serve(script string) (stop func()) {
 	// Its port is open before its store has started, and a link that is made in
 	// between would be one from before the start.
 	for range 500 {
-		if strings.Contains(readText(n.t, said), "serving initial configuration") {
-			return func() {
+		if strings.Contains(readText(n.t, n.said), "serving initial configuration") {
+			n.stop = sync.OnceFunc(func() {
 				_ = cmd.Process.Signal(syscall.SIGTERM)
 				_ = cmd.Wait()
-			}
+			})
+			return n.stop
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	n.t.Fatalf("nothing serves:\n%s", readText(n.t, said))
+	n.t.Fatalf("nothing serves:\n%s", readText(n.t, n.said))
 	return nil
+}
+
+// wantSaid waits until what serves has said it.
+func (n *newcomer) wantSaid(text string) {
+	n.t.Helper()
+	eventually(n.t, func() bool { return strings.Contains(readText(n.t, n.said), text) })
 }
 
 // run types a command, in another terminal.

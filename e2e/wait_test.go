@@ -98,7 +98,7 @@ func TestTheBudgetDoesNotEndSilently(t *testing.T) {
 		s.get("/f.bin"+query, "Range", "bytes=0-262143").want(t, http.StatusPartialContent)
 	}
 	refused := s.get("/f.bin"+query, "Range", "bytes=0-262143", "Accept", accepted).want(t, http.StatusUnauthorized)
-	if !strings.Contains(refused.body, "as much was downloaded with it as it allows") {
+	if !strings.Contains(refused.body, "As much has been downloaded with this link as it allows") {
 		t.Error(refused.body)
 	}
 	s.wantLog("budget")

@@ -12,61 +12,13 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
 
 var windowWaits = flag.Bool("window.waits", false, "wait 75 seconds, instead of setting the server's clock ahead")
-
-// nginx starts one in front of a server, with what it does by default: it takes
-// in whole answers, into memory and files, as fast as they come.
-func nginx(t testing.TB, upstream string) (url string) {
-	t.Helper()
-	dir, address := t.TempDir(), freeAddress(t)
-	var paths strings.Builder
-	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		fmt.Fprintf(&paths, "\t%s_temp_path %s;\n", name, filepath.Join(dir, name))
-	}
-	config := filepath.Join(dir, "nginx.conf")
-	write(t, config, fmt.Sprintf(`daemon off;
-master_process off;
-pid %s;
-error_log stderr;
-events {}
-http {
-	access_log off;
-%s	server {
-		listen %s;
-		location / {
-			proxy_pass %s;
-		}
-	}
-}
-`, filepath.Join(dir, "pid"), paths.String(), address, upstream))
-	output := new(strings.Builder)
-	cmd := exec.Command(tool(t, "nginx"), "-p", dir, "-c", config)
-	cmd.Stdout, cmd.Stderr = output, output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	})
-	for range 1500 {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			conn.Close()
-			return "http://" + address
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatalf("nginx does not listen: %s", output)
-	return ""
-}
 
 // TestWindow: whoever has a part of a file can have the rest of it for as long as
 // the window says. That everything has left the server, for the buffers of a

@@ -1,8 +1,8 @@
 // Command example is a Caddy with this plugin.
 //
 // Without arguments it serves a demonstration on http://localhost:8080, or on the
-// next port that is free, with a key that it makes up and forgets, and prints links
-// to try. With arguments it is the whole Caddy command line:
+// next port that is free, with a key that it makes up and forgets: a page on which to
+// make links and try them. With arguments it is the whole Caddy command line:
 //
 //	go run ./example
 //	go run ./example validate --config example/chris/Caddyfile

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/claims"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/pathpermissions"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
@@ -73,6 +74,15 @@ func TestOpens(t *testing.T) {
 		{"one of several", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{"scope": []string{"x", "file:a"}}, "/a", open},
 		{"another", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{"scope": "file:b"}, "/a", closed},
 		{"several in one string", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{"scope": "x file:a"}, "/a", closed},
+		{"a list", "template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, claims{"scope": "x file:a openid"}, "/a", open},
+		{"lists", "template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, claims{"scope": []string{"x y", "z file:a"}}, "/a", open},
+		{"a list without it", "template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, claims{"scope": "x  file:b"}, "/a", closed},
+		{"a list, with a space", "template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, claims{"scope": "file:a b"}, "/a b", closed},
+		{"another claim", "template", `{"scope": "file:{f}", "path": "/{f}", "claim": "scp"}`, claims{"scp": "file:a"}, "/a", open},
+		{"only the other claim", "template", `{"scope": "file:{f}", "path": "/{f}", "claim": "scp"}`, claims{"scope": "file:a"}, "/a", closed},
+		{"its own folder", "claims", `{"path": "/users/{sub}/*"}`, claims{"sub": "ada"}, "/users/ada/a", open},
+		{"another's folder", "claims", `{"path": "/users/{sub}/*"}`, claims{"sub": "ada"}, "/users/bob/a", closed},
+		{"a number", "claims", `{"path": "/users/{uid}/*"}`, claims{"uid": 7}, "/users/7/a", closed},
 		{"no claim", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{}, "/a", closed},
 		{"a number", "template", `{"scope": "file:{f}", "path": "/{f}"}`, claims{"scope": 1}, "/a", closed},
 		{"default", "path", `{}`, claims{"scope": "openid download:/a/"}, "/a/b", open},
@@ -115,6 +125,10 @@ func TestName(t *testing.T) {
 		{"template", `{"scope": "d:{id:uuid}", "path": "/d/{id:uuid}/*"}`, "/d/1/x", false},
 		{"template", `{"scope": "x:{a}:{b}", "path": "/{a}/{b}"}`, "/1/2", true},
 		{"template", `{"scope": "x:{a}:{b}", "path": "/{a}/{b}"}`, "/1:2/3", false}, // it has two readings
+		{"template", `{"scope": "file:{f}", "path": "/{f}", "claim": "scp", "list": true}`, "/a", true},
+		{"template", `{"scope": "file:{f}", "path": "/{f}", "list": true}`, "/a b", false},
+		{"claims", `{"path": "/users/{sub}/{id:uuid}.jpg"}`, "/users/ada/" + id + ".jpg", true},
+		{"claims", `{"path": "/users/{sub}/*"}`, "/user/ada/x", false},
 		{"path_permissions", `{}`, "/a/b.jpg", true},
 		{"path_permissions", `{"slug": "thumb", "account": "W1"}`, "/a/b.jpg", true},
 		{"path_permissions", `{}`, "/a/", true},

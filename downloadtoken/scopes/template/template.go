@@ -3,6 +3,9 @@
 package template
 
 import (
+	"cmp"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -14,8 +17,10 @@ func init() {
 	caddy.RegisterModule(Scope{})
 }
 
-// Scope opens the paths that the `scope` claim names by means of a template. The
-// claim is one scope, or an array of them.
+const defaultClaim = "scope"
+
+// Scope opens the paths that a claim names by means of a template. The claim is one
+// scope, or an array of them.
 type Scope struct {
 	// The pattern of the `scope` claim, such as `dataset:{id}`.
 	Scope string `json:"scope,omitempty"`
@@ -25,6 +30,14 @@ type Scope struct {
 	// it has in the scope; `{id:uuid}` must be a UUID, of which the case does not
 	// matter; `*` as the last segment is everything below the directory.
 	Path string `json:"path,omitempty"`
+
+	// The claim that holds the scopes, such as `scp`. Default: `scope`.
+	Claim string `json:"claim,omitempty"`
+
+	// Each string of the claim is a list of scopes separated by spaces (RFC 8693 section
+	// 4.2), as OAuth servers make it. Then no scope can have a space in it. Default:
+	// each string is one scope.
+	List bool `json:"list,omitempty"`
 
 	template *scope.Template
 }
@@ -39,11 +52,30 @@ func (Scope) CaddyModule() caddy.ModuleInfo {
 
 // UnmarshalCaddyfile sets up the scope from Caddyfile tokens. Syntax:
 //
-//	scope template <scope> <path pattern>
+//	scope template <scope> <path pattern> {
+//		claim <name>
+//		list
+//	}
 func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume kind
 	if !d.AllArgs(&s.Scope, &s.Path) {
 		return d.Err("scope template: wrong number of arguments; write it like this: scope template dataset:{id} /datasets/{id}/*")
+	}
+	for d.NextBlock(0) {
+		switch option := d.Val(); {
+		case option == "claim" && s.Claim != "", option == "list" && s.List:
+			return d.Errf("scope template: %s specified more than once", option)
+		case option == "claim":
+			if !d.AllArgs(&s.Claim) || s.Claim == "" {
+				return d.Err("scope template: claim takes one argument, the name of a claim, such as: claim scp")
+			}
+		case option == "list":
+			if s.List = true; d.NextArg() {
+				return d.Err("scope template: list takes no argument")
+			}
+		default:
+			return d.Errf("scope template: unrecognized option '%s'; it has claim and list", option)
+		}
 	}
 	return nil
 }
@@ -56,10 +88,18 @@ func (s *Scope) Provision(caddy.Context) (err error) {
 
 // Opens implements [scopes.Scope].
 func (s *Scope) Opens(q scopes.Query) scopes.Opening {
-	named, _ := q.Token.Claims.Strings("scope")
-	for _, one := range named {
-		if s.template.Admits(one, q.Path) {
-			return scopes.Open
+	named, _ := q.Token.Claims.Strings(cmp.Or(s.Claim, defaultClaim))
+	for _, text := range named {
+		if !s.List {
+			if s.template.Admits(text, q.Path) {
+				return scopes.Open
+			}
+			continue
+		}
+		for one := range strings.SplitSeq(text, " ") {
+			if s.template.Admits(one, q.Path) {
+				return scopes.Open
+			}
 		}
 	}
 	return scopes.Closed
@@ -68,7 +108,7 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 // Name implements [scopes.Namer].
 func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 	one, ok := s.template.Name(path)
-	return map[string]any{"scope": one}, ok
+	return map[string]any{cmp.Or(s.Claim, defaultClaim): one}, ok && !(s.List && strings.Contains(one, " "))
 }
 
 // Interface guards

@@ -1,0 +1,77 @@
+// Package claims is the scope of tokens that open what their own claims lead to. The
+// language of the pattern is [scope.ClaimsPath].
+package claims
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+)
+
+func init() {
+	caddy.RegisterModule(Scope{})
+}
+
+// Scope opens the paths that have the token's own claims in them, so that tokens of any
+// issuer need no claim that is made for this site.
+type Scope struct {
+	// The pattern of the paths, such as `/users/{sub}/*`. What stands in braces is the
+	// name of a claim, which must be a string and stand in the path as it is, as (a part
+	// of) one segment; `{id:uuid}` must be a UUID, of which the case does not matter; `*`
+	// as the last segment is everything below the directory.
+	Path string `json:"path,omitempty"`
+
+	path *scope.ClaimsPath
+}
+
+// CaddyModule returns the Caddy module information.
+func (Scope) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  scopes.Namespace + ".claims",
+		New: func() caddy.Module { return new(Scope) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the scope from Caddyfile tokens. Syntax:
+//
+//	scope claims <path pattern>
+func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume kind
+	if !d.AllArgs(&s.Path) {
+		return d.Err("scope claims: wrong number of arguments; write it like this: scope claims /users/{sub}/*")
+	}
+	return nil
+}
+
+// Provision reads the pattern.
+func (s *Scope) Provision(caddy.Context) (err error) {
+	s.path, err = scope.ParseClaimsPath(s.Path)
+	return err
+}
+
+// Opens implements [scopes.Scope].
+func (s *Scope) Opens(q scopes.Query) scopes.Opening {
+	if s.path.Admits(q.Token.Claims.String, q.Path) {
+		return scopes.Open
+	}
+	return scopes.Closed
+}
+
+// Name implements [scopes.Namer].
+func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
+	named, ok := s.path.Name(path)
+	claims = make(map[string]any, len(named))
+	for name, value := range named {
+		claims[name] = value
+	}
+	return claims, ok
+}
+
+// Interface guards
+var (
+	_ scopes.Namer          = (*Scope)(nil)
+	_ caddy.Provisioner     = (*Scope)(nil)
+	_ caddyfile.Unmarshaler = (*Scope)(nil)
+)
