@@ -13,8 +13,9 @@ const Redacted = "jwt:REDACTED"
 // A token is found by its shape, wherever it stands: a JSON object in base64url, a
 // dot, and whatever of the alphabet follows, dots and padding included. It may be
 // percent-encoded in whole or in part, and more than once, as when the question mark of
-// a link has been escaped. A header with nothing behind it stays, because it opens nothing and
-// says nothing. Text without a token is returned as it is, without allocation.
+// a link has been escaped. A header with nothing behind it stays, because it opens
+// nothing and says nothing. Text without a token is returned as it is, without
+// allocation.
 //
 // Redact looks at shapes only, so it also replaces tokens that no key of ours signed.
 func Redact(text string) string {

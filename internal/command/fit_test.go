@@ -118,7 +118,7 @@ func TestUnfit(t *testing.T) {
 		"a claim":                  {fitConfig(fitKey, "scope path", "require tenant"), nil, "--claim tenant="},
 		"an address":               {fitConfig(fitKey, "scope path", "ip_claim ip"), nil, "--claim ip="},
 		"too long":                 {fitConfig(fitKey, "scope path", "max_ttl 5m"), []string{"--url", "http://a.example/f", "--ttl", "6m"}, "max_ttl 5m0s at most"},
-		"other paths":              {fitConfig(fitKey, "scope template x:{f} /x/{f}"), nil, "say with --scope, --path or --claim"},
+		"other paths":              {fitConfig(fitKey, "scope template x:{f} /x/{f}"), nil, "no scope line can name this path in a claim; say with --scope, --path or --claim"},
 		"opens another":            {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--path", "/g"}, "the directive would refuse this token (scope)"},
 		"no such file":             {"", []string{"--config", dir + "/none", "--url", "http://a.example/f"}, "no such file"},
 		"a bad duration":           {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--ttl", "7 days"}, "--ttl"},
