@@ -77,6 +77,11 @@ func TestStatus(t *testing.T) {
 	s.get("/a.txt?download_token="+spent).want(t, http.StatusUnauthorized)
 	mustCommand(t, "", "revoke", "--address", s.admin, "--sub", "ada", "--undo")
 	s.get("/a.txt?download_token="+spent).want(t, http.StatusOK)
+	direct := once(t)
+	s.get("/a.txt?download_token="+direct).want(t, http.StatusOK)
+	if _, told := status(direct); told.SpentAt.Before(told.FirstSeen) {
+		t.Errorf("spent before it was seen: %+v", told)
+	}
 	for _, args := range [][]string{{}, {fingerprint, "--sub", "x"}, {"--issued-before", "yesterday"}, {"some text"}, {"--sub", "x", "--for", "soon"}} {
 		if out, stderr, code := command(t, "", append([]string{"revoke", "--address", s.admin}, args...)...); code != 1 || out != "" || stderr == "" {
 			t.Errorf("%q: %d %s%s", args, code, out, stderr)
