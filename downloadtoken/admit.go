@@ -87,6 +87,7 @@ func (v *visit) admitOnce() error {
 	case v.grant != nil && !v.grant.Terms().IsOpen(v.judged):
 		return rules.ErrReplayed // its window has ended meanwhile
 	case v.grant != nil:
+		v.follow()
 		return nil
 	case mustJoin:
 		return confirm.ErrUnconfirmed // the grant has just ended
@@ -119,15 +120,21 @@ func (v *visit) commit(terms *rules.Terms) error {
 	}
 	v.grant = grant
 	if !v.spent {
-		v.spent = true
-		v.h.app.NoteSpent(v.fingerprint, v.h.now())
+		v.spent, v.began = true, v.h.now()
+		v.h.app.NoteSpent(v.fingerprint, v.began)
 		if line := v.h.logger.Check(zap.InfoLevel, "token spent"); line != nil {
 			line.Write(
 				zap.String("fingerprint", v.fingerprint.String()),
 				zap.String("path", token.Redact(v.path)),
 				zap.String("client_ip", problem.ClientIP(v.r)))
 		}
+		if v.h.emits(eventSpent) {
+			v.h.emit(eventSpent, map[string]any{
+				"fingerprint": v.fingerprint.String(), "path": token.Redact(v.path), "client_ip": problem.ClientIP(v.r),
+			})
+		}
 	}
+	v.follow()
 	return nil
 }
 

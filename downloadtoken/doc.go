@@ -57,5 +57,6 @@
 //
 // Keys stay placeholders in the configuration, which others can read; their
 // values are held privately. No error, log line, metric or answer of this
-// package holds a token, a key or the value of a claim.
+// package holds a token, a key or the value of a claim, but for the sub of a one-time
+// download that has ended.
 package downloadtoken

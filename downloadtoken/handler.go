@@ -1,12 +1,12 @@
 package downloadtoken
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -122,8 +122,8 @@ type Handler struct {
 
 	sources    []token.Source
 	queryNames []string
-	verifier   verifier
-	forget     func() // lets go of the verified tokens that are remembered
+	verifier   timed
+	forget     func() // lets go of the verified tokens that are remembered; nil if none are
 	rules      token.Rules
 	anchors    *trust.Anchors
 	scopes     []scopes.Scope
@@ -135,11 +135,8 @@ type Handler struct {
 	pages      *confirm.Pages
 	now        func() time.Time
 	logger     *zap.Logger
-}
-
-// verifier tells which tokens are genuine, whatever the time.
-type verifier interface {
-	Verify(ctx context.Context, text string) (*token.Token, error)
+	ctx        caddy.Context
+	events     *caddyevents.App // nil: none
 }
 
 // CaddyModule returns the Caddy module information.

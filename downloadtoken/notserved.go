@@ -29,7 +29,11 @@ func (v *visit) notServed(status int, err error) error {
 	if err != nil {
 		status = statusOf(err)
 	}
-	metrics().siteError.Inc()
+	if isMissing(status) {
+		outcomeNotFound.Inc()
+	} else {
+		outcomeSiteError.Inc()
+	}
 	v.h.logger.Info("not served",
 		zap.Int("status", status),
 		zap.String("fingerprint", v.fingerprint.String()),
@@ -37,6 +41,9 @@ func (v *visit) notServed(status int, err error) error {
 		zap.String("client_ip", problem.ClientIP(v.r)))
 	return v.showError(err)
 }
+
+// isMissing reports whether the site has no such file.
+func isMissing(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }
 
 // statusOf is the status that Caddy gives an error.
 func statusOf(err error) int {
@@ -61,7 +68,7 @@ func (v *visit) showError(err error) error {
 		v.h.logger.Error("the site failed", zap.Int("status", status), zap.String("error", v.withoutClaims(token.Redact(err.Error()))))
 	}
 	told := toldSiteError
-	if status == http.StatusNotFound || status == http.StatusGone {
+	if isMissing(status) {
 		told = toldNoFile
 	}
 	return v.show(told, status)

@@ -48,11 +48,17 @@ func (v *visit) publish() {
 	p := v.placeholders()
 	p.accepted, p.reason, p.fingerprint = v, "", v.fingerprint
 	if p.user == "" {
-		p.user = v.token.Claims.Subject
+		p.user = userOf(&v.token.Claims)
 	}
-	if p.user == "" {
-		p.user, _ = v.token.Claims.String("user")
+}
+
+// userOf is who the token is for; "" if it does not say.
+func userOf(claims *token.Claims) string {
+	if claims.Subject != "" {
+		return claims.Subject
 	}
+	user, _ := claims.String("user")
+	return user
 }
 
 // refuse sets the placeholders that a refused token has.

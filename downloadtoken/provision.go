@@ -1,6 +1,7 @@
 package downloadtoken
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -61,7 +62,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.logger.Warn("the template of confirm has no hidden field press, so a double click can lose a one-time link; " +
 			`write into its form: <input type="hidden" name="press" value="{{.Press}}">`)
 	}
-	return registerMetrics(ctx)
+	if err := h.provisionEvents(ctx); err != nil {
+		return err
+	}
+	return h.provisionMetrics(ctx)
 }
 
 // provisionCache puts the memory of verified tokens in front of the verifier, where
@@ -74,15 +78,15 @@ func (h *Handler) provisionCache(plain *token.Verifier) error {
 	case entries == 0 && (h.OneTime == nil || h.OneTime.Resume != nil):
 		entries = tokencache.DefaultEntries
 	}
-	h.verifier, h.forget = plain, func() {}
 	if entries <= 0 {
+		h.verifier = timed{plain: plain}
 		return nil
 	}
-	cache, err := tokencache.New(plain, entries, metrics().hits.Inc, metrics().misses.Inc)
+	cache, err := tokencache.New(plain, entries)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	h.verifier, h.forget = cache, cache.Close
+	h.verifier, h.forget = timed{plain, cache}, caches.add(cache)
 	return nil
 }
 
@@ -230,10 +234,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	h.app = app
 	app.OnStartOnce("error routes", func() { warnOfErrorRoutes(ctx, h.logger) })
 	app.OnStartOnce("plain logs", func() { warnOfPlainLogs(ctx, h.logger) })
-	name := h.Store
-	if name == "" {
-		name = store.DefaultName
-	}
+	name := h.storeName()
 	if h.store, err = app.Open(name); err != nil {
 		return err
 	}
@@ -273,6 +274,9 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	h.oneTime = o
 	return nil
 }
+
+// storeName is the name of the store.
+func (h *Handler) storeName() string { return cmp.Or(h.Store, store.DefaultName) }
 
 // Validate checks what needs no preparation.
 func (h *Handler) Validate() error {

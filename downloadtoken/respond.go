@@ -35,7 +35,7 @@ func (h *Handler) provisionRefusals() (err error) {
 	for _, d := range denials {
 		f := &refusal{status: cmp.Or(statuses[d], d.status)}
 		f.challenges = h.challenges(d, f.status)
-		f.outcome = metrics().refused[d.reason]
+		f.outcome = outcomeRefused[d.reason]
 		if f.document, err = problem.NewDocument(f.status, string(d.told), confirm.Detail(string(d.told))); err != nil {
 			return err
 		}
@@ -65,6 +65,12 @@ func (v *visit) deny(err error) error {
 	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side
 		level = zap.InfoLevel
 		f.outcome.Inc()
+		if v.h.emits(eventDenied) {
+			v.h.emit(eventDenied, map[string]any{
+				"reason": d.reason, "fingerprint": v.fingerprint.String(), "path": token.Redact(v.r.URL.Path),
+				"client_ip": problem.ClientIP(v.r), "status": f.status,
+			})
+		}
 	}
 	if line := v.h.logger.Check(level, "request refused"); line != nil {
 		fields := append(v.fields,

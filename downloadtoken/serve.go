@@ -48,7 +48,7 @@ func (v *visit) ask(next caddyhttp.Handler) error {
 	if status == 0 {
 		return v.conclude(d, err)
 	}
-	metrics().asked.Inc()
+	outcomeAsked.Inc()
 	page := confirm.Page{
 		State:  "page",
 		Status: http.StatusOK,
@@ -71,7 +71,7 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 	gone := errors.Is(v.r.Context().Err(), context.Canceled)
 	switch {
 	case d.Failed():
-		metrics().failed.Inc()
+		outcomeFailed.Inc()
 		v.h.logger.Error(d.Stopped().Error(),
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("authorised", token.Redact(v.path)),
@@ -88,16 +88,21 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.String("path", token.Redact(v.path)))
 		if !gone {
-			metrics().failed.Inc()
+			outcomeFailed.Inc()
 		}
 		return nil
 	case d.Sent() && (err == nil || gone) && d.Status() < http.StatusBadRequest:
-		metrics().served.Inc()
+		v.whole = err == nil && !gone
+		if v.spent {
+			outcomeSpent.Inc()
+		} else {
+			outcomeServed.Inc()
+		}
 		return err
 	case gone:
 		return err // whatever the next handlers say, the client did not wait for it
 	case d.Sent() && err != nil, !d.Sent() && err == nil:
-		metrics().failed.Inc() // broken off
+		outcomeFailed.Inc() // broken off
 		return err
 	}
 	return v.notServed(d.Status(), err)
@@ -107,7 +112,7 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 // each grant.
 func (v *visit) brokeOff(err error) {
 	if !errors.Is(err, response.ErrBudget) {
-		metrics().failed.Inc()
+		outcomeFailed.Inc()
 		v.h.logger.Error("download broken off: the store failed",
 			zap.String("fingerprint", v.fingerprint.String()),
 			zap.Error(err))
@@ -117,7 +122,7 @@ func (v *visit) brokeOff(err error) {
 	if !grant.Exhausted() {
 		return
 	}
-	metrics().refused["budget"].Inc()
+	outcomeRefused["budget"].Inc()
 	line := "download broken off: as many bytes were sent as the grant allows"
 	if v.h.oneTime.resume != nil {
 		line += "; for clients that read here and there, write: resume <window> random"

@@ -22,7 +22,7 @@ import (
 func outcomes(t *testing.T) map[string]float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(metrics().requests); err != nil {
+	if err := registry.Register(requests); err != nil {
 		t.Fatal(err)
 	}
 	families, err := registry.Gather()
@@ -55,11 +55,11 @@ func TestOutcomes(t *testing.T) {
 		panics  bool
 	}{
 		"a file":           {next: func(w http.ResponseWriter, _ *http.Request) error { return text(w, "a") }, outcome: "served", status: 200},
-		"a file, once":     {once: true, next: func(w http.ResponseWriter, _ *http.Request) error { return text(w, "a") }, outcome: "served", status: 200},
+		"a file, once":     {once: true, next: func(w http.ResponseWriter, _ *http.Request) error { return text(w, "a") }, outcome: "spent", status: 200},
 		"a redirect":       {next: func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(302); return nil }, outcome: "served", status: 302},
-		"an answer of 404": {next: func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(404); return nil }, outcome: "site_error", line: "not served", status: 404},
-		"an error of 404":  {next: func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(404, errors.New("none")) }, outcome: "site_error", line: "not served", page: noFile, status: 404},
-		"an error of 410":  {next: func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(410, errors.New("gone")) }, outcome: "site_error", line: "not served", page: noFile, status: 410},
+		"an answer of 404": {next: func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(404); return nil }, outcome: "not_found", line: "not served", status: 404},
+		"an error of 404":  {next: func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(404, errors.New("none")) }, outcome: "not_found", line: "not served", page: noFile, status: 404},
+		"an error of 410":  {next: func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(410, errors.New("gone")) }, outcome: "not_found", line: "not served", page: noFile, status: 410},
 		"an error of 403":  {next: func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(403, errors.New("no")) }, outcome: "site_error", line: "not served", page: siteError, status: 403},
 		"an error of 502": {once: true, next: func(w http.ResponseWriter, _ *http.Request) error {
 			w.WriteHeader(200)
@@ -67,7 +67,7 @@ func TestOutcomes(t *testing.T) {
 		}, outcome: "site_error", line: "not served, the site failed", page: siteError, status: 502},
 		"an error without status": {next: func(http.ResponseWriter, *http.Request) error { return errors.New("any") }, outcome: "site_error", line: "not served, the site failed", page: siteError, status: 500},
 		"an error for a redirect": {next: func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(302, errors.New("elsewhere")) }, outcome: "site_error", line: "not served"},
-		"an error to HEAD":        {method: http.MethodHead, next: func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(404, errors.New("none")) }, outcome: "site_error", line: "not served"},
+		"an error to HEAD":        {method: http.MethodHead, next: func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(404, errors.New("none")) }, outcome: "not_found", line: "not served"},
 		"broken off": {next: func(w http.ResponseWriter, _ *http.Request) error {
 			return errors.Join(text(w, "a"), errors.New("reset"))
 		}, outcome: "failed", status: 200},

@@ -38,7 +38,7 @@ func staged(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.verifier = &token.Verifier{Keys: table}
+	h.verifier = timed{plain: &token.Verifier{Keys: table}}
 	h.rules = token.Rules{OneTime: h.OneTime != nil}
 	h.app = new(store.App)
 	if h.scopes == nil {

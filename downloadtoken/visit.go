@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/downloads"
 	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
@@ -44,14 +45,19 @@ type visit struct {
 	grant store.Grant    // that was joined, or opened by this request
 	spent bool
 
+	download *downloads.Download // that the grant continues
+	began    time.Time           // when the token was spent
+	whole    bool                // the answer was sent to its end
+
 	own    placeholders // unless an earlier directive has made them
 	answer response.Delivery
 	fields []zap.Field // more of the line that says why it was refused
 }
 
-// leave gives back what the request has not used. A reservation that was committed
-// is none any more.
+// leave gives back what the request has not used, and tells what it has delivered. A
+// reservation that was committed is none any more.
 func (v *visit) leave() {
+	v.account()
 	if v.use != nil {
 		v.use.Release()
 	}

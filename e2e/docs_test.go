@@ -288,7 +288,7 @@ func TestDocsAdmin(t *testing.T) {
 			}
 		}
 	}
-	help := regexp.MustCompile(`Help: +"(.*)"`).FindStringSubmatch(readText(t, "../downloadtoken/metrics.go"))
+	help := regexp.MustCompile(`"requests_total",\s+"(.*)", "outcome"`).FindStringSubmatch(readText(t, "../downloadtoken/metrics.go"))
 	if help == nil || !strings.Contains(readText(t, "../docs/operations.md"), "\n# HELP caddy_download_token_requests_total "+help[1]+"\n") {
 		t.Errorf("operations.md shows another text of the metric than %q", help)
 	}

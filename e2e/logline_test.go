@@ -275,8 +275,8 @@ func TestDepartedClients(t *testing.T) {
 			t.Errorf("%s was counted", outcome)
 		}
 	}
-	if after["served"] != before["served"]+1 {
-		t.Errorf("served: %v and %v", before["served"], after["served"])
+	if after["spent"] != before["spent"]+1 {
+		t.Errorf("spent: %v and %v", before["spent"], after["spent"])
 	}
 	for _, line := range s.own() {
 		if line["msg"] == "not served" {

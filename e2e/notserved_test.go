@@ -49,8 +49,11 @@ func TestNotServed(t *testing.T) {
 					line["fingerprint"] != fingerprint(link[strings.Index(link, "eyJ"):]) || line["client_ip"] != "127.0.0.1" {
 					t.Errorf("logged: %v", line)
 				}
-				after := s.outcomes()
-				if after["site_error"] != before["site_error"]+3 || after["failed"] != before["failed"] || after["served"] != before["served"] {
+				after, outcome := s.outcomes(), "site_error"
+				if tt.status == http.StatusNotFound || tt.status == http.StatusGone {
+					outcome = "not_found"
+				}
+				if after[outcome] != before[outcome]+3 || after["failed"] != before["failed"] || after["served"] != before["served"] {
 					t.Errorf("%s %s: counted %v, then %v", tt.target, tt.fault, before, after)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -36,6 +37,8 @@ type process struct {
 	body    string
 	user    *syscall.Credential // nil: the same
 	skew    *os.File            // nil: the clock is right
+
+	reloaded atomic.Int64 // last time, in nanoseconds
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the program has ended
@@ -257,13 +260,27 @@ func (p *process) load(body string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: %s", resp.Status, answer)
 	}
+	p.reloaded.Store(time.Now().UnixNano())
 	return nil
+}
+
+// do sends a request, again if it was in the queue of the listener that a reload closes.
+func (p *process) do(req *http.Request) (*http.Response, error) {
+	resp, err := restless.Do(req)
+	for err != nil && req.Context().Err() == nil && time.Since(time.Unix(0, p.reloaded.Load())) < 3*time.Second {
+		resp, err = restless.Do(req)
+	}
+	return resp, err
 }
 
 // get downloads a.txt with a token.
 func (p *process) get(token string) answer {
 	p.t.Helper()
-	resp, err := restless.Get(p.url + "/a.txt?download_token=" + token)
+	req, err := http.NewRequest(http.MethodGet, p.url+"/a.txt?download_token="+token, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	resp, err := p.do(req)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/metrics"
 	"github.com/caddy-download-token/caddy-download-token/internal/problem"
 )
 
@@ -130,6 +131,9 @@ type exchange struct {
 	holdsToken bool // in the URL
 }
 
+// issued counts the tokens of all issuers.
+var issued = metrics.Counter("issued_total", "Tokens made by download_token_issuer.")
+
 // maxBody bounds what is read and ignored.
 const maxBody = 64 << 10
 
@@ -165,6 +169,7 @@ func (i *Issuer) issue(x *exchange) error {
 			return i.deny(x, refusedPath, err)
 		}
 	}
+	issued.Inc()
 	i.logger.Info("token minted",
 		zap.String("fingerprint", m.fingerprint.String()),
 		zap.Time("expires", m.expires),

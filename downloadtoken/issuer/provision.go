@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/metrics"
 )
 
 const (
@@ -49,6 +50,9 @@ func (i *Issuer) Provision(ctx caddy.Context) error {
 		if i.link, err = newLink(i.Link); err != nil {
 			return fmt.Errorf("link: %w", err)
 		}
+	}
+	if err := metrics.Register(ctx, issued); err != nil {
+		return err
 	}
 	return i.provisionRevoker(ctx)
 }

@@ -141,28 +141,38 @@ func answerJSON(w http.ResponseWriter, document any) error {
 
 // eachStore hands over every store that is in use, by name.
 func eachStore(ctx context.Context, do func(name string, module Module, store Store) error) error {
-	all := apps.all()
-	if len(all) == 0 {
+	used := inUse()
+	if used == nil {
 		return errNotInUse()
 	}
-	seen := make(map[string]bool)
-	for _, app := range all {
-		for name, store := range app.open {
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			err := store.Hold(ctx)
-			if err == nil {
-				err = do(name, app.modules[name], store)
-				store.LetGo()
-			}
-			if err != nil {
-				return adminError(http.StatusServiceUnavailable, fmt.Errorf("store %s: %w", name, err))
-			}
+	for name, app := range used {
+		store := app.open[name]
+		err := store.Hold(ctx)
+		if err == nil {
+			err = do(name, app.modules[name], store)
+			store.LetGo()
+		}
+		if err != nil {
+			return adminError(http.StatusServiceUnavailable, fmt.Errorf("store %s: %w", name, err))
 		}
 	}
 	return nil
+}
+
+// inUse is, for the name of each store that is in use, the app that has it, the running
+// one first. It is nil if there is no app.
+func inUse() (used map[string]*App) {
+	for _, app := range apps.all() {
+		if used == nil {
+			used = make(map[string]*App)
+		}
+		for name := range app.open {
+			if used[name] == nil {
+				used[name] = app
+			}
+		}
+	}
+	return used
 }
 
 func adminError(status int, err error) error {

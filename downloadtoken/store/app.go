@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
+	"github.com/caddy-download-token/caddy-download-token/internal/downloads"
+	"github.com/caddy-download-token/caddy-download-token/internal/metrics"
 )
 
 func init() {
@@ -41,6 +43,8 @@ type App struct {
 	onStart  []func()
 	asked    map[string]bool // names of OnStartOnce
 	stage    stage           // of the registry
+
+	delivered func(downloads.Report) // see OnDelivered
 }
 
 // Module is a guest module in the namespace download_token.stores. Provision and
@@ -123,6 +127,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.modules[name] = m
 	}
+	if err := metrics.Register(ctx, durations, failures, contents, grantsOpen); err != nil {
+		return err
+	}
 	return a.listen(ctx)
 }
 
@@ -174,7 +181,7 @@ func (a *App) Open(name string) (Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", name, err)
 	}
-	a.open[name] = arrivals{s, a, name, a.place(name)}
+	a.open[name] = arrivals{observe(name, s), a, name, a.place(name)}
 	return a.open[name], nil
 }
 

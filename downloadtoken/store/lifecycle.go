@@ -52,12 +52,14 @@ func (a *App) stopping() error {
 			errs = append(errs, fmt.Errorf("store %s: %w", name, err))
 		}
 	}
+	a.endFollowed()
 	return errors.Join(errs...)
 }
 
 // Stop hides the stores from the admin API; they are let go of by the Cleanup
 // of their modules.
 func (a *App) Stop() error {
+	a.endFollowed()
 	apps.stop(a)
 	return nil
 }

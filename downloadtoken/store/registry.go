@@ -20,6 +20,7 @@ type registry struct {
 	mu   sync.Mutex
 	apps []*App
 	past map[rules.Signer][]string // stores that the keys of apps before were used with
+	last *App                      // the one that was running and stopped last
 }
 
 // stage is how far the life of an app has come.
@@ -54,6 +55,7 @@ func (r *registry) stop(a *App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if a.stage == whole || r.runningLocked() == a {
+		r.last = a
 		if r.past == nil {
 			r.past = make(map[rules.Signer][]string)
 		}
@@ -68,6 +70,20 @@ func (r *registry) stop(a *App) {
 	if len(r.apps) == 0 {
 		r.past = nil
 	}
+}
+
+// lastRunning returns the app that was running and stopped last, nil if there is none.
+func (r *registry) lastRunning() *App {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
+
+// isLast reports whether no app but this one has started and not stopped.
+func (r *registry) isLast(a *App) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.apps) == 1 && r.apps[0] == a
 }
 
 // usedElsewhere reports whether the key was used with other stores only.

@@ -67,6 +67,9 @@ func readSource(source string, stdin io.Reader) ([]byte, error) {
 // others had opened or may read. Of a file that could not be written nothing is
 // left.
 func writeFile(name, content string, mode os.FileMode, force bool) error {
+	if info, err := os.Stat(name); err == nil && force && !info.Mode().IsRegular() { // such as /dev/null, which root can replace
+		return fmt.Errorf("%s is not a file, and cannot be replaced by one; choose another name", name)
+	}
 	var file *os.File
 	var err error
 	if force {

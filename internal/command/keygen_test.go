@@ -238,3 +238,16 @@ func TestKeygenRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestForceReplacesFilesOnly: a device that root could take the place of stays one.
+func TestForceReplacesFilesOnly(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{dir, os.DevNull} {
+		if _, _, err := execute("", "keygen", "HS256", "--force", "--out", name); err == nil || !strings.Contains(err.Error(), "choose another name") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if info, err := os.Stat(name); err != nil || info.Mode().IsRegular() {
+			t.Fatalf("%s was replaced", name)
+		}
+	}
+}

@@ -180,6 +180,9 @@ func (j *Set) fetch(ctx context.Context) error {
 
 func (j *Set) land(f *flight, err error) {
 	j.warner.reportFailure(err)
+	if err != nil && j.options.Failed != nil {
+		j.options.Failed()
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.flight, j.lastError = nil, err

@@ -56,6 +56,10 @@ type Options struct {
 	// that failed, once until that changes. It never gets key material, and must
 	// not block. Default: there are no warnings.
 	Warn func(message string, kid string)
+
+	// Failed is told of each attempt to read the set that has failed. It must not
+	// block. Default: they are not told.
+	Failed func()
 }
 
 // Set is a set of keys that is read again from time to time. Make it with

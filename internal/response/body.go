@@ -28,7 +28,7 @@ func BodyOf(status int, header http.Header) (b Body, ok bool) {
 		b.Size, err = strconv.ParseInt(header.Get("Content-Length"), 10, 64)
 		b.Part = b.Size
 	case http.StatusPartialContent:
-		b.Part, b.Size, err = parseContentRange(header.Get("Content-Range"))
+		_, b.Part, b.Size, err = parseContentRange(header.Get("Content-Range"))
 	default:
 		return b, false
 	}
@@ -52,22 +52,40 @@ func IsListing(status int, header http.Header) bool {
 	return slices.Contains(header.Values("Vary"), "Accept, Accept-Encoding") && header.Get("Etag") == ""
 }
 
-// parseContentRange reads "bytes first-last/size" (RFC 9110 section 14.4): how many
-// bytes of how many.
-func parseContentRange(text string) (part, size int64, err error) {
+// Extent is where in a file the answer begins, and the size of the file in bytes,
+// negative if it is not known.
+func Extent(status int, header http.Header) (first, size int64) {
+	var err error
+	switch status {
+	case http.StatusOK:
+		size, err = strconv.ParseInt(header.Get("Content-Length"), 10, 64)
+	case http.StatusPartialContent:
+		first, _, size, err = parseContentRange(header.Get("Content-Range"))
+	default:
+		return 0, -1
+	}
+	if err != nil {
+		return 0, -1
+	}
+	return first, size
+}
+
+// parseContentRange reads "bytes first-last/size" (RFC 9110 section 14.4): from where
+// on, how many bytes of how many.
+func parseContentRange(text string) (first, part, size int64, err error) {
 	span, total, ok := strings.Cut(strings.TrimPrefix(text, "bytes "), "/")
 	from, to, ok2 := strings.Cut(span, "-")
 	if !ok || !ok2 || !strings.HasPrefix(text, "bytes ") {
-		return 0, 0, strconv.ErrSyntax
+		return 0, 0, 0, strconv.ErrSyntax
 	}
-	first, err := strconv.ParseInt(from, 10, 64)
+	first, err = strconv.ParseInt(from, 10, 64)
 	last, err2 := strconv.ParseInt(to, 10, 64)
 	size, err3 := strconv.ParseInt(total, 10, 64)
 	if err := errors.Join(err, err2, err3); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if first < 0 || last < first || size <= last {
-		return 0, 0, strconv.ErrRange
+		return 0, 0, 0, strconv.ErrRange
 	}
-	return last - first + 1, size, nil
+	return first, last - first + 1, size, nil
 }

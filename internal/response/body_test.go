@@ -54,7 +54,7 @@ func TestContentRange(t *testing.T) {
 		"bytes -1-4/10": {}, "bytes 4-2/10": {}, "bytes 2-10/10": {}, "bytes 2-11/10": {}, "bytes 0-0/0": {}, "bytes 2-4/-10": {},
 		"bytes 2-4/10, 6-7/10": {}, "bytes 2-99999999999999999999/10": {}, "bytes x-4/10": {}, "bytes 2-x/10": {}, "bytes 2-4/x": {}, "bytes  2-4/10": {},
 	} {
-		part, size, err := parseContentRange(text)
+		_, part, size, err := parseContentRange(text)
 		if err != nil {
 			part, size = 0, 0
 		}
@@ -103,6 +103,26 @@ func TestIsListing(t *testing.T) {
 	} {
 		if got := IsListing(tt.status, tt.header); got != tt.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestExtent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status      int
+		field, text string
+		first, size int64
+	}{
+		"whole":           {200, "Content-Length", "10", 0, 10},
+		"empty":           {200, "Content-Length", "0", 0, 0},
+		"a part":          {206, "Content-Range", "bytes 2-4/10", 2, 10},
+		"without a size":  {200, "X", "", 0, -1},
+		"damaged":         {206, "Content-Range", "bytes 4-2/10", 0, -1},
+		"another status":  {404, "Content-Length", "10", 0, -1},
+		"of unknown size": {206, "Content-Range", "bytes 2-4/*", 0, -1},
+	} {
+		if first, size := Extent(tt.status, http.Header{tt.field: {tt.text}}); first != tt.first || size != tt.size {
+			t.Errorf("%s: %d of %d", name, first, size)
 		}
 	}
 }

@@ -55,6 +55,7 @@ type Delivery struct {
 	authorised string // r.URL.Path when it was judged
 	meter      *Meter // nil if bytes are not counted
 
+	bytes      int64 // of a successful answer that the server has taken
 	status     int   // final status of the next handler, 0 if it has none yet
 	sent       bool  // the header has gone out
 	stopped    error // why nothing may go out any more
@@ -75,6 +76,10 @@ func (d *Delivery) Begin(w http.ResponseWriter, r *http.Request) {
 
 // Status is that of the next handler's answer, 0 if it has not given one.
 func (d *Delivery) Status() int { return d.status }
+
+// Bytes is how many bytes of a successful answer the server has taken. Some of them may
+// not have reached the client.
+func (d *Delivery) Bytes() int64 { return d.bytes }
 
 // Sent reports whether the header has gone out.
 func (d *Delivery) Sent() bool { return d.sent }
@@ -156,10 +161,21 @@ func (d *Delivery) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	var n int
+	var err error
 	if d.meter != nil && d.status < 300 {
-		return d.meter.write(&d.out, p)
+		n, err = d.meter.write(&d.out, p)
+	} else {
+		n, err = d.out.Write(p)
 	}
-	return d.out.Write(p)
+	d.count(int64(n))
+	return n, err
+}
+
+func (d *Delivery) count(n int64) {
+	if d.status < 300 {
+		d.bytes += n
+	}
 }
 
 // answered notes that the next handler has begun an answer without saying which.
@@ -233,12 +249,18 @@ func (d *Delivery) copy(src io.Reader) (int64, error) {
 		// and a budget must not be asked for more than there is: it may end with the file.
 		return io.Copy(struct{ io.Writer }{d}, src)
 	case !plain:
-		return d.out.ReadFrom(src)
+		n, err := d.out.ReadFrom(src)
+		d.count(n)
+		return n, err
 	case !ok:
 		limited = &io.LimitedReader{R: src, N: 1<<63 - 1}
 	}
 	_, idle := caddyhttp.IdleTimeoutsFromContext(d.r.Context())
-	send := func(part *io.LimitedReader) (int64, error) { return d.out.ReadFrom(sendable(idle, part)) }
+	send := func(part *io.LimitedReader) (int64, error) {
+		n, err := d.out.ReadFrom(sendable(idle, part))
+		d.count(n)
+		return n, err
+	}
 	if counted {
 		return d.meter.readFrom(send, limited)
 	}

@@ -27,19 +27,16 @@ const entryBytes = 2 << 10
 type Cache struct {
 	verifier *token.Verifier
 	tokens   *otter.Cache[sum, entry]
-	hit      func()
-	miss     func()
 }
 
-// New makes a cache of at most so many entries, and of 2 KiB of memory for each. hit
-// and miss are told what became of each look. The error is one of the library's, of
-// which there is none for a positive number.
-func New(verifier *token.Verifier, entries int, hit, miss func()) (*Cache, error) {
+// New makes a cache of at most so many entries, and of 2 KiB of memory for each. The
+// error is one of the library's, of which there is none for a positive number.
+func New(verifier *token.Verifier, entries int) (*Cache, error) {
 	tokens, err := otter.New(&otter.Options[sum, entry]{
 		MaximumWeight: uint64(entries) * entryBytes,
 		Weigher:       func(_ sum, e entry) uint32 { return e.weight() },
 	})
-	return &Cache{verifier, tokens, hit, miss}, err
+	return &Cache{verifier, tokens}, err
 }
 
 // sum is SHA-256 over the whole text of a token: another spelling is another token.
@@ -55,33 +52,31 @@ type entry struct {
 // and what was read from it.
 func (e entry) weight() uint32 { return uint32(max(entryBytes, 1<<10+6*e.length)) }
 
-// Verify is [token.Verifier.Verify]. Tokens are shared: what it returns must not be
-// changed.
-func (c *Cache) Verify(ctx context.Context, text string) (*token.Token, error) {
+// Verify is [token.Verifier.Verify]; hit: the token was remembered. Tokens are shared:
+// what it returns must not be changed.
+func (c *Cache) Verify(ctx context.Context, text string) (t *token.Token, hit bool, err error) {
 	if len(text) > token.MaxLength {
-		return nil, token.ErrTooLarge
+		return nil, false, token.ErrTooLarge
 	}
 	var room [1 << 10]byte // for most tokens: without an allocation
 	key := sha256.Sum256(append(room[:0], text...))
 	if e, ok := c.tokens.GetIfPresent(key); ok {
-		t, err := c.verifier.Still(ctx, e.token)
-		if t != nil {
-			c.hit()
-			return t, nil
+		if t, err = c.verifier.Still(ctx, e.token); t != nil {
+			return t, true, nil
 		}
 		c.tokens.Invalidate(key)
 		if err != nil { // asking once more would wait once more
-			c.miss()
-			return nil, err
+			return nil, false, err
 		}
 	}
-	c.miss()
-	t, err := c.verifier.Verify(ctx, text)
-	if err == nil {
+	if t, err = c.verifier.Verify(ctx, text); err == nil {
 		c.tokens.Set(key, entry{t, len(text)})
 	}
-	return t, err
+	return t, false, err
 }
+
+// Len is about how many tokens are remembered.
+func (c *Cache) Len() int { return c.tokens.EstimatedSize() }
 
 // Close ends what the library does in the background.
 func (c *Cache) Close() { c.tokens.StopAllGoroutines() }

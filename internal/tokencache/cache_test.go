@@ -26,12 +26,22 @@ func newCounted(t testing.TB, keys token.KeySource, entries int) *counted {
 	t.Helper()
 	c := new(counted)
 	var err error
-	c.Cache, err = New(&token.Verifier{Keys: keys}, entries, func() { c.hits++ }, func() { c.misses++ })
+	c.Cache, err = New(&token.Verifier{Keys: keys}, entries)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+func (c *counted) Verify(ctx context.Context, text string) (*token.Token, error) {
+	t, hit, err := c.Cache.Verify(ctx, text)
+	if hit {
+		c.hits++
+	} else {
+		c.misses++
+	}
+	return t, err
 }
 
 func mint(t testing.TB, key string, claims jwt.MapClaims) string {
@@ -218,7 +228,7 @@ func TestFlood(t *testing.T) {
 
 // TestTogether: tokens are shared by those who ask at the same time.
 func TestTogether(t *testing.T) {
-	cache, err := New(&token.Verifier{Keys: &ring{keys: []*token.Key{hmacKey(t, secret)}}}, 10, func() {}, func() {})
+	cache, err := New(&token.Verifier{Keys: &ring{keys: []*token.Key{hmacKey(t, secret)}}}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +241,7 @@ func TestTogether(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for i := range 1000 {
-				got, err := cache.Verify(context.Background(), texts[i%len(texts)])
+				got, _, err := cache.Verify(context.Background(), texts[i%len(texts)])
 				if err != nil || got.Claims.Subject != fmt.Sprint(i%len(texts)) {
 					t.Error(got, err)
 					return

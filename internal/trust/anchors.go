@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/verification"
 	"github.com/caddy-download-token/caddy-download-token/internal/jwks"
+	"github.com/caddy-download-token/caddy-download-token/internal/metrics"
 )
 
 // Anchors are the keys that a configuration trusts.
@@ -67,6 +68,9 @@ func (a *Anchors) startWith(ctx caddy.Context) error {
 	if len(a.sets) == 0 {
 		return nil
 	}
+	if err := metrics.Register(ctx, failures, freshness{}); err != nil {
+		return err
+	}
 	app, err := ctx.App("download_token")
 	if err != nil {
 		return err
@@ -117,6 +121,7 @@ func acquire(c verification.JWKS, logger *zap.Logger) (*set, error) {
 			Warn: func(message, kid string) {
 				logger.Warn(message, zap.String("jwks", c.Location), zap.String("kid", kid))
 			},
+			Failed: failures.WithLabelValues(label(c.Location)).Inc,
 		})
 		if err != nil {
 			return nil, err

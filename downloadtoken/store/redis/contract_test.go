@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ type disk struct {
 	t           testing.TB
 	link        *link
 	broken, cut atomic.Bool
+	settling    sync.Mutex
 	last        atomic.Pointer[engine]
 
 	now atomic.Int64 // the clock as it was last told, in microseconds
@@ -68,9 +70,7 @@ func newDisk(t testing.TB, l *link) *disk {
 				return
 			default:
 			}
-			if e := d.last.Load(); e != nil {
-				e.late.settle(context.Background(), e, true)
-			}
+			d.settle()
 		}
 	}()
 	return d
@@ -92,7 +92,18 @@ func (d *disk) KeepsThroughCrashes() {}
 
 func (d *disk) Break(broken bool) { d.broken.Store(broken) }
 
-func (d *disk) Cut(cut bool) { d.cut.Store(cut) }
+func (d *disk) Cut(cut bool) {
+	d.cut.Store(cut)
+	d.settle()
+}
+
+func (d *disk) settle() {
+	d.settling.Lock()
+	defer d.settling.Unlock()
+	if e := d.last.Load(); e != nil {
+		e.late.settle(context.Background(), e)
+	}
+}
 
 // Open is a process after a crash of the one before. To the contract a crash ends
 // the grants that were open; on a server they go on, see TestGrantsOutliveAProcess.

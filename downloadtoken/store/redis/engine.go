@@ -26,6 +26,9 @@ const (
 	reserveFor = 10 * time.Minute
 	// maxBlock is how much of a budget a process leases at a time at most.
 	maxBlock = 16 << 20
+	// drawFor is how long a grant is kept at least after a process has leased of it, since
+	// a download goes on when its window has ended. At 1 kB/s a block lasts so long.
+	drawFor = 6 * time.Hour
 	// maxWaiting is how many requests may wait for others at a time. One more is
 	// told at once that the token is in use.
 	maxWaiting = 1000
@@ -167,7 +170,7 @@ func (e *engine) admit(ctx context.Context, q *store.Query, now time.Time) (stor
 	}
 	switch r.word(0) {
 	case "taken":
-		u.state = reserved
+		u.state, u.epoch = reserved, r.word(1)
 		e.reserved.Add(1)
 		return u, nil
 	case "joined":
@@ -198,7 +201,6 @@ func (e *engine) judge(ctx context.Context, q *store.Query, now time.Time, id st
 	if e.sealed.Load() {
 		return nil, rules.ErrUnavailable
 	}
-	e.late.settle(ctx, e, false)
 	s, k := q.Showing(), &e.keys
 	arrived := s.Moved == 0 || rules.NewMarks(q.Moved).Vouch(&s)
 	return e.ask(ctx, scriptAdmit, q.Revocable, now,
@@ -222,7 +224,8 @@ func reasonOf(r reply) error {
 	return fmt.Errorf("%w: Redis answered %q", rules.ErrUnavailable, r.word(0))
 }
 
-// patiently asks again while something is in use, at growing intervals.
+// patiently asks again while something is in use, at growing intervals. All that wait ask
+// about 1,000 times a second together, so that a crowd at one token leaves the server to others.
 func patiently[T any](ctx context.Context, e *engine, patience time.Duration, once func() (T, error)) (T, error) {
 	got, err := once()
 	if !errors.Is(err, rules.ErrInUse) || patience <= 0 || e.waiting.Load() >= maxWaiting {
@@ -239,7 +242,7 @@ func patiently[T any](ctx context.Context, e *engine, patience time.Duration, on
 			timer.Stop()
 			return got, fmt.Errorf("%w: %w", rules.ErrInUse, context.Cause(ctx))
 		}
-		pause = min(2*pause, 50*time.Millisecond)
+		pause = max(min(2*pause, 50*time.Millisecond), time.Duration(e.waiting.Load())*time.Millisecond)
 		got, err = once()
 	}
 	return got, err
@@ -293,7 +296,6 @@ func (e *engine) Revocations(ctx context.Context, now time.Time) ([]rules.Revoca
 
 // Stats implements [store.Store]. Reservations are those of this process.
 func (e *engine) Stats(ctx context.Context, now time.Time) (store.Stats, error) {
-	e.late.settle(ctx, e, false)
 	k := &e.keys
 	r, err := e.ask(ctx, scriptStats, nil, now, []string{k.epoch, k.signers, k.expiries, k.counts})
 	if err != nil {
@@ -311,7 +313,7 @@ func (e *engine) seal(ctx context.Context) error {
 	if e.sealed.Swap(true) {
 		return nil
 	}
-	e.late.settle(ctx, e, true)
+	e.late.settle(ctx, e)
 	_, err := e.run(ctx, scriptStop, []string{e.keys.processes}, []string{e.process})
 	return err
 }

@@ -23,6 +23,7 @@ type knowledge struct {
 	revision string
 	revoked  *rules.Revocations
 	policy   string // what the server does when its memory is full
+	replicas int    // that are connected to it
 }
 
 // learning marks contexts in which the epoch is known to be looked at already.
@@ -33,9 +34,6 @@ func (e *engine) suspect(ctx context.Context) error {
 	_, err := e.learn(ctx, e.clock(), e.known.Load())
 	return err
 }
-
-// errPolicy: a server that evicts keys forgets used tokens, and vouches for nothing.
-var errPolicy = errors.New("maxmemory-policy is not noeviction")
 
 // learn asks the server for its epoch, and begins a new one where the server cannot
 // show that it has all that it had. old is what the caller knows already: if another
@@ -53,14 +51,16 @@ func (e *engine) learn(ctx context.Context, now time.Time, old *knowledge) (*kno
 	}
 	asked := time.Now()
 	r, err := e.run(ctx, scriptEpoch, []string{e.keys.epoch, e.keys.processes}, append(e.head(&seen, now),
-		strconv.FormatInt(seen.number, 10), stampText(e.latest), rand.Text()[:8], e.process, micros(processLease)))
+		strconv.FormatInt(seen.number, 10), stampText(e.latest), rand.Text()[:8], e.process, micros(processLease), strconv.Itoa(oldest)))
 	if err != nil {
 		return nil, err
 	}
 	switch r.word(0) {
 	case "ok":
 	case "skew":
-		return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, &skewError{time.Duration(r.number(1)) * time.Microsecond})
+		return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, errSkew(time.Duration(r.number(1))*time.Microsecond))
+	case "old":
+		return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, errOld(r.word(1)))
 	case "replica":
 		return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, errReplica)
 	default:
@@ -68,7 +68,7 @@ func (e *engine) learn(ctx context.Context, now time.Time, old *knowledge) (*kno
 	}
 	k := &knowledge{
 		epoch: r.word(1), number: r.number(2), at: rules.Stamp(r.number(3)), revision: r.word(4),
-		revoked: seen.revoked, policy: r.word(5),
+		revoked: seen.revoked, policy: r.word(5), replicas: int(r.number(8)),
 	}
 	e.latest = max(e.latest, rules.Stamp(r.number(6)))
 	took := time.Since(asked)
@@ -159,15 +159,29 @@ func (e *engine) tellEpoch(k, old *knowledge, why string) {
 		zap.String("reason", why), zap.String("epoch", k.epoch), zap.Time("until", k.at.Time()))
 }
 
-var errLayout = errors.New("what the server keeps under this prefix has another layout; another version of this plugin wrote it: " +
-	"run the same version everywhere, or give this one a prefix of its own")
+// refusal is why nothing is honoured on a server that answers.
+type refusal struct{ kind, text string }
 
-var errReplica = errors.New("the server is a replica; give the address of its master, or those of its sentinels")
+func (r *refusal) Error() string { return r.text }
 
-// skewError: the clocks differ so much that a token could be forgotten while it is
+var (
+	// errPolicy: a server that evicts keys forgets used tokens, and vouches for nothing.
+	errPolicy = &refusal{"policy", "maxmemory-policy is not noeviction; CONFIG SET maxmemory-policy noeviction, and write it into redis.conf"}
+	errLayout = &refusal{"layout", "what the server keeps under this prefix has another layout; another version of this plugin wrote it: " +
+		"run the same version everywhere, or give this one a prefix of its own"}
+	errReplica = &refusal{"replica", "the server is a replica; give the address of its master, or those of its sentinels"}
+	errFew     = &refusal{"few", "fewer replicas are connected to the server than wait asks for; attach them, or wait for fewer"}
+)
+
+// oldest is the version of the server that is needed: 6.2.
+const oldest = 602
+
+func errOld(version string) *refusal {
+	return &refusal{"old", "the server has version " + version + "; install Redis 6.2 or later, or Valkey"}
+}
+
+// errSkew: the clocks differ so much that a token could be forgotten while it is
 // still accepted here, or be accepted here although it was issued before a loss.
-type skewError struct{ ahead time.Duration }
-
-func (s *skewError) Error() string {
-	return fmt.Sprintf("the clock of the Redis server is %v ahead of this one, which is more than skew allows; set both by NTP, or allow more", s.ahead)
+func errSkew(ahead time.Duration) *refusal {
+	return &refusal{"skew", fmt.Sprintf("the clock of the Redis server is %v ahead of this one, which is more than skew allows; set both by NTP, or allow more", ahead)}
 }

@@ -3,6 +3,7 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
@@ -129,6 +131,18 @@ func TestPartition(t *testing.T) {
 	if err := f.use(before, 1); !errors.Is(err, rules.ErrUnproven) {
 		t.Errorf("issued before, at the new master: %v", err)
 	}
+	u, err := f.caddys[0].Admit(context.Background(), store.Query{Presentation: f.mint().Presentation}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // again, it finds what it has done, and still has to wait for it
+		if _, err := u.Commit(context.Background(), nil); !errors.Is(err, errReplicas) {
+			t.Errorf("at the old master, repeated: %v", err)
+		}
+		f.caddys[0].link.Load().close() // another connection
+		f.caddys[0].link.Load().connect()
+	}
+	u.Release()
 	for range 20 {
 		p := f.mint()
 		if err := f.use(p, 0); !errors.Is(err, rules.ErrUnavailable) {
@@ -139,4 +153,22 @@ func TestPartition(t *testing.T) {
 		}
 	}
 	f.audit()
+}
+
+// TestFirstReplica: a server takes a new name for its data then, as if it had been
+// promoted, and none with the second.
+func TestFirstReplica(t *testing.T) {
+	master, first, second := startServer(t), startServer(t), startServer(t)
+	f := newFleet(t, 1, at(master))
+	f.serves()
+	for i, replica := range []*redisServer{first, second} {
+		old := f.mint()
+		replica.cli("REPLICAOF", "127.0.0.1", master.port)
+		replica.waitFor("INFO", "replication", "master_link_status:up")
+		f.serves()
+		if err := f.use(old, 0); errors.Is(err, rules.ErrUnproven) != (i == 0) {
+			t.Errorf("replica %d: %v", i+1, err)
+		}
+	}
+	f.wantLogs("a new epoch begins", 2)
 }

@@ -81,8 +81,9 @@ func (g *grant) Draw(ctx context.Context, n int64) (int64, error) {
 	defer g.mu.Unlock()
 	n = max(0, min(n, max(minDraw, min(maxDraw, (g.lease+g.left)/64))))
 	if g.lease < n {
-		r, err := g.e.ask(ctx, scriptLease, nil, g.e.clock(), []string{g.e.keys.epoch, g.key},
-			g.instance, strconv.FormatInt(n-g.lease, 10), strconv.FormatInt(g.e.block, 10))
+		// A client that goes away is noticed where its bytes are written.
+		r, err := g.e.ask(context.WithoutCancel(ctx), scriptLease, nil, g.e.clock(), []string{g.e.keys.epoch, g.key},
+			g.instance, strconv.FormatInt(n-g.lease, 10), strconv.FormatInt(g.e.block, 10), micros(drawFor))
 		if err == nil && r.word(0) != "ok" {
 			err = rules.ErrUnavailable // the server has lost it
 		}

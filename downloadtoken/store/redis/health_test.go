@@ -5,10 +5,14 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -282,16 +286,216 @@ func TestGrantsOutliveAProcess(t *testing.T) {
 	u.Release()
 }
 
+// TestGrantsOutliveTheirWindow: nothing joins a grant after its window, but what downloads
+// by it goes on, even when the next use has opened another.
+func TestGrantsOutliveTheirWindow(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 2, at(s))
+	f.serves()
+	ctx := context.Background()
+	p := f.mint()
+	p.Uses = 2
+	q := store.Query{Presentation: p.Presentation, Grants: []rules.GrantKey{rules.NewGrantKey(p.Key, "/a", "client", "")}}
+	var budget int64
+	open := func(via int, window time.Duration) (store.Use, store.Grant) {
+		t.Helper()
+		u, err := f.caddys[via].Admit(ctx, q, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		terms := rules.Terms{Key: q.Grants[0], ETag: `"e"`, Size: 1 << 20, Copies: 1, Begins: now, Ends: now.Add(window)}
+		budget = terms.Budget()
+		g, err := u.Commit(ctx, &terms)
+		if err != nil || u.Grant() == nil {
+			t.Fatal(g, err)
+		}
+		return u, g
+	}
+	draw := func(g store.Grant) (drawn int64) {
+		t.Helper()
+		for {
+			n, err := g.Draw(ctx, 100<<10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if drawn += n; n == 0 {
+				return drawn
+			}
+		}
+	}
+	u, first := open(0, 50*time.Millisecond)
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := first.Draw(gone, 1); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50*time.Millisecond + 2*testSkew) // the server would have forgotten it
+	v, second := open(1, time.Minute)
+	if n := draw(first); n != budget-1 {
+		t.Errorf("the first drew %d of %d", n, budget-1)
+	}
+	first.Return(10)
+	u.Release()
+	if n := draw(second); n != budget {
+		t.Errorf("the second drew %d of %d", n, budget)
+	}
+	v.Release()
+}
+
+// TestClientGone: a client that goes away while the server is asked takes nothing with it.
+func TestClientGone(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, func(m *Redis) {
+		at(s)(m)
+		m.Timeout = caddy.Duration(10 * time.Second)
+		m.Skew = caddy.Duration(2 * time.Second)
+	})
+	f.serves()
+	p := f.mint()
+	q := store.Query{Presentation: p.Presentation}
+	s.pause(true)
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(100*time.Millisecond, func() { cancel(); s.pause(false) })
+	u, err := f.caddys[0].Admit(ctx, q, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Release()
+	if _, err := f.caddys[0].Admit(ctx, q, time.Now); !errors.Is(err, errDown) {
+		t.Errorf("gone before the server was asked: %v", err)
+	}
+	if u, err = f.caddys[0].Admit(context.Background(), q, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	u.Release()
+	f.wantLogs("cannot be used", 0)
+}
+
+// TestWaiting: a crowd that waits for one token does not keep the server from others, and
+// nobody waits for what is repeated for others.
+func TestWaiting(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	c, ctx := f.caddys[0], context.Background()
+	e := newEngine("fleet", testSkew, zap.NewNop())
+	e.ready = c.ready
+	var asked atomic.Int32
+	settling, end := make(chan struct{}), make(chan struct{})
+	e.run = func(ctx context.Context, script *script, keys, args []string) (reply, error) {
+		if script == scriptRelease {
+			close(settling)
+			<-end
+			return nil, errDown
+		}
+		asked.Add(1)
+		return c.run(ctx, script, keys, args)
+	}
+	e.late.add(settlement{})
+	go e.late.settle(ctx, e)
+	<-settling
+	p := f.mint()
+	q := store.Query{Presentation: p.Presentation}
+	if _, err := e.Admit(ctx, q, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	q.Patience = time.Second
+	var crowd sync.WaitGroup
+	for range 500 {
+		crowd.Go(func() {
+			if _, err := e.Admit(ctx, q, time.Now); !errors.Is(err, rules.ErrInUse) {
+				t.Error(err)
+			}
+		})
+	}
+	crowd.Wait()
+	close(end)
+	if n := asked.Load(); n > 4000 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestConnectionsEnd: new settings take new connections, and leave none behind.
+func TestConnectionsEnd(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	stop := f.load()
+	m := &Redis{Prefix: "fleet", Timeout: caddy.Duration(50 * time.Millisecond), Skew: caddy.Duration(testSkew), logger: zap.NewNop()}
+	at(s)(m)
+	if err := m.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		f.caddys[0].apply(m)
+		time.Sleep(time.Duration(i%4) * 10 * time.Millisecond)
+	}
+	f.serves()
+	stop()
+	f.caddys[0].apply(m)
+	if err := f.caddys[0].Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); strings.Count(s.cli("CLIENT", "LIST"), "id=") > 1; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still connected: %s", s.cli("CLIENT", "LIST"))
+		}
+	}
+	f.audit()
+}
+
 // TestSettings: what is wrong with the surroundings is said at load, which connects
 // to nothing.
 func TestSettings(t *testing.T) {
 	for name, m := range map[string]*Redis{
 		"evaluated placeholder": {Addresses: []string{"localhost"}, Password: "{env.THERE_IS_NO_SUCH_VARIABLE}"},
+		"from 1 to 65535":       {Addresses: []string{"localhost:redis"}},
+		"without sentinel":      {Addresses: []string{"a", "b"}, Database: 1},
 		"no such file":          {Addresses: []string{"localhost"}, TLS: &TLS{CA: "/there/is/no/such/file"}},
 		"tls: certificate":      {Addresses: []string{"localhost"}, TLS: &TLS{Certificate: "/there/is/no/such/file"}},
 	} {
 		if err := errors.Join(m.check(), m.prepare()); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestRemedies: the log says once what to write instead.
+func TestRemedies(t *testing.T) {
+	s, locked := startServer(t), startServer(t)
+	locked.cli("CONFIG", "SET", "requirepass", "planted-password")
+	for remedy, change := range map[string]func(*Redis){
+		"write password":                at(locked),
+		"check the user":                func(m *Redis) { at(locked)(m); m.Password = "planted-but-wrong" },
+		"write one address":             func(m *Redis) { m.Addresses = []string{"127.0.0.1:" + s.port, "127.0.0.1:" + locked.port} },
+		"the addresses of the sentinel": func(m *Redis) { at(s)(m); m.Sentinel = "mymaster" },
+		"choose a database":             func(m *Redis) { at(s)(m); m.Database = 99 },
+		"fewer replicas":                func(m *Redis) { at(s)(m); m.WaitReplicas, m.WaitTimeout = 1, caddy.Duration(10*time.Millisecond) },
+	} {
+		f := newFleet(t, 1, change)
+		f.wantLogs("cannot be used", 1)
+		if line := fmt.Sprint(f.logs.FilterMessageSnippet("cannot be used").All()[0].ContextMap()); !strings.Contains(line, remedy) || strings.Contains(line, "planted") {
+			t.Errorf("%s: %s", remedy, line)
+		}
+	}
+}
+
+// TestOld: a server that lacks what the scripts need is not asked to run them.
+func TestOld(t *testing.T) {
+	s := startServer(t)
+	f := newFleet(t, 1, at(s))
+	f.serves()
+	e := f.caddys[0].engine
+	run := e.run
+	old := newEngine("old", testSkew, zap.NewNop())
+	old.run = func(ctx context.Context, s *script, keys, args []string) (reply, error) {
+		return run(ctx, s, keys, append(args[:len(args)-1:len(args)-1], "100000")) // of a server to come
+	}
+	if _, err := old.learn(context.Background(), time.Now(), nil); err == nil || !strings.Contains(err.Error(), "6.2 or later") {
+		t.Error(err)
+	}
+	if s.cli("EXISTS", old.keys.epoch) != "0\n" {
+		t.Error("it was written to")
 	}
 }

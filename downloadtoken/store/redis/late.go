@@ -17,7 +17,6 @@ type late struct {
 type settlement struct {
 	keys, args []string
 	until      time.Time // when nothing that it settles can still be on its way
-	done       bool      // at least once, without anything to be settled
 }
 
 // maxLate is how many are remembered. What is forgotten counts as spent.
@@ -31,25 +30,24 @@ func (l *late) add(s settlement) {
 	}
 }
 
-// settle repeats them: all, or only those that were never done.
-func (l *late) settle(ctx context.Context, e *engine, all bool) {
+// settle repeats them, until the server does not answer. Requests do not wait for that.
+func (l *late) settle(ctx context.Context, e *engine) {
+	l.mu.Lock()
+	due := l.waiting
+	l.waiting = nil
+	l.mu.Unlock()
+	var kept []settlement
+	for i, s := range due {
+		r, err := e.run(ctx, scriptRelease, s.keys, s.args)
+		if err != nil {
+			kept = append(kept, due[i:]...)
+			break
+		}
+		if r.number(1) == 0 && time.Now().Before(s.until) {
+			kept = append(kept, s)
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kept := l.waiting[:0]
-	failed := false
-	for _, s := range l.waiting {
-		if !failed && (all || !s.done) {
-			r, err := e.run(ctx, scriptRelease, s.keys, s.args)
-			failed = err != nil
-			if err == nil {
-				s.done = true
-				if r.number(1) == 1 || time.Now().After(s.until) {
-					continue
-				}
-			}
-		}
-		kept = append(kept, s)
-	}
-	clear(l.waiting[len(kept):])
-	l.waiting = kept
+	l.waiting = append(l.waiting, kept...)
 }

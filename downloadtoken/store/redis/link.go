@@ -80,9 +80,10 @@ func (l *link) ready(ctx context.Context) error {
 	}
 }
 
-// run runs a script. Every error but [errDown] leaves open whether it was done.
+// run runs a script. Every error but [errDown] leaves open whether it was done, so a
+// client that goes away is not a reason to stop waiting for the answer.
 func (l *link) run(ctx context.Context, s *script, keys, args []string) (reply, error) {
-	if ctx.Value(probing{}) == nil && l.down.Load() {
+	if ctx.Err() != nil || ctx.Value(probing{}) == nil && l.down.Load() {
 		return nil, errDown
 	}
 	client := l.client.Load()
@@ -93,7 +94,7 @@ func (l *link) run(ctx context.Context, s *script, keys, args []string) (reply, 
 	if s.waits {
 		timeout += l.patience
 	}
-	limited, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	r, err := l.do(limited, *client, s, keys, args)
 	if err != nil && limited.Err() == nil && !isAnswer(err) && !s.once {
@@ -102,7 +103,7 @@ func (l *link) run(ctx context.Context, s *script, keys, args []string) (reply, 
 	if err == nil {
 		return r, nil
 	}
-	if ctx.Err() == nil && !errors.Is(err, errReplicas) {
+	if !errors.Is(err, errReplicas) {
 		l.fail()
 	}
 	return nil, fmt.Errorf("%w: %w", rules.ErrUnavailable, err)

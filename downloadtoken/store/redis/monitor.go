@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +52,6 @@ func (m *monitor) apply(s *Redis) {
 	l.replicas, l.patience, l.suspect = s.WaitReplicas, time.Duration(s.WaitTimeout), m.suspect
 	if before := m.link.Swap(l); before != nil {
 		before.fail() // has the monitor look at the new one
-		time.AfterFunc(2*before.timeout+before.patience, before.close)
 	}
 }
 
@@ -73,11 +73,20 @@ func (m *monitor) Stop() error {
 
 func (m *monitor) watch() {
 	defer close(m.ended)
-	told := ""
+	told, before := "", m.link.Load()
+	defer func() {
+		if before != m.link.Load() {
+			before.close()
+		}
+	}()
 	for {
 		l := m.link.Load()
+		if l != before { // nothing connects the one before any more
+			time.AfterFunc(2*before.timeout+before.patience, before.close)
+			before = l
+		}
 		err := m.look(l)
-		l.down.Store(err != nil && !isRefusal(err))
+		l.down.Store(err != nil && !errors.As(err, new(*refusal)))
 		select {
 		case <-l.tried:
 		default:
@@ -113,41 +122,53 @@ func (m *monitor) look(l *link) error {
 	if err != nil {
 		return err
 	}
-	m.late.settle(ctx, m.engine, true)
+	m.late.settle(ctx, m.engine)
 	if k.policy != "noeviction" {
 		return errPolicy
+	}
+	if k.replicas < l.replicas {
+		return errFew
 	}
 	return nil
 }
 
-// isRefusal: the server answers, and nothing can be honoured on it.
-func isRefusal(err error) bool {
-	var skew *skewError
-	return errors.Is(err, errPolicy) || errors.Is(err, errLayout) || errors.Is(err, errReplica) || errors.As(err, &skew)
-}
-
 // tell logs the first failure, and that it is over. told is what was said last.
 func (m *monitor) tell(told string, err error) string {
-	kind, remedy := "", "check that it runs there, that this machine may connect to it, and the user, password and certificates"
-	var skew *skewError
-	switch {
-	case err == nil && told != "":
-		m.logger.Info("the Redis server is in use again", zap.String("server", m.place))
-	case err == nil:
-	case errors.Is(err, errPolicy):
-		kind, remedy = "policy", "CONFIG SET maxmemory-policy noeviction, and in redis.conf"
-	case errors.Is(err, errLayout):
-		kind, remedy = "layout", "see the error"
-	case errors.Is(err, errReplica):
-		kind, remedy = "replica", "see the error"
-	case errors.As(err, &skew):
-		kind, remedy = "skew", "see the error"
-	default:
-		kind = "connection"
+	if err == nil {
+		if told != "" {
+			m.logger.Info("the Redis server is in use again", zap.String("server", m.place))
+		}
+		return ""
 	}
-	if kind != "" && kind != told {
-		m.logger.Error("the Redis server cannot be used; requests that need it are answered with 503 until it can",
-			zap.String("server", m.place), zap.Error(err), zap.String("remedy", remedy))
+	kind, fields := "connection", []zap.Field{zap.String("server", m.place), zap.Error(err)}
+	if r := new(refusal); errors.As(err, &r) {
+		kind = r.kind
+	} else {
+		fields = append(fields, zap.String("remedy", remedy(err)))
+	}
+	if kind != told {
+		m.logger.Error("the Redis server cannot be used; requests that need it are answered with 503 until it can", fields...)
 	}
 	return kind
+}
+
+// remedy says what helps, by what the server or the network has said.
+func remedy(err error) string {
+	for _, r := range [][2]string{
+		{"NOAUTH", "the server wants a password: write password <password> or user <name> <password> into the block"},
+		{"WRONGPASS", "check the user and the password in the block"},
+		{"NOPERM", "give the ACL user the commands and keys that the reference names"},
+		{"cluster support disabled", "write one address, or name the master if the addresses are those of sentinels: sentinel <master>"},
+		{"'SENTINEL'", "with sentinel, write the addresses of the sentinels (port 26379), not that of the server"},
+		{"DB index", "choose a database that the server has"},
+		{"unknown authority", "write ca <file> into the block tls, with the certificate that the server's is signed by"},
+		{"certificate", "check the certificates of both sides, and server_name"},
+		{"connection reset", "check that both sides use TLS, or neither, and that the server gets the certificate that it wants"},
+		{"OOM", "the server is out of memory: raise maxmemory"},
+	} {
+		if strings.Contains(err.Error(), r[0]) {
+			return r[1]
+		}
+	}
+	return "check that it runs there, that this machine may connect to it, and that both sides use TLS, or neither"
 }

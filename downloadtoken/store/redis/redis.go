@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -163,8 +164,10 @@ func (m *Redis) check() error {
 		return errors.New("no address; write the server's, such as: store redis localhost:6379")
 	case m.Sentinel != "" && m.Cluster:
 		return errors.New("sentinel and cluster exclude each other")
-	case m.Database != 0 && (m.Cluster || len(m.Addresses) > 1 && m.Sentinel == ""):
+	case m.Database != 0 && m.Cluster:
 		return errors.New("a cluster has database 0 only")
+	case m.Database != 0 && len(m.Addresses) > 1 && m.Sentinel == "":
+		return errors.New("several addresses without sentinel are those of a cluster, which has database 0 only")
 	case m.Database < 0:
 		return fmt.Errorf("database must be at least 0, not %d", m.Database)
 	case m.Timeout != 0 && m.Timeout < caddy.Duration(10*time.Millisecond) || m.Timeout > caddy.Duration(10*time.Second):
@@ -225,7 +228,10 @@ func addressOf(address string) (string, error) {
 	if strings.Contains(address, "/") {
 		return "", fmt.Errorf("address '%s': write host:port, or unix//path; for TLS, write tls into the block", address)
 	}
-	if _, _, err := net.SplitHostPort(address); err == nil {
+	if _, port, err := net.SplitHostPort(address); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", fmt.Errorf("address '%s': the port is a number from 1 to 65535, such as 6379", address)
+		}
 		return address, nil
 	}
 	full := net.JoinHostPort(strings.Trim(address, "[]"), "6379")
@@ -262,7 +268,7 @@ func (t *TLS) config(text func(what, s string) string) (*tls.Config, error) {
 	if t.Certificate != "" || t.Key != "" {
 		pair, err := tls.LoadX509KeyPair(text("certificate", t.Certificate), text("key", t.Key))
 		if err != nil {
-			return nil, fmt.Errorf("tls: certificate: %w", err)
+			return nil, fmt.Errorf("tls: certificate %s, key %s: %w", t.Certificate, t.Key, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -51,9 +51,10 @@ func load(names ...string) *script {
 
 func judging(name string) *script { return heading(load("clock", "server", "head", "same", name)) }
 
-// known is for what only goes on with a reservation: a server that has it has not lost
-// it, whatever else, and what it has lost it does not go on with. That saves a third
-// of the work.
+// known is for what only goes on with a reservation. Only one process has it, and it ends
+// with its epoch, so whichever copy of the server it is committed on, nothing else of that
+// epoch can use the token. The grant that is opened there is drawn on only after the server
+// has been compared. That saves a third of the work.
 func known(name string) *script { return heading(load("clock", "head", name)) }
 
 func heading(s *script) *script {

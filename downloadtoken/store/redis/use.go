@@ -19,6 +19,7 @@ type use struct {
 	member string // what the entry counts as
 	key    rules.Key
 	grants []rules.GrantKey // that it may open
+	epoch  string           // in which it was reserved; it ends with it
 	state  useState
 	grant  *grant // joined or opened, and not left
 }
@@ -87,7 +88,7 @@ func (u *use) Commit(ctx context.Context, t *rules.Terms) (store.Grant, error) {
 	}
 	r, err := u.e.ask(ctx, scriptCommit, nil, now, u.e.keys.with(u.grants, u.e.keys.epoch, u.e.keys.entry(u.key)),
 		u.id, strconv.Itoa(opens), micros(terms.Ends.Sub(terms.Begins)), strconv.FormatInt(terms.Size, 10),
-		strconv.FormatInt(terms.Budget(), 10), string(kept), micros(u.e.spare), yesno(last))
+		strconv.FormatInt(terms.Budget(), 10), string(kept), micros(u.e.spare), yesno(last), u.epoch)
 	switch {
 	case err != nil:
 		return nil, err
@@ -136,7 +137,7 @@ func (u *use) giveBack(left int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	r, err := e.run(ctx, scriptRelease, s.keys, s.args)
-	if s.done = err == nil; !s.done || r.number(1) == 0 {
+	if err != nil || r.number(1) == 0 {
 		e.late.add(s)
 	}
 }

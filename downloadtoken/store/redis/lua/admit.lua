@@ -22,12 +22,12 @@ local function alive(of)
   return lives[process]
 end
 local function joined(i, g)
-  return {'joined', i - 7, g.instance, g.terms, tonumber(redis.call('HGET', KEYS[i], 'left')), tonumber(g.ends) - now}
+  return {'joined', i - 7, g.instance, g.terms, tonumber(redis.call('HGET', KEYS[i], 'left:' .. g.instance)), tonumber(g.ends) - now}
 end
 
 -- A script that comes again finds what it has done.
 local entry = all(KEYS[6])
-if not look and entry[id] then return {'taken'} end
+if not look and entry[id] then return {'taken', ARGV[1]} end
 
 -- An open grant is joined. Those of an earlier epoch may have sent more than they know.
 local exhausted, opening = false, false
@@ -35,16 +35,17 @@ for i = 7, #KEYS do
   local g = all(KEYS[i])
   if not look and g['j' .. id] then return joined(i, g) end
   if g.epoch == ARGV[1] and now < tonumber(g.ends) then
-    if tonumber(g.left) > 0 and tonumber(g.requests) < tonumber(ARGV[17]) then
-      if look then return {'joins', tonumber(g.left), tonumber(g.ends) - now} end
+    local left = tonumber(g['left:' .. g.instance])
+    if left > 0 and tonumber(g.requests) < tonumber(ARGV[17]) then
+      if look then return {'joins', left, tonumber(g.ends) - now} end
       local connections = 0
-      for field in pairs(g) do
-        if string.find(field, '^j.*:') and alive(string.sub(field, 2)) then connections = connections + 1 end
+      for field, instance in pairs(g) do
+        if instance == g.instance and string.find(field, '^j.*:') and alive(string.sub(field, 2)) then connections = connections + 1 end
       end
       if connections >= tonumber(ARGV[16]) then return {'in_use'} end
-      redis.call('HSET', KEYS[i], 'j' .. id, '')
+      redis.call('HSET', KEYS[i], 'j' .. id, g.instance)
       redis.call('HINCRBY', KEYS[i], 'requests', 1)
-      if g.size == '0' then redis.call('HINCRBY', KEYS[i], 'left', -1) end
+      if g.size == '0' then redis.call('HINCRBY', KEYS[i], 'left:' .. g.instance, -1) end
       return joined(i, g)
     end
     exhausted = true
@@ -128,4 +129,4 @@ for _, member in ipairs(over) do
   redis.call('HDEL', KEYS[4], member)
   redis.call('ZREM', KEYS[3], member)
 end
-return {refused or 'taken'}
+return {refused or 'taken', ARGV[1]}

@@ -10,9 +10,11 @@ for i = 3, #KEYS do
       back = false -- others have joined
     end
   end
-  if redis.call('HDEL', KEYS[i], 'j' .. id) == 1 then
+  local joined = redis.call('HGET', KEYS[i], 'j' .. id)
+  if joined then
     found = 1
-    if ARGV[4] ~= '0' then redis.call('HINCRBY', KEYS[i], 'left', ARGV[4]) end
+    redis.call('HDEL', KEYS[i], 'j' .. id)
+    if ARGV[4] ~= '0' then redis.call('HINCRBY', KEYS[i], 'left:' .. joined, ARGV[4]) end
   end
   if redis.call('HDEL', KEYS[i], 'o' .. id) == 1 then found = 1 end
 end
