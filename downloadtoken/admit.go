@@ -121,7 +121,7 @@ func (v *visit) commit(terms *rules.Terms) error {
 	v.grant = grant
 	if !v.spent {
 		v.spent, v.began = true, v.h.now()
-		v.h.app.NoteSpent(v.fingerprint, v.judged)
+		v.h.app.NoteSpent(v.fingerprint, v.began)
 		if line := v.h.logger.Check(zap.InfoLevel, "token spent"); line != nil {
 			line.Write(
 				zap.String("fingerprint", v.fingerprint.String()),

@@ -19,20 +19,42 @@ import (
 // URL as it was before every rewrite, so a file_server there serves it. It cannot be
 // an error, since a path or a status that cannot be seen here may keep the two apart.
 func warnOfErrorRoutes(ctx caddy.Context, logger *zap.Logger) {
-	app, err := ctx.AppIfConfigured("http")
-	if err != nil {
-		return
-	}
-	servers, ok := app.(*caddyhttp.App)
-	if !ok {
-		return
-	}
-	for name, srv := range servers.Servers {
+	for name, srv := range serversOf(ctx) {
 		if srv.Errors != nil && handsOutRefused(srv) {
 			logger.Warn("handle_errors has a file_server that serves the file which download_token has refused, because there the URL is the one "+
 				"that was asked for; write respond instead, or a rewrite to an error page in front of it, such as: "+
 				"rewrite * /{err.status_code}.html", zap.String("server", name))
 		}
+	}
+}
+
+// serversOf are the HTTP servers of the configuration, by name.
+func serversOf(ctx caddy.Context) map[string]*caddyhttp.Server {
+	app, err := ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil
+	}
+	if app, ok := app.(*caddyhttp.App); ok {
+		return app.Servers
+	}
+	return nil
+}
+
+// eachHandler hands over the handlers of a server, in its routes and named routes, each
+// with the hosts whose requests may come to it; "" is any.
+func eachHandler(srv *caddyhttp.Server, do func(handler caddyhttp.MiddlewareHandler, hosts []string)) {
+	look := routes.Walk[[]string]{
+		Enter: func(route *caddyhttp.Route, hosts []string) ([]string, routes.Match) {
+			return hostsOf(route, hosts), routes.Maybe
+		},
+		Handle: func(handler caddyhttp.MiddlewareHandler, hosts []string) ([]string, bool) {
+			do(handler, hosts)
+			return hosts, false
+		},
+	}
+	look.Routes(srv.Routes, []string{""})
+	for _, named := range srv.NamedRoutes { // whichever route may invoke them
+		look.Routes(caddyhttp.RouteList{*named}, []string{""})
 	}
 }
 
@@ -47,27 +69,17 @@ type attempt struct {
 func handsOutRefused(srv *caddyhttp.Server) bool {
 	attempts := make(map[attempt]bool)
 	var roots []string // of the files that are guarded
-	look := routes.Walk[[]string]{
-		Enter: func(route *caddyhttp.Route, hosts []string) ([]string, routes.Match) {
-			return hostsOf(route, hosts), routes.Maybe
-		},
-		Handle: func(handler caddyhttp.MiddlewareHandler, hosts []string) ([]string, bool) {
-			if h, ok := handler.(*Handler); ok {
-				for _, host := range hosts {
-					for _, d := range denials {
-						attempts[attempt{host, h.refusals[d].status}] = true
-					}
+	eachHandler(srv, func(handler caddyhttp.MiddlewareHandler, hosts []string) {
+		if h, ok := handler.(*Handler); ok {
+			for _, host := range hosts {
+				for _, d := range denials {
+					attempts[attempt{host, h.refusals[d].status}] = true
 				}
-			} else if root := settingOf(handler, "root"); root != "" {
-				roots = append(roots, root)
 			}
-			return hosts, false
-		},
-	}
-	look.Routes(srv.Routes, []string{""})
-	for _, named := range srv.NamedRoutes { // whichever route may invoke them
-		look.Routes(caddyhttp.RouteList{*named}, []string{""})
-	}
+		} else if root := settingOf(handler, "root"); root != "" {
+			roots = append(roots, root)
+		}
+	})
 	for attempt := range attempts {
 		if attempt.mayBeServed(srv, roots) {
 			return true

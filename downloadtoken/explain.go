@@ -2,6 +2,7 @@ package downloadtoken
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
@@ -56,5 +57,5 @@ func (h *Handler) Name(r *http.Request) (claims map[string]any, err error) {
 			}
 		}
 	}
-	return nil, errScope
+	return nil, errors.New("no scope line can name this path in a claim")
 }

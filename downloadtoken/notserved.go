@@ -3,6 +3,7 @@ package downloadtoken
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -87,15 +88,23 @@ func (v *visit) show(t told, status int) error {
 
 // withoutClaims puts the names of placeholders in the place of the values that
 // publish gave to the site: an error may quote them, such as the name of an upstream
-// that is made of one. What is shorter than three bytes stands in any text by chance.
+// that is made of one. Of values that begin the same, the longest counts. What is
+// shorter than three bytes stands in any text by chance.
 func (v *visit) withoutClaims(text string) string {
-	repl := replacerOf(v)
-	for _, name := range []string{
-		"http.download_token.nonce", "http.download_token.scope", "http.download_token.sub", "http.download_token.issuer", userID,
-	} {
-		if value, _ := repl.GetString(name); len(value) > 2 {
-			text = strings.ReplaceAll(text, value, "{"+name+"}")
+	names := []string{"http.download_token.nonce", "http.download_token.scope", "http.download_token.sub", "http.download_token.issuer", userID}
+	for _, claim := range v.token.Claims.Names() {
+		names = append(names, placeholderPrefix+"claim."+claim)
+	}
+	var quoted [][2]string
+	for _, name := range names {
+		if value, _ := replacerOf(v).GetString(name); len(value) > 2 {
+			quoted = append(quoted, [2]string{value, "{" + name + "}"})
 		}
 	}
-	return text
+	slices.SortStableFunc(quoted, func(a, b [2]string) int { return len(b[0]) - len(a[0]) })
+	var pairs []string
+	for _, pair := range quoted {
+		pairs = append(pairs, pair[:]...)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }

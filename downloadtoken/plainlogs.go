@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/internal/routes"
 )
 
 // warnOfPlainLogs says which loggers write tokens down, where a site has an access log.
@@ -22,38 +21,22 @@ import (
 // send it, and reads what comes out, so that every way to keep tokens out counts.
 // Nothing of it is logged.
 func warnOfPlainLogs(ctx caddy.Context, logger *zap.Logger) {
-	app, err := ctx.AppIfConfigured("http")
-	if err != nil {
-		return
-	}
-	servers, ok := app.(*caddyhttp.App)
-	if !ok {
-		return
-	}
 	plain := make(map[string]bool)
-	for _, srv := range servers.Servers {
+	for _, srv := range serversOf(ctx) {
 		if srv.Logs == nil {
 			continue
 		}
-		look := routes.Walk[[]string]{
-			Enter: func(route *caddyhttp.Route, hosts []string) ([]string, routes.Match) {
-				return hostsOf(route, hosts), routes.Maybe
-			},
-			Handle: func(handler caddyhttp.MiddlewareHandler, hosts []string) ([]string, bool) {
-				if h, ok := handler.(*Handler); ok {
-					for _, host := range hosts {
-						for _, name := range loggersOf(srv.Logs, host) {
-							plain[name] = plain[name] || showsToken(ctx, name, h.madeUp(srv.Logs))
-						}
-					}
+		eachHandler(srv, func(handler caddyhttp.MiddlewareHandler, hosts []string) {
+			h, ok := handler.(*Handler)
+			if !ok {
+				return
+			}
+			for _, host := range hosts {
+				for _, name := range loggersOf(srv.Logs, host) {
+					plain[name] = plain[name] || showsToken(ctx, name, h.madeUp(srv.Logs))
 				}
-				return hosts, false
-			},
-		}
-		look.Routes(srv.Routes, []string{""})
-		for _, named := range srv.NamedRoutes { // whichever route may invoke them
-			look.Routes(caddyhttp.RouteList{*named}, []string{""})
-		}
+			}
+		})
 	}
 	maps.DeleteFunc(plain, func(_ string, shows bool) bool { return !shows })
 	if len(plain) > 0 {

@@ -147,6 +147,23 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// TestErrorsWithoutClaims: an error of the site may quote what a placeholder gave it.
+func TestErrorsWithoutClaims(t *testing.T) {
+	v := accepted(t, map[string]any{"sub": "ada", "tenant": "acme", "host": "acme.example", "n": 12345, "ok": "no", "object": map[string]any{"a": "deep"}, "typ": "download"})
+	v.nonce = "n-0S6_WzA2Mj"
+	v.publish()
+	for text, want := range map[string]string{
+		"dial acme.example: for ada":    "dial {http.download_token.claim.host}: for {http.download_token.sub}",
+		"acme, acme.example and 12345":  "{http.download_token.claim.tenant}, {http.download_token.claim.host} and {http.download_token.claim.n}",
+		"n-0S6_WzA2Mj, no and deep":     "{http.download_token.nonce}, no and deep",
+		"what a download has: nothing.": "what a {http.download_token.claim.typ} has: nothing.",
+	} {
+		if got := v.withoutClaims(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
 // file is a next handler with one byte.
 func file(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Etag", `"e"`)

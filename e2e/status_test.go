@@ -65,7 +65,7 @@ func TestStatus(t *testing.T) {
 		want(text, "open")
 	}
 	for _, message := range []string{"tokens revoked", "tokens reinstated"} {
-		if n := strings.Count(s.logs(), `"msg":"`+message+`","store":"default","by":"fingerprint","fingerprint":"`+fingerprint+`"`); n != 2 {
+		if n := strings.Count(s.logs(), `"msg":"`+message+`","by":"fingerprint","fingerprint":"`+fingerprint+`"`); n != 2 {
 			t.Errorf("%s: %d lines", message, n)
 		}
 	}
@@ -77,6 +77,11 @@ func TestStatus(t *testing.T) {
 	s.get("/a.txt?download_token="+spent).want(t, http.StatusUnauthorized)
 	mustCommand(t, "", "revoke", "--address", s.admin, "--sub", "ada", "--undo")
 	s.get("/a.txt?download_token="+spent).want(t, http.StatusOK)
+	direct := once(t)
+	s.get("/a.txt?download_token="+direct).want(t, http.StatusOK)
+	if _, told := status(direct); told.SpentAt.Before(told.FirstSeen) {
+		t.Errorf("spent before it was seen: %+v", told)
+	}
 	for _, args := range [][]string{{}, {fingerprint, "--sub", "x"}, {"--issued-before", "yesterday"}, {"some text"}, {"--sub", "x", "--for", "soon"}} {
 		if out, stderr, code := command(t, "", append([]string{"revoke", "--address", s.admin}, args...)...); code != 1 || out != "" || stderr == "" {
 			t.Errorf("%q: %d %s%s", args, code, out, stderr)

@@ -59,7 +59,7 @@ func (*Encoder) CaddyModule() caddy.ModuleInfo {
 func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("redact_jwt: unexpected argument '%s'; write another encoder into a block, such as: wrap console", d.Val())
 	}
 	for d.NextBlock(0) {
 		if d.Val() != "wrap" {
@@ -69,7 +69,7 @@ func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Err("redact_jwt: wrap is written twice; write it once")
 		}
 		if !d.NextArg() {
-			return d.ArgErr()
+			return d.Err("redact_jwt: wrap names no encoder; write one, such as: wrap console")
 		}
 		name := d.Val()
 		module, err := caddyfile.UnmarshalModule(d, "caddy.logging.encoders."+name)

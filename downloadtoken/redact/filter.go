@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
-// Filter replaces every token in one field, for operators who have a filter
-// encoder already. In an object or array, it looks into
-// every value. [Encoder] needs no names of fields.
+// Filter replaces every token in one field, for operators who have a filter encoder
+// already. In an object or array, it looks into every value. [Encoder] needs no names of
+// fields.
 type Filter struct{}
 
 // CaddyModule returns the Caddy module information.

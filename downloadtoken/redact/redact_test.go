@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/logging"
 	"go.uber.org/zap"
@@ -244,5 +245,15 @@ func TestFilterInsideCaddysFilter(t *testing.T) {
 	}
 	if strings.Contains(got, payload) || !json.Valid([]byte(got)) {
 		t.Errorf("a token in %s", got)
+	}
+}
+
+// TestWrongLines: an error says what to write instead.
+func TestWrongLines(t *testing.T) {
+	for _, lines := range []string{"redact_jwt console", "redact_jwt {\nwrap\n}", "redact_jwt {\nwarp json\n}"} {
+		err := new(Encoder).UnmarshalCaddyfile(caddyfile.NewTestDispenser(lines))
+		if err == nil || !strings.Contains(err.Error(), "such as: wrap console") {
+			t.Errorf("%q: %v", lines, err)
+		}
 	}
 }

@@ -42,8 +42,7 @@ func (Admin) reinstate(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// change has a revocation of the request taken or taken back, and says so in the log:
-// what kind it is, and of a fingerprint which.
+// change makes or takes back the revocation that the request names, and logs it.
 func change(w http.ResponseWriter, r *http.Request, message, done string, do func(*App, context.Context, string, rules.Revocation) error) error {
 	if r.Method != http.MethodPost {
 		return adminError(http.StatusMethodNotAllowed, errors.New("method not allowed; use POST"))
@@ -68,9 +67,20 @@ func change(w http.ResponseWriter, r *http.Request, message, done string, do fun
 	if err := inStore(request.Store, func(app *App) error { return do(app, r.Context(), request.Store, revocation) }); err != nil {
 		return err
 	}
-	caddy.Log().Named("download_token").Info(message, zap.String("store", request.Store), zap.String("by", revocation.Kind()),
-		zap.String("fingerprint", revocation.Fingerprint), zap.Time("until", revocation.Until))
+	caddy.Log().Named("download_token").Info(message, append(logged(revocation), zap.String("store", request.Store))...)
 	return answerJSON(w, map[string]bool{done: true})
+}
+
+// logged is what the log says of a revocation: no value of a claim.
+func logged(r rules.Revocation) []zap.Field {
+	fields := []zap.Field{zap.String("by", r.Kind())}
+	if r.Fingerprint != "" {
+		fields = append(fields, zap.String("fingerprint", r.Fingerprint))
+	}
+	if !r.Until.IsZero() {
+		fields = append(fields, zap.Time("until", r.Until))
+	}
+	return fields
 }
 
 // revocation turns the request into what stores understand.

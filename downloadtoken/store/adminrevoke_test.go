@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -27,6 +28,22 @@ func (l *ledgerOf) LetGo()                     {}
 func (l *ledgerOf) Revoke(_ context.Context, r rules.Revocation, _ time.Time) error {
 	l.last = r
 	return l.err
+}
+
+// TestLogged: the log knows a revocation by what it has, and by no value of a claim.
+func TestLogged(t *testing.T) {
+	until := time.Unix(1800000000, 0)
+	for want, r := range map[string]rules.Revocation{
+		`{"by":"sub"}`: {Subject: "planted", Issuer: "planted"},
+		`{"by":"fingerprint","fingerprint":"0123456789abcdef"}`: {Fingerprint: "0123456789abcdef"},
+		`{"by":"kid","until":1800000000}`:                       {KeyID: "planted", Until: until},
+		`{"by":"issued_before"}`:                                {IssuedBefore: until},
+	} {
+		line, err := zapcore.NewJSONEncoder(zapcore.EncoderConfig{EncodeTime: zapcore.EpochTimeEncoder, SkipLineEnding: true}).EncodeEntry(zapcore.Entry{}, logged(r))
+		if err != nil || line.String() != want {
+			t.Errorf("%s, want %s, %v", line, want, err)
+		}
+	}
 }
 
 func TestAdminRevoke(t *testing.T) {

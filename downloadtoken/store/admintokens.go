@@ -86,6 +86,8 @@ func (s *sighting) ask(ctx context.Context) (*tokenInfo, error) {
 			info.State, info.Grant = "open", &grantInfo{open.Left, open.Ends.UTC()}
 		case err == nil && time.Now().After(s.showing.Expires.Add(s.showing.Leeway)):
 			info.State = "expired"
+		case err == nil && (s.showing.Uses > 1 || !s.spent.IsZero()):
+			info.State = "uses_left"
 		case err == nil:
 			info.State = "unused"
 		}

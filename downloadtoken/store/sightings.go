@@ -79,5 +79,6 @@ func (s *sightings) find(f token.Fingerprint) (found sighting, ok bool) {
 	return *slot, f != token.Fingerprint{} && slot.fingerprint == f
 }
 
-// NoteSpent remembers, for the admin API, that the token of a query was used now.
+// NoteSpent remembers, for the admin API, when the token of a query was used. Only the
+// first time of each token counts.
 func (a *App) NoteSpent(f token.Fingerprint, now time.Time) { seen.noteSpent(f, now) }

@@ -34,6 +34,14 @@ func (c *Claims) Has(name string) bool {
 	return ok
 }
 
+// Names returns the names of all claims, in the order of the payload.
+func (c *Claims) Names() (names []string) {
+	for _, m := range c.members.members {
+		names = append(names, c.members.text[m.name:m.nameEnd])
+	}
+	return names
+}
+
 // Raw returns a copy of a claim as it is written in the payload.
 func (c *Claims) Raw(name string) (jsontext.Value, bool) {
 	value, ok := c.members.find(name)

@@ -151,6 +151,13 @@ func claimsOf(t testing.TB, members string) *Claims {
 	return &c
 }
 
+func TestClaimsNames(t *testing.T) {
+	names := claimsOf(t, `"b":1,"\u0061":{"k":1},"":2`).Names()
+	if want := []string{"exp", "b", "a", ""}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
+
 func TestClaimsAccessors(t *testing.T) {
 	c := claimsOf(t, `"s":"a\"\u00e9","n":1.50,"b":true,"z":null,"l":["a","b"],"m":["a",1],"e":[],"o":{"k":1}`)
 	tests := []struct {

@@ -13,8 +13,9 @@ const Redacted = "jwt:REDACTED"
 // A token is found by its shape, wherever it stands: a JSON object in base64url, a
 // dot, and whatever of the alphabet follows, dots and padding included. It may be
 // percent-encoded in whole or in part, and more than once, as when the question mark of
-// a link has been escaped. A header with nothing behind it stays, because it opens nothing and
-// says nothing. Text without a token is returned as it is, without allocation.
+// a link has been escaped. A header with nothing behind it stays, because it opens
+// nothing and says nothing. Text without a token is returned as it is, without
+// allocation.
 //
 // Redact looks at shapes only, so it also replaces tokens that no key of ours signed.
 func Redact(text string) string {
@@ -169,9 +170,13 @@ func fingerprintOfFirst(text string) Fingerprint {
 	return FingerprintOf(token.String())
 }
 
-// maxNameBytes bounds how far an object is looked into, so that Redact takes linear
-// time. What has no name by then is taken for a token.
-const maxNameBytes = 256
+// These bound how far an object is looked into, so that Redact takes linear time: what
+// has no brace, or no name, by then is taken for a token. White space has the tighter
+// bound, because each byte of it may be the one that an object begins with.
+const (
+	maxSpaceBytes = 16
+	maxNameBytes  = 256
+)
 
 // beginsObject reports whether the base64url at i decodes to the beginning of a JSON
 // object: a brace, a name, and a colon, with white space before each (RFC 8259 section
@@ -186,7 +191,7 @@ func beginsObject(text string, i int) bool {
 	)
 	state, bits, held := brace, uint32(0), 0
 	for seen := 0; i < len(text); {
-		if seen == maxNameBytes {
+		if seen == maxNameBytes || seen == maxSpaceBytes && state == brace {
 			return true
 		}
 		c, n := unescaped(text, i)

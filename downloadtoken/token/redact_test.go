@@ -42,6 +42,8 @@ func TestRedact(t *testing.T) {
 		{"broken by a line end", parts[0][:5] + "\n" + parts[0][5:] + "." + parts[1] + "." + parts[2],
 			parts[0][:5] + "\n" + parts[0][5:] + "." + Redacted},
 		{"five parts", whole + ".x.y", print},
+		{"much white space before the header", "/" + encode(strings.Repeat("\n ", 150)+`{"a":1}`) + "." + parts[1] + ".x&y", "/jwt:" + FingerprintOf(encode(strings.Repeat("\n ", 150)+`{"a":1}`)+"."+parts[1]+".").String() + "&y"},
+		{"white space without an object", strings.Repeat("ICAg", 6) + ".x " + strings.Repeat("ICAg", 5) + ".x", Redacted + " " + strings.Repeat("ICAg", 5) + ".x"},
 		{"very long name", encode(`{"`+strings.Repeat("n", 300)+`":1}`) + ".e30", Redacted},
 
 		{"padded", pad(parts[0]) + "." + pad(parts[1]) + "." + pad(parts[2]), "jwt:" + FingerprintOf(pad(parts[0])+"."+pad(parts[1])+".").String()},
@@ -166,7 +168,8 @@ func BenchmarkRedact(b *testing.B) {
 	for name, text := range map[string]string{
 		"path":    "/datasets/2489e9ad-2ee2-8e00-8ec9-32d5f69181c0/elevation/cog.tif",
 		"hostile": strings.Repeat("eyJhIjox", 8<<10),
-		"spaces":  strings.Repeat("ICAg", 16<<10),
+		"spaces":  strings.Repeat(strings.Repeat("ICAg", 84)+"AAAA", 200) + ".",
+		"nested":  strings.Repeat("ICAg", 80) + "%" + strings.Repeat("25", 32<<10) + ".",
 		"dots":    strings.Repeat("eyJhIjox.", 8<<10),
 		"percent": strings.Repeat("%25", 20<<10),
 		"encoded": strings.Repeat("%65%79%4A", 8<<10),

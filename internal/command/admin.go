@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -37,7 +38,7 @@ func (s *server) ask(method, path string, body, answer any) error {
 	}
 	var sent io.Reader
 	if body != nil {
-		encoded, err := json.Marshal(body, json.OmitZeroStructFields(true))
+		encoded, err := json.Marshal(body)
 		if err != nil {
 			return err
 		}
@@ -47,7 +48,10 @@ func (s *server) ask(method, path string, body, answer any) error {
 	if resp != nil {
 		defer resp.Body.Close()
 	}
-	if err != nil {
+	switch {
+	case err != nil && strings.HasPrefix(err.Error(), "performing request"):
+		return fmt.Errorf("%w; write the address of the admin API with --address, or with --config the configuration that has it", err)
+	case err != nil:
 		return err
 	}
 	if err := json.UnmarshalRead(io.LimitReader(resp.Body, maxAnswer), answer); err != nil {

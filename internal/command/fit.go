@@ -237,6 +237,9 @@ func (f *fitting) secret() (text string, err error) {
 	switch {
 	case f.given("key") && len(keys) != 1: // there is no telling which of the directive's it is
 		return "", nil
+	case len(keys) == 0 && (f.given("alg") || f.given("kid") || f.given("iss")):
+		return "", errors.New("the directive has no secret that fits --alg, --kid and --iss; leave them out, and what fits is chosen, " +
+			"or give the private key of a public one, such as with --key private.pem")
 	case len(keys) == 0:
 		return "", errors.New("--key is missing: the directive has no secret that signs, only what verifies; " +
 			"give the private key, such as with --key private.pem")
@@ -254,7 +257,6 @@ func (f *fitting) secret() (text string, err error) {
 	if f.given("key") {
 		return "", nil
 	}
-	f.chosen = append(f.chosen, "and its secret")
 	return trust.Material(k.Key)
 }
 

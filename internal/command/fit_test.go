@@ -1,6 +1,9 @@
 package command
 
 import (
+	"encoding/json"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +77,15 @@ func TestFit(t *testing.T) {
 	}
 }
 
+// TestFitForPrograms: what was chosen are options, one by one.
+func TestFitForPrograms(t *testing.T) {
+	out, _, err := execute("", "mint", "--config", writeConfig(t, fitConfig(fitKey, "scope any")), "--url", "http://a.example/f", "--json")
+	var made struct{ Chosen []string }
+	if err := errors.Join(err, json.Unmarshal([]byte(out), &made)); err != nil || !slices.Equal(made.Chosen, []string{"--ttl 10m0s", "--alg HS256"}) {
+		t.Errorf("%q, %v", made.Chosen, err)
+	}
+}
+
 // TestFitWithKey: only the holder of the private key can sign.
 func TestFitWithKey(t *testing.T) {
 	dir := t.TempDir()
@@ -97,23 +109,25 @@ func TestUnfit(t *testing.T) {
 		args   []string // default: --url
 		says   string
 	}{
-		"no address":      {fitConfig(fitKey, "scope path"), []string{"--one-time"}, "write it with --url"},
-		"no directive":    {site("\tfile_server"), nil, "no download_token directive of the configuration judges this address"},
-		"public keys":     {fitConfig("key ES256 {file."+dir+"/public}", "scope path"), nil, "--key is missing"},
-		"another key":     {fitConfig("key ES256 {file."+dir+"/public}", "scope path"), []string{"--url", "http://a.example/f", "--key", dir + "/none"}, "no such file"},
-		"a header":        {fitConfig(fitKey, "scope path", "from header X-Token"), nil, "looks for it in header X-Token"},
-		"another name":    {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--param", "x"}, "does not look there"},
-		"a claim":         {fitConfig(fitKey, "scope path", "require tenant"), nil, "--claim tenant="},
-		"an address":      {fitConfig(fitKey, "scope path", "ip_claim ip"), nil, "--claim ip="},
-		"too long":        {fitConfig(fitKey, "scope path", "max_ttl 5m"), []string{"--url", "http://a.example/f", "--ttl", "6m"}, "max_ttl 5m0s at most"},
-		"other paths":     {fitConfig(fitKey, "scope template x:{f} /x/{f}"), nil, "say with --scope, --path or --claim"},
-		"opens another":   {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--path", "/g"}, "the directive would refuse this token (scope)"},
-		"no such file":    {"", []string{"--config", dir + "/none", "--url", "http://a.example/f"}, "no such file"},
-		"a bad duration":  {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--ttl", "7 days"}, "--ttl"},
-		"a bad path":      {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example//f"}, "path"},
-		"not the secret":  {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--key", dir + "/private"}, "algorithm"},
-		"two directives":  {site("\troute {\n" + guard + "\tdownload_token {\n" + fitKey + "\nscope path\n}\n\tfile_server\n\t}"), nil, "would refuse this token (missing)"},
-		"another key, ID": {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--kid", "x"}, "--key is missing"},
+		"no address":               {fitConfig(fitKey, "scope path"), []string{"--one-time"}, "write it with --url"},
+		"no directive":             {site("\tfile_server"), nil, "no download_token directive of the configuration judges this address"},
+		"public keys":              {fitConfig("key ES256 {file."+dir+"/public}", "scope path"), nil, "--key is missing"},
+		"another key":              {fitConfig("key ES256 {file."+dir+"/public}", "scope path"), []string{"--url", "http://a.example/f", "--key", dir + "/none"}, "no such file"},
+		"a header":                 {fitConfig(fitKey, "scope path", "from header X-Token"), nil, "looks for it in header X-Token"},
+		"another name":             {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--param", "x"}, "does not look there"},
+		"a claim":                  {fitConfig(fitKey, "scope path", "require tenant"), nil, "--claim tenant="},
+		"an address":               {fitConfig(fitKey, "scope path", "ip_claim ip"), nil, "--claim ip="},
+		"too long":                 {fitConfig(fitKey, "scope path", "max_ttl 5m"), []string{"--url", "http://a.example/f", "--ttl", "6m"}, "max_ttl 5m0s at most"},
+		"other paths":              {fitConfig(fitKey, "scope template x:{f} /x/{f}"), nil, "no scope line can name this path in a claim; say with --scope, --path or --claim"},
+		"opens another":            {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--path", "/g"}, "the directive would refuse this token (scope)"},
+		"no such file":             {"", []string{"--config", dir + "/none", "--url", "http://a.example/f"}, "no such file"},
+		"a bad duration":           {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--ttl", "7 days"}, "--ttl"},
+		"a bad path":               {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example//f"}, "path"},
+		"not the secret":           {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--key", dir + "/private"}, "algorithm"},
+		"two directives":           {site("\troute {\n" + guard + "\tdownload_token {\n" + fitKey + "\nscope path\n}\n\tfile_server\n\t}"), nil, "would refuse this token (missing)"},
+		"another key, ID":          {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--kid", "x"}, "no secret that fits --alg, --kid and --iss"},
+		"another algorithm":        {fitConfig(fitKey, "scope path"), []string{"--url", "http://a.example/f", "--alg", "HS512"}, "no secret that fits"},
+		"a public key, and its ID": {fitConfig("key ES256 {file."+dir+"/public} {\nkid k\n}", "scope path"), []string{"--url", "http://a.example/f", "--kid", "k"}, "--key private.pem"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.args == nil {

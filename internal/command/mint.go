@@ -87,7 +87,7 @@ func mintCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runMint(cmd, o) },
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&o.key, "key", "k", "", "The key that signs: a file's name, env:NAME, or - for standard input (required)")
+	flags.StringVarP(&o.key, "key", "k", "", "The key that signs: a file's name, env:NAME, or - for standard input (required, unless --config has a secret)")
 	flags.StringVar(&o.alg, "alg", "", "Algorithm (default: what goes with the key; HS256 for a secret)")
 	flags.StringVar(&o.kid, "kid", "", "ID of the key, for the token's header (default: that of a JSON Web Key)")
 	flags.StringVar(&o.typ, "typ", "JWT", "The header's typ, for directives with header_typ")
@@ -97,15 +97,15 @@ func mintCommand() *cobra.Command {
 	flags.Lookup("one-time").NoOptDefVal = "jti"
 	flags.StringArrayVar(&o.paths, "path", nil, "A path that the token opens, for scope path; a folder ends in a slash (repeatable)")
 	flags.StringArrayVar(&o.scopes, "scope", nil, "The claim scope (repeatable)")
-	flags.StringArrayVarP(&o.claims, "claim", "c", nil, "Another claim, name=text or name:=JSON (repeatable)")
+	flags.StringArrayVar(&o.claims, "claim", nil, "Another claim, name=text or name:=JSON (repeatable)")
 	flags.StringVar(&o.sub, "sub", "", "The claim sub, whom the token is for")
 	flags.StringVar(&o.iss, "iss", "", "The claim iss, who made the token")
 	flags.StringArrayVar(&o.aud, "aud", nil, "The claim aud, whom the token is meant to be shown to (repeatable)")
 	flags.StringVarP(&o.url, "url", "u", "", "Print this address with the token in its query, instead of the token")
 	flags.StringVar(&o.param, "param", downloadtoken.DefaultQuery, "The query parameter for --url")
-	flags.StringVar(&o.config, "config", "", "Make what the directive of this configuration that judges --url asks for, signed with its secret unless --key is given")
+	flags.StringVarP(&o.config, "config", "c", "", "Make what the directive of this configuration that judges --url asks for, signed with its secret unless --key is given")
 	flags.StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter, if it does not follow from the file's name")
-	flags.BoolVar(&o.json, "json", false, "Print a JSON object with token, link, header, claims, fingerprint, expires_at and expires_in")
+	flags.BoolVar(&o.json, "json", false, "Print a JSON object with token, link, header, claims, fingerprint, expires_at, expires_in and, with --config, chosen")
 	return cmd
 }
 
@@ -132,7 +132,11 @@ func runMint(cmd *cobra.Command, o mintOptions) error {
 		return printJSON(cmd.OutOrStdout(), made)
 	}
 	if len(made.Chosen) > 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "Chosen to fit the directive:", strings.Join(made.Chosen, " "))
+		said := strings.Join(made.Chosen, " ")
+		if o.key == "" {
+			said += " and its secret"
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), "Chosen to fit the directive:", said)
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), cmp.Or(made.Link, made.Token))
 	return err

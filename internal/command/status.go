@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,9 +17,10 @@ Asks the Caddy that runs, through its admin API: which stores are in use, how fu
 are, what is wrong with them, and what is revoked.
 
 With a token, a link, or the fingerprint that log lines and pages show, it tells what
-became of a one-time token that was shown there lately: unused, reserved, open (a grant
-of resume can still be drawn on), spent, used_up, unproven, revoked or expired; and when
-it was seen and spent. Tokens that are not for one use are not remembered.`
+became of a one-time token that was shown there lately: unused, uses_left (of a token
+for several), reserved, open (a grant of resume can still be drawn on), spent, used_up, unproven,
+revoked or expired; and when it was seen and first spent. Tokens that are not for one use
+are not remembered.`
 
 const statusExamples = `  All is well?
   $ caddy download-token status
@@ -84,16 +86,18 @@ func statusCommand() *cobra.Command {
 	return cmd
 }
 
-// writeStatus prints an object of the admin API for people.
+// writeStatus prints an object of the admin API for people, its members deeper than the
+// title.
 func writeStatus(w io.Writer, title string, members map[string]jsontext.Value) error {
 	fmt.Fprintln(w, title)
+	indent := title[:len(title)-len(strings.TrimLeft(title, " "))] + "  "
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		text := string(members[name])
 		if unquoted, err := jsontext.AppendUnquote(nil, members[name]); err == nil {
 			text = string(unquoted)
 		}
-		fmt.Fprintf(table, "  %s\t%s\n", name, printable(text))
+		fmt.Fprintf(table, "%s%s\t%s\n", indent, name, printable(text))
 	}
 	return table.Flush()
 }

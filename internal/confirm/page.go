@@ -127,7 +127,7 @@ func (s Site) contact() (shown, address string) {
 	}
 	u, err := url.Parse(s.Contact)
 	switch {
-	case err == nil && u.Scheme == "mailto":
+	case err == nil && u.Scheme == "mailto" && u.Opaque != "":
 		return u.Opaque, s.Contact
 	case err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "":
 		return s.Contact, s.Contact

@@ -229,6 +229,7 @@ func TestSite(t *testing.T) {
 		"":                          "",
 		"Room 4, ext. 17":           "Contact: <bdi>Room 4, ext. 17</bdi>",
 		"help@example.com":          `Contact: <a href="mailto:help@example.com"><bdi>help@example.com</bdi></a>`,
+		"mailto:":                   `Contact: <bdi>mailto:</bdi>`,
 		"mailto:a@b.example?cc=c@d": `Contact: <a href="mailto:a@b.example?cc=c@d"><bdi>a@b.example</bdi></a>`,
 		"https://example.com/help":  `Contact: <a href="https://example.com/help"><bdi>https://example.com/help</bdi></a>`,
 		"Ada <ada@example.com>":     "Contact: <bdi>Ada &lt;ada@example.com&gt;</bdi>",
