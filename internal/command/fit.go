@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -202,7 +203,8 @@ func (f *fitting) chooseScope() error {
 	if f.unnamed != nil {
 		return fmt.Errorf("--url: %w; say with --scope, --path or --claim what opens it", f.unnamed)
 	}
-	for name, value := range f.named {
+	for _, name := range slices.Sorted(maps.Keys(f.named)) {
+		value := f.named[name]
 		if f.claimed(name) {
 			continue
 		}
