@@ -111,6 +111,11 @@ func provision(t testing.TB, h *downloadtoken.Handler) {
 	if err := app.(caddy.App).Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := app.(caddy.App).Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // request is a GET as Caddy hands it to handlers.

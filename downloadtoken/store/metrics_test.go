@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestErrorsOfStores(t *testing.T) {
 		"too slow":      {late, unavailable, 7},
 		"a client left": {gone, unavailable, 0},
 	} {
-		s := observe(t.Name()+name, faulty{err: tt.err})
+		s := observe(rand.Text(), faulty{err: tt.err}) // counters last as long as the process
 		_ = s.Hold(tt.ctx)
 		use, err := s.Admit(tt.ctx, Query{}, time.Now)
 		if err != nil {
