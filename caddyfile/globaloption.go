@@ -2,6 +2,7 @@ package caddyfile
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -50,6 +51,15 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "download_token", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
+// storeTypes lists the types that there are.
+func storeTypes() string {
+	var names []string
+	for _, info := range caddy.GetModules(strings.TrimSuffix(storeNamespace, ".")) {
+		names = append(names, info.ID.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
 // parseStore reads one store; its type is a module that reads the rest.
 func parseStore(d *caddyfile.Dispenser) (string, json.RawMessage, error) {
 	name := store.DefaultName
@@ -59,10 +69,10 @@ func parseStore(d *caddyfile.Dispenser) (string, json.RawMessage, error) {
 	if _, err := caddy.GetModule(storeNamespace + d.Val()); err != nil {
 		name = d.Val()
 		if !d.NextArg() {
-			return "", nil, d.Errf("store: there is no type '%s'; write a type, such as: store memory", name)
+			return "", nil, d.Errf("store: there is no type '%s'; write one of %s", name, storeTypes())
 		}
 		if _, err := caddy.GetModule(storeNamespace + d.Val()); err != nil {
-			return "", nil, d.Errf("store %s: there is no type '%s'; write a type, such as: store %s memory", name, d.Val(), name)
+			return "", nil, d.Errf("store: neither '%s' nor '%s' is a type; write one of %s, alone or behind a name", name, d.Val(), storeTypes())
 		}
 	}
 	kind := d.Val()
