@@ -41,7 +41,7 @@ type writer struct {
 	expected  int           // how many are likely to come aboard next
 	full      chan struct{} // told when they are
 	took      time.Duration // by the last one
-	failing   bool          // the last one could not be written
+	failed    time.Time     // when one could not be written last; zero: that is over, and was said
 	forgotten uint64        // expired tokens
 	sweeper   *time.Timer
 }
@@ -191,7 +191,7 @@ func (e *engine) carry(b *batch) error {
 	} else {
 		e.forgotten += forgotten
 	}
-	e.reportLocked(err)
+	e.reportLocked(err, time.Now())
 	return err
 }
 
@@ -209,16 +209,21 @@ func (e *engine) transact(do func(tx *bbolt.Tx) error) (err error) {
 	return nil
 }
 
+// quiet is how long the file must have been written without a failure before that is said.
+// On a disk that is nearly full, small writes succeed and others fail by turns.
+const quiet = time.Minute
+
 // reportLocked says when the file cannot be written any more, and when it can again.
-func (e *engine) reportLocked(err error) {
-	if (err != nil) == e.failing {
-		return
-	}
-	e.failing = err != nil
-	if e.failing {
+func (e *engine) reportLocked(err error, now time.Time) {
+	switch {
+	case err != nil && e.failed.IsZero():
 		e.logger.Error("the file of used tokens cannot be written, so one-time tokens are refused, and not used up, until it can", zap.Error(err))
-	} else {
+		e.failed = now
+	case err != nil:
+		e.failed = now
+	case !e.failed.IsZero() && now.Sub(e.failed) >= quiet:
 		e.logger.Info("the file of used tokens can be written again")
+		e.failed = time.Time{}
 	}
 }
 
