@@ -91,7 +91,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 		}
 		if strings.Contains(line, "http.handlers.download_token") {
 			for _, p := range []string{secret, "planted-nonce", "planted-subject", "planted-scope"} {
-				if strings.Contains(line, p) {
+				if strings.Contains(withoutReader(line), p) {
 					t.Fatalf("%s in a line of our own: %s", p, line)
 				}
 			}
@@ -151,4 +151,14 @@ func TestForward(t *testing.T) {
 		s := start(t, nil, strings.Replace(body, "OPTION", "forward", 1))
 		s.get(target, "Cookie", "a=1; session="+token).wantBody(t, "x=%31&download_token="+token+"&y|"+target+"|"+token+"|1")
 	})
+}
+
+// withoutReader takes out of a line what it may say of the claims: the line "delivered",
+// and at DEBUG the event of that, which Caddy logs, say who the token was for. No other
+// line, and no other field, says any.
+func withoutReader(line string) string {
+	if !strings.Contains(line, `"msg":"delivered"`) && !strings.Contains(line, `"name":"download_token_delivered"`) {
+		return line
+	}
+	return strings.Replace(line, `,"sub":"planted-subject"`, "", 1)
 }
