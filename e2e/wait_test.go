@@ -52,17 +52,25 @@ func TestWhatChangedWhileARequestWaited(t *testing.T) {
 	}
 	t.Run("it was revoked", func(t *testing.T) {
 		s := startApart(t, map[string]string{"a.txt": "content of a"}, "", withFault)
-		token := once(t)
-		first, second := waiting(t, s, "/a.txt?download_token="+token, "stuck, then error")
-		resp, err := http.Post("http://"+s.admin+"/download_token/revoke", "application/json", strings.NewReader(fmt.Sprintf(`{"token":%q}`, token)))
-		if err != nil {
-			t.Fatal(err)
+		for try := 1; ; try++ {
+			token := once(t)
+			first, second := waiting(t, s, "/a.txt?download_token="+token, "stuck, then error")
+			resp, err := http.Post("http://"+s.admin+"/download_token/revoke", "application/json", strings.NewReader(fmt.Sprintf(`{"token":%q}`, token)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			s.goOn()
+			waited := <-second
+			<-first
+			if waited.StatusCode == http.StatusServiceUnavailable && try < 5 { // on a busy machine it was revoked after two seconds
+				wantProblem(t, waited, "in_use")
+				continue
+			}
+			waited.want(t, http.StatusUnauthorized)
+			s.wantLog("revoked")
+			return
 		}
-		resp.Body.Close()
-		s.goOn()
-		(<-second).want(t, http.StatusUnauthorized)
-		<-first
-		s.wantLog("revoked")
 	})
 	t.Run("it expired", func(t *testing.T) {
 		s := startApart(t, map[string]string{"a.txt": "content of a"}, "", withFault)
