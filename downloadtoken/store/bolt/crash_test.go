@@ -63,7 +63,7 @@ func crashes(t *testing.T, crash string) (honoured, twice int) {
 	path := filepath.Join(t.TempDir(), "tokens.bolt")
 	times := make(map[int]int)
 	for range *crashRounds {
-		run := exec.Command(os.Args[0], "-test.run=^TestCrashing$", "-test.timeout=1m")
+		run := exec.Command(os.Args[0])
 		run.Env = append(os.Environ(), crashVariable+"="+crash+" "+path)
 		run.Stderr = os.Stderr
 		said, err := run.StdoutPipe()
@@ -99,12 +99,19 @@ func crashes(t *testing.T, crash string) (honoured, twice int) {
 	return len(times), twice
 }
 
-// TestCrashing is the process that is killed: clients show old tokens and new ones.
-func TestCrashing(t *testing.T) {
+// TestMain makes the program the process that is killed, where TestCrash has started it.
+func TestMain(m *testing.M) {
 	var crash, path string
-	if _, err := fmt.Sscan(os.Getenv(crashVariable), &crash, &path); err != nil {
-		t.Skip("only for TestCrash")
+	if _, err := fmt.Sscan(os.Getenv(crashVariable), &crash, &path); err == nil {
+		time.AfterFunc(time.Minute, func() { os.Exit(1) }) // nobody kills it
+		crashing(crash, path)
+		return
 	}
+	os.Exit(m.Run())
+}
+
+// crashing has clients show old tokens and new ones, until the process is killed.
+func crashing(crash, path string) {
 	e, err := openEngine(path, start, zap.NewNop())
 	if err != nil {
 		fmt.Println(err)
@@ -112,11 +119,14 @@ func TestCrashing(t *testing.T) {
 	}
 	e.db.NoSync = e.db.NoSync || crash == withoutSync
 	if crash != aKill {
-		e.update = synced(t, e, path)
+		if e.update, err = synced(e, path); err != nil {
+			fmt.Println(err)
+			return
+		}
 	}
 	const tokens = 50_000
 	for n := range tokens {
-		if _, err := e.Look(t.Context(), store.Query{Presentation: numbered(n)}, stopped(start)); err != nil && !errors.Is(err, rules.ErrReplayed) {
+		if _, err := e.Look(context.Background(), store.Query{Presentation: numbered(n)}, stopped(start)); err != nil && !errors.Is(err, rules.ErrReplayed) {
 			fmt.Println("token", n, err)
 		}
 	}
@@ -143,7 +153,7 @@ func TestCrashing(t *testing.T) {
 }
 
 // synced notes what a power cut would leave: the file as it was when it was last synced.
-func synced(t *testing.T, e *engine, path string) func(func(*bbolt.Tx) error) error {
+func synced(e *engine, path string) (update func(func(*bbolt.Tx) error) error, err error) {
 	note := func() error {
 		content, err := os.ReadFile(path)
 		if err == nil {
@@ -154,14 +164,11 @@ func synced(t *testing.T, e *engine, path string) func(func(*bbolt.Tx) error) er
 		}
 		return err
 	}
-	if err := note(); err != nil {
-		t.Fatal(err)
-	}
 	return func(do func(*bbolt.Tx) error) error {
 		err := e.db.Update(do)
 		if err == nil && !e.db.NoSync {
 			err = note()
 		}
 		return err
-	}
+	}, note()
 }
