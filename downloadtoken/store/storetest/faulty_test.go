@@ -40,28 +40,19 @@ const faultVariable = "STORETEST_FAULT"
 func TestFaults(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
-			run := exec.Command(os.Args[0], "-test.run=^TestFaulty$", "-test.short", "-test.timeout=2m", "-rapid.nofailfile", "-rapid.shrinktime=0s")
+			run := exec.Command(os.Args[0], "-test.run=^TestRemote$", "-test.short", "-test.timeout=2m", "-rapid.nofailfile", "-rapid.shrinktime=0s")
 			run.Env = append(os.Environ(), faultVariable+"="+name)
 			output, err := run.CombinedOutput()
 			if err == nil {
 				t.Fatal("it passes")
 			}
 			for _, found := range fault.find {
-				if !strings.Contains(string(output), "--- FAIL: TestFaulty/"+found+" (") {
+				if !strings.Contains(string(output), "--- FAIL: TestRemote/"+found+" (") {
 					t.Errorf("%s does not find it:\n%s", found, output)
 				}
 			}
 		})
 	}
-}
-
-// TestFaulty is what TestFaults runs.
-func TestFaulty(t *testing.T) {
-	fault, ok := faults[os.Getenv(faultVariable)]
-	if !ok {
-		t.Skip("only for TestFaults")
-	}
-	storetest.Run(t, func(t testing.TB) storetest.Disk { return faulty{newServer(t), fault.make} })
 }
 
 // faulty is the server of a faulty client.

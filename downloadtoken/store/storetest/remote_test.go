@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -12,9 +13,16 @@ import (
 )
 
 // TestRemote: a store that keeps everything on a server can be written from
-// outside. This one is a toy, in this file and server_test.go.
+// outside. This one is a toy, in this file and server_test.go. TestFaults runs it with one
+// of the faults, and then it has to fail.
 func TestRemote(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) storetest.Disk { return newServer(t) })
+	fault, faulted := faults[os.Getenv(faultVariable)]
+	storetest.Run(t, func(t testing.TB) storetest.Disk {
+		if faulted {
+			return faulty{newServer(t), fault.make}
+		}
+		return newServer(t)
+	})
 }
 
 // remote is a client of the server. It implements [store.Store].
