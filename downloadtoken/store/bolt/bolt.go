@@ -7,7 +7,6 @@
 package bolt
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -38,10 +37,9 @@ type Bolt struct {
 	// open. Placeholders are replaced once, at load. Required.
 	File string `json:"file,omitempty"`
 
-	path    string // File without placeholders
-	logger  *zap.Logger
-	shared  *store.Shared[*engine]
-	started bool // and not let go
+	path   string // File without placeholders
+	logger *zap.Logger
+	store.Tenant[*engine]
 }
 
 // pool holds the open stores of the process, by path.
@@ -76,34 +74,10 @@ func (b *Bolt) Validate() error {
 // Place implements [store.Placed].
 func (b *Bolt) Place() string { return b.path }
 
-// Open implements [store.Module]. Stores of two names in one file are one.
+// Open implements [store.Module]. Stores of two names in one file are one. The file is
+// touched only when the store is started.
 func (b *Bolt) Open(string) (store.Handle, error) {
-	b.shared = pool.Acquire(b.path)
-	return b.shared, nil
-}
-
-// Start implements [store.Module]. Only now is the file touched.
-func (b *Bolt) Start() error {
-	err := b.shared.Start(settings{b})
-	b.started = err == nil
-	return err
-}
-
-// Stopping implements [store.Module].
-func (b *Bolt) Stopping() error { return b.shared.Stop() }
-
-// Cleanup lets go of the store; the last one to do so closes the file.
-func (b *Bolt) Cleanup() error {
-	if b.shared == nil {
-		return nil
-	}
-	shared := b.shared
-	b.shared = nil
-	var err error
-	if b.started {
-		err = shared.End(settings{b})
-	}
-	return errors.Join(err, shared.Close())
+	return b.Join(&pool, b.path, settings{b}), nil
 }
 
 // settings are those of a module. They implement [store.Settings]: there is nothing

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 )
 
 func provisioned(t *testing.T, file string) (*Bolt, error) {
@@ -50,15 +52,16 @@ func TestFile(t *testing.T) {
 // one that lets go closes it; one that never started does not touch it.
 func TestModule(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.bolt")
-	open := func(name string) *Bolt {
+	open := func(name string) (*Bolt, store.Handle) {
 		b, err := provisioned(t, path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.Open(name); err != nil {
+		handle, err := b.Open(name)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return b
+		return b, handle
 	}
 	start := func(b *Bolt) {
 		if err := b.Start(); err != nil {
@@ -70,20 +73,21 @@ func TestModule(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	validated := open("a")
+	validated, _ := open("a")
 	end(validated)
 	if _, err := os.Stat(path); err == nil {
 		t.Fatal("what was only validated made the file")
 	}
 	for range 2 {
-		first, second := open("a"), open("b")
+		first, one := open("a")
+		second, other := open("b")
 		start(first)
 		start(second)
 		end(first)
-		if first.shared != nil || second.shared.Store == nil {
+		if one != other {
 			t.Fatal("they do not share the store")
 		}
-		if _, err := second.shared.Stats(t.Context(), life.Start); err != nil {
+		if _, err := other.Stats(t.Context(), life.Start); err != nil {
 			t.Fatalf("one has closed the file of the other: %v", err)
 		}
 		end(second)

@@ -8,7 +8,6 @@
 package memory
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -45,8 +44,7 @@ type Memory struct {
 	storage certmagic.Storage
 	logger  *zap.Logger
 	name    string
-	shared  *store.Shared[*durable]
-	running bool // started, and not let go
+	store.Tenant[*durable]
 }
 
 // pool holds the open stores of the process.
@@ -77,35 +75,11 @@ func (m *Memory) Validate() error {
 	return nil
 }
 
-// Open implements [store.Module].
+// Open implements [store.Module]. Storage is touched only when the store is started: a
+// configuration that fails to load, or is only validated, must leave no trace.
 func (m *Memory) Open(name string) (store.Handle, error) {
-	m.name, m.shared = name, pool.Acquire(name)
-	return m.shared, nil
-}
-
-// Start implements [store.Module]. Only now is storage touched: a configuration
-// that fails to load, or is only validated, must leave no trace.
-func (m *Memory) Start() error {
-	err := m.shared.Start(settings{m})
-	m.running = err == nil
-	return err
-}
-
-// Stopping implements [store.Module].
-func (m *Memory) Stopping() error { return m.shared.Stop() }
-
-// Cleanup lets go of the store; the last one to do so closes it.
-func (m *Memory) Cleanup() error {
-	if m.shared == nil {
-		return nil
-	}
-	shared := m.shared
-	m.shared = nil
-	var err error
-	if m.running {
-		err = shared.End(settings{m})
-	}
-	return errors.Join(err, shared.Close())
+	m.name = name
+	return m.Join(&pool, name, settings{m}), nil
 }
 
 // settings are those of a module. They implement [store.Settings].

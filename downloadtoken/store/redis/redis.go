@@ -105,10 +105,9 @@ type Redis struct {
 	// clock differs more honours nothing. Default: 5s.
 	Skew caddy.Duration `json:"skew,omitempty"`
 
-	option  rueidis.ClientOption
-	logger  *zap.Logger
-	shared  *store.Shared[*monitor]
-	running bool // started, and not let go
+	option rueidis.ClientOption
+	logger *zap.Logger
+	store.Tenant[*monitor]
 }
 
 // TLS says how the server is known, and this client to it. Files are in PEM.
@@ -275,38 +274,13 @@ func (t *TLS) config(text func(what, s string) string) (*tls.Config, error) {
 	return c, nil
 }
 
-// Open implements [store.Module].
+// Open implements [store.Module]. The server is looked for only when the store is started,
+// and not waited for.
 func (m *Redis) Open(name string) (store.Handle, error) {
 	if m.Prefix == "" {
 		m.Prefix = "download_token:" + name
 	}
-	m.shared = pool.Acquire(name)
-	return m.shared, nil
-}
-
-// Start implements [store.Module]. Only now is the server looked for, and not
-// waited for.
-func (m *Redis) Start() error {
-	err := m.shared.Start(settings{m})
-	m.running = err == nil
-	return err
-}
-
-// Stopping implements [store.Module].
-func (m *Redis) Stopping() error { return m.shared.Stop() }
-
-// Cleanup lets go of the store; the last one to do so closes it.
-func (m *Redis) Cleanup() error {
-	if m.shared == nil {
-		return nil
-	}
-	shared := m.shared
-	m.shared = nil
-	var err error
-	if m.running {
-		err = shared.End(settings{m})
-	}
-	return errors.Join(err, shared.Close())
+	return m.Join(&pool, name, settings{m}), nil
 }
 
 // settings are those of a module. They implement [store.Settings].
