@@ -96,20 +96,33 @@ func (s *redisServer) cli(args ...string) string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "redis-cli", append([]string{"-p", s.port}, args...)...).CombinedOutput()
+	out, err := s.ask(ctx, args...)
 	if err != nil {
 		s.t.Fatalf("%s: %v %s", args, err, out)
 	}
-	return string(out)
+	return out
 }
 
-// waitFor waits until a command says something.
+func (s *redisServer) ask(ctx context.Context, args ...string) (answer string, err error) {
+	out, err := exec.CommandContext(ctx, "redis-cli", append([]string{"-p", s.port}, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// waitFor waits until a command says something. A server that is promoted may close the
+// connection meanwhile.
 func (s *redisServer) waitFor(command, arg, what string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(s.cli(command, arg), what); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s %s does not say %s", command, arg, what)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for {
+		said, err := s.ask(ctx, command, arg)
+		if err == nil && strings.Contains(said, what) {
+			return
 		}
+		if ctx.Err() != nil {
+			s.t.Fatalf("%s %s does not say %s: %v %s", command, arg, what, err, said)
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
