@@ -1,0 +1,121 @@
+// Package carry hands a token on to what a page, a playlist or a listing refers to:
+// it puts the token into the references that stand in a body.
+package carry
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// Links puts a token into references that stand in a document. All fields must be
+// set.
+type Links struct {
+	// Page is the document as the client asked for it: scheme, host and escaped path,
+	// before any rewrite.
+	Page *url.URL
+
+	// Opens tells whether the token opens what a URL of the page's own origin leads
+	// to. It must refuse paths that are not canonical, such as those with dot segments
+	// that are escaped, because clients do not agree on where they lead.
+	Opens func(u *url.URL) bool
+
+	// Name is the query parameter.
+	Name string
+
+	// Token returns what is put in for u; index: it leads to another playlist. If it is
+	// empty, nothing is put in.
+	Token func(u *url.URL, index bool) string
+}
+
+// Sign returns ref, which stands in the document and is relative to base, usually
+// [Links.Page], with the token in its query (RFC 3986 section 3.4). All its other bytes
+// stay as they are.
+//
+// The reference is returned as it is if it leads to another origin (RFC 6454), to what
+// the token does not open or nowhere else, if it has the parameter already, or if
+// clients might read it in another way than this server does.
+func (l *Links) Sign(base *url.URL, ref string, index bool) string {
+	if !unequivocal(ref) {
+		return ref
+	}
+	u, err := url.Parse(ref)
+	if err != nil || u.Opaque != "" || u.User != nil || (u.Scheme != "" || strings.HasPrefix(ref, "//")) && u.Host == "" {
+		return ref
+	}
+	u = base.ResolveReference(u)
+	if !sameOrigin(u, l.Page) || l.holds(u.RawQuery) || !l.Opens(u) {
+		return ref
+	}
+	text := l.Token(u, index)
+	if text == "" {
+		return ref
+	}
+	before, fragment, hasFragment := strings.Cut(ref, "#")
+	separator := "?"
+	if strings.Contains(before, "?") {
+		separator = "&"
+	}
+	signed := before + separator + url.QueryEscape(l.Name) + "=" + url.QueryEscape(text)
+	if hasFragment {
+		signed += "#" + fragment
+	}
+	return signed
+}
+
+// unequivocal tells whether ref leads somewhere, and whether all clients read it as
+// RFC 3986 does. Browsers take a backslash for a slash, and leave out tabs and line
+// breaks, and spaces at either end (WHATWG URL, section 4.4).
+func unequivocal(ref string) bool {
+	if ref == "" || ref[0] == '#' || ref[0] == ' ' || ref[len(ref)-1] == ' ' || !utf8.ValidString(ref) {
+		return false
+	}
+	for i := range len(ref) {
+		if c := ref[i]; c < ' ' || c == '\\' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// sameOrigin compares scheme, host and port (RFC 6454 section 5).
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && sameASCII(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+// sameASCII compares without regard to case. What is not ASCII is never the same:
+// clients map it to a host of their own.
+func sameASCII(a, b string) bool {
+	for i := range len(a) {
+		if a[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return len(a) == len(b) && strings.EqualFold(a, b)
+}
+
+func port(u *url.URL) string {
+	switch port := u.Port(); {
+	case port != "":
+		return port
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
+}
+
+// holds tells whether the parameter is in a query, however it is escaped.
+func (l *Links) holds(query string) bool {
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		name, _, _ := strings.Cut(pair, "=")
+		if name == l.Name {
+			return true
+		}
+		if unescaped, err := url.QueryUnescape(name); err == nil && unescaped == l.Name {
+			return true
+		}
+	}
+	return false
+}
