@@ -84,6 +84,10 @@ func (p *page) read(body []byte) {
 		switch kind {
 		case html.ErrorToken:
 			return
+		case html.CommentToken: // which browsers take for text in SVG, up to another end
+			if bytes.HasPrefix(body[from:at], []byte("<![CDATA[")) {
+				return
+			}
 		case html.EndTagToken:
 			if name, _ := z.TagName(); p.only {
 				p.close(string(name), from, at)

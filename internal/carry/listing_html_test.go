@@ -51,6 +51,7 @@ func TestListingHTML(t *testing.T) {
 		{"the parameter is there", `<a href="x?tok=U">`, "same"},
 		{"text", `<!-- <a href="x"> --><script>'<a href="x">'</script><style>a{}<a href="x"></style><textarea><a href="x"></textarea><title><a href="x"></title><noscript><a href="x"></noscript>`, "same"},
 		{"a comment in a script", `<script><!--<script></script><a href="x"></script><a href="y">`, `<script><!--<script></script><a href="x"></script><a href="y?tok=T">`},
+		{"a CDATA section", `<a href="x"><svg><![CDATA[><a href="y">]]></svg>`, `<a href="x?tok=T"><svg><![CDATA[><a href="y">]]></svg>`},
 		{"cut off", `<a href="x">x</a><a href="y`, `<a href="x?tok=T">x</a><a href="y`},
 		{"a base", `<base href="/v/b/"><a href="x"><a href="../../w">`, `<base href="/v/b/"><a href="x?tok=T"><a href="../../w">`},
 		{"a base out of the scope", `<base href="/w/"><a href="x"><a href="../v/x">`, `<base href="/w/"><a href="x"><a href="../v/x?tok=T">`},
