@@ -89,6 +89,10 @@ type Handler struct {
 	// `default`.
 	Store string `json:"store,omitempty"`
 
+	// If set, what a page, a playlist or a listing refers to opens as well. With
+	// [OneTime] only where that counts each path.
+	Carry *Carry `json:"carry,omitempty"`
+
 	// If set, the file is offered for saving: Content-Disposition: attachment.
 	Attachment *Attachment `json:"attachment,omitempty"`
 
