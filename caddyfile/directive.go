@@ -89,6 +89,7 @@ func init() {
 //		challenge <scheme> [<realm>]
 //		status <code> [<reason>...]
 //		cache off|<entries>
+//		optional
 //		forward
 //	}
 //
@@ -116,6 +117,7 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"challenge":   parseChallenge,
 	"status":      parseStatus,
 	"cache":       parseCache,
+	"optional":    flag(func(h *downloadtoken.Handler) *bool { return &h.Optional }),
 	"forward":     flag(func(h *downloadtoken.Handler) *bool { return &h.Forward }),
 }
 
