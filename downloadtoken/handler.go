@@ -141,6 +141,7 @@ type Handler struct {
 	app        *store.App
 	store      store.Handle
 	oneTime    *oneTime
+	carrier    *carrier // nil: nothing is carried
 	answers    response.Policy
 	refusals   map[*denial]*refusal
 	pages      *confirm.Pages

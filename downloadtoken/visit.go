@@ -30,6 +30,7 @@ type visit struct {
 	// judge: what has been verified, and when.
 	judged      time.Time // before the first judgement, when the request came
 	token       *token.Token
+	within      string // the folder of which it opens what its scope opens; "": all
 	fingerprint token.Fingerprint
 	confirmed   bool   // it was the button's POST
 	unpressed   bool   // but as far as the browser tells, no person has pressed it

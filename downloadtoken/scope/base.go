@@ -2,9 +2,9 @@ package scope
 
 import "strings"
 
-// first returns the first segments of a path, without a slash at the end: "/a/b" for
+// First returns the first segments of a path, without a slash at the end: "/a/b" for
 // two of "/a/b/c".
-func first(path string, segments int) string {
+func First(path string, segments int) string {
 	end := 0
 	for range segments {
 		next := strings.IndexByte(path[min(end+1, len(path)):], '/')

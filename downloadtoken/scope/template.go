@@ -90,7 +90,7 @@ func (t *Template) Base(scopes []string, path string) string {
 			depth = slices.IndexFunc(append(t.path[:len(t.path):len(t.path)], segment{}), func(s segment) bool { return s.variable >= 0 })
 		}
 	}
-	return first(path, depth)
+	return First(path, depth)
 }
 
 // take fills in the values that the path gives to the variables.
