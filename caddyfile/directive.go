@@ -70,6 +70,16 @@ func init() {
 //		}
 //		store <name>
 //
+//		carry cookie [<name>] {
+//			same_site lax|none|strict
+//			partitioned
+//		}
+//		carry playlists {
+//			ttl <duration>
+//			sign_key <alg> <secret|private PEM>
+//		}
+//		carry listings [only]
+//
 //		attachment [<filename>]
 //		confirm [always] [<template file>]
 //		page {
@@ -79,17 +89,18 @@ func init() {
 //		challenge <scheme> [<realm>]
 //		status <code> [<reason>...]
 //		cache off|<entries>
+//		optional
 //		forward
 //	}
 //
-// from, key, jwks, require, scope and status may be repeated; each of the others may
-// be given once.
+// from, key, jwks, require, scope, carry and status may be repeated, carry once for each
+// kind; each of the others may be given once.
 func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	return unmarshalHandler(h.Dispenser)
 }
 
 // repeatable are the subdirectives that may be given more than once.
-var repeatable = map[string]bool{"claim": true, "from": true, "key": true, "jwks": true, "require": true, "scope": true, "status": true}
+var repeatable = map[string]bool{"carry": true, "claim": true, "from": true, "key": true, "jwks": true, "require": true, "scope": true, "status": true}
 
 // subdirectives are those that only this directive has.
 var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler) error{
@@ -99,12 +110,14 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"path_prefix": word(func(h *downloadtoken.Handler) *string { return &h.PathPrefix }, "path_prefix /pub"),
 	"one_time":    parseOneTime,
 	"store":       word(func(h *downloadtoken.Handler) *string { return &h.Store }, "store default"),
+	"carry":       parseCarry,
 	"attachment":  parseAttachment,
 	"confirm":     parseConfirm,
 	"page":        parsePage,
 	"challenge":   parseChallenge,
 	"status":      parseStatus,
 	"cache":       parseCache,
+	"optional":    flag(func(h *downloadtoken.Handler) *bool { return &h.Optional }),
 	"forward":     flag(func(h *downloadtoken.Handler) *bool { return &h.Forward }),
 }
 

@@ -3,6 +3,7 @@ package downloadtoken
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
@@ -15,7 +16,7 @@ import (
 func (v *visit) judge() (err error) {
 	h := v.h
 	v.judged = h.now()
-	if v.token, err = h.verifier.Verify(v.r.Context(), v.text); err != nil {
+	if err = v.verify(); err != nil {
 		return err
 	}
 	v.fingerprint = v.token.Fingerprint
@@ -64,6 +65,9 @@ func (h *Handler) methods() string {
 
 // opens asks the scopes in turn; the most generous answer counts.
 func (v *visit) opens(path string) scopes.Opening {
+	if !strings.HasPrefix(path, v.within) {
+		return scopes.Closed
+	}
 	q := scopes.Query{Token: v.token, Path: path, From: v.source, Request: v.r}
 	best := scopes.Closed
 	for _, s := range v.h.scopes {

@@ -44,6 +44,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.anchors = anchors
+	if err := h.provisionChildren(anchors.Static.Keys()); err != nil {
+		return err
+	}
 	if err := h.provisionCache(verifier); err != nil {
 		return err
 	}
@@ -196,7 +199,7 @@ func (h *Handler) provisionSources() error {
 		}
 	}
 	h.queryNames = token.QueryNames(h.sources)
-	return nil
+	return h.provisionCarry()
 }
 
 // provisionScopes prepares the scopes.

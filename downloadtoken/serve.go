@@ -20,6 +20,7 @@ import (
 // serve lets the next handlers answer. Their answer goes out through the gate.
 func (v *visit) serve(next caddyhttp.Handler) error {
 	d := v.delivery()
+	d.Cookie = v.cookie()
 	defer func() { // in a defer: what cannot be sent to its end ends in a panic
 		if err := d.Meter().Broke(); err != nil {
 			v.brokeOff(err)

@@ -25,10 +25,12 @@ type visit struct {
 	text   string // the token
 	source token.Source
 	press  string // the value that came with the button's POST
+	passes bool   // there is no token, and there need not be one
 
 	// judge: what has been verified, and when.
 	judged      time.Time // before the first judgement, when the request came
 	token       *token.Token
+	within      string // the folder of which it opens what its scope opens; "": all
 	fingerprint token.Fingerprint
 	confirmed   bool   // it was the button's POST
 	unpressed   bool   // but as far as the browser tells, no person has pressed it

@@ -50,6 +50,10 @@ func (c *ClaimsPath) Admits(claim func(name string) (string, bool), path string)
 	return true
 }
 
+// Base returns the longest path, without a slash at its end, that everything is or is
+// below that claims open which lead to path.
+func (c *ClaimsPath) Base(path string) string { return First(path, len(c.template.path)) }
+
 // Name returns the claims that lead to path, if there are any.
 func (c *ClaimsPath) Name(path string) (claims map[string]string, ok bool) {
 	values, ok := c.take(path)

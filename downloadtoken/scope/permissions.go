@@ -132,6 +132,20 @@ func (p *Permissions) Admits(path, slug string, op Operation) bool {
 	return false
 }
 
+// Base returns the longest path, without a slash at its end, that everything is or is
+// below that one of the entries lets be read. It may be asked of nil.
+func (p *Permissions) Base() string {
+	var all []string
+	if p != nil {
+		for _, g := range p.grants {
+			if len(g.slugs) > 0 || g.details || g.list {
+				all = append(all, g.path)
+			}
+		}
+	}
+	return common(all)
+}
+
 // reaches compares with a target that, like the grant's path, has no slash at
 // its end.
 func (g *grant) reaches(target string) bool {

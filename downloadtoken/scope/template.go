@@ -79,6 +79,20 @@ func (t *Template) Name(path string) (scope string, ok bool) {
 	return b.String(), t.Admits(b.String(), path)
 }
 
+// Base returns the longest path, without a slash at its end, that everything is or is
+// below that a token opens by these scopes, of which one opens path. Other scopes than
+// that one leave what the path pattern has before its first variable, unless they are no
+// name of this template.
+func (t *Template) Base(scopes []string, path string) string {
+	depth := len(t.path)
+	for _, scope := range scopes {
+		if mine := t.scope[0].variable >= 0 || strings.HasPrefix(scope, t.scope[0].literal); mine && scope != "" && !t.Admits(scope, path) {
+			depth = slices.IndexFunc(append(t.path[:len(t.path):len(t.path)], segment{}), func(s segment) bool { return s.variable >= 0 })
+		}
+	}
+	return First(path, depth)
+}
+
 // take fills in the values that the path gives to the variables.
 func (t *Template) take(values []string, path string) bool {
 	rest := path[1:]

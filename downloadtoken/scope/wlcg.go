@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"iter"
 	"net/url"
 	"strings"
 )
@@ -52,31 +53,56 @@ func (s PathScope) Admits(values []string, path string) bool {
 	return false
 }
 
-func (s PathScope) admits(value, path string) bool {
-	if s.Prefix == "" {
-		return s.opens(value, path)
+// Base returns the longest path, without a slash at its end, that everything is or is
+// below that the claim's values open.
+func (s PathScope) Base(values []string) string {
+	var all []string
+	for _, value := range values {
+		for entry := range s.entries(value) {
+			if canonical(entry) { // all others open nothing
+				all = append(all, entry)
+			}
+		}
 	}
-	for scope := range strings.SplitSeq(value, " ") {
-		entry, ours := strings.CutPrefix(scope, s.Prefix)
-		if ours && s.opens(entry, path) {
+	return common(all)
+}
+
+func (s PathScope) admits(value, path string) bool {
+	for entry := range s.entries(value) {
+		if opens(entry, path) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s PathScope) opens(entry, path string) bool {
-	if s.Escaped && strings.Contains(entry, "%") {
-		if separatorEscaped(entry) {
-			return false
+// entries are the paths in a value of the claim, decoded.
+func (s PathScope) entries(value string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if s.Prefix == "" {
+			if entry, ok := s.decode(value); ok {
+				yield(entry)
+			}
+			return
 		}
-		decoded, err := url.PathUnescape(entry)
-		if err != nil {
-			return false
+		for scope := range strings.SplitSeq(value, " ") {
+			entry, ours := strings.CutPrefix(scope, s.Prefix)
+			if !ours {
+				continue
+			}
+			if entry, ok := s.decode(entry); ok && !yield(entry) {
+				return
+			}
 		}
-		entry = decoded
 	}
-	return opens(entry, path)
+}
+
+func (s PathScope) decode(entry string) (decoded string, ok bool) {
+	if !s.Escaped || !strings.Contains(entry, "%") {
+		return entry, true
+	}
+	decoded, err := url.PathUnescape(entry)
+	return decoded, err == nil && !separatorEscaped(entry)
 }
 
 // opens needs a canonical path. The entry is not searched for dot segments and

@@ -41,6 +41,17 @@ type Namer interface {
 	Name(path string) (claims map[string]any, ok bool)
 }
 
+// Based is a [Scope] that can also say where everything is that a token opens, for
+// `carry cookie`. It is optional; of a scope that is not one, nothing is known.
+type Based interface {
+	Scope
+
+	// Base returns the longest path, without a slash at its end, such that whatever the
+	// token opens by this scope is that path or below it; "" is the whole site. It is
+	// asked about paths that the scope opens.
+	Base(Query) string
+}
+
 // Query is what a scope is asked.
 type Query struct {
 	Token   *token.Token  // genuine, and acceptable now

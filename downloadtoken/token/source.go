@@ -17,6 +17,11 @@ const (
 	Header Kind = "header" // a header field; Authorization counts only if it is Bearer
 	Cookie Kind = "cookie"
 	Basic  Kind = "basic" // the password of HTTP Basic authentication (RFC 7617)
+
+	// Carried is a cookie, too. Of several with the name the first decides, because
+	// browsers send all whose Path is in front of that of the request, the longest first
+	// (RFC 6265 section 5.4).
+	Carried Kind = "carried"
 )
 
 // Source is one place to look for the token. There is no default.
@@ -38,7 +43,7 @@ func (s Source) Field() string {
 	switch s.Kind {
 	case Header:
 		return http.CanonicalHeaderKey(s.Name)
-	case Cookie:
+	case Cookie, Carried:
 		return "Cookie"
 	case Basic:
 		return authorizationField
@@ -52,7 +57,7 @@ func (s Source) Field() string {
 //
 // Present means that the name is there, in Authorization that its scheme is the
 // source's. [ErrMissing]: no source is present. [ErrAmbiguous]: the name is there
-// twice. [ErrMalformed]: the value is empty or cannot be decoded. With the last two,
+// twice, though not if it is [Carried]. [ErrMalformed]: the value is empty or cannot be decoded. With the last two,
 // from is the source that decided. Basic credentials for another user than the
 // source's are as absent as another scheme.
 //
@@ -65,8 +70,8 @@ func Find(r *http.Request, sources []Source) (text string, from Source, err erro
 			text, err = findParameter(r.URL.RawQuery, source.Name)
 		case Header:
 			text, err = findField(r.Header.Values(source.Name), isAuthorization(source.Name))
-		case Cookie:
-			text, err = findCookie(r.Header["Cookie"], source.Name)
+		case Cookie, Carried:
+			text, err = findCookie(r.Header["Cookie"], source.Name, source.Kind == Carried)
 		case Basic:
 			text, err = findPassword(r.Header[authorizationField], source.Name)
 		default:
@@ -214,13 +219,15 @@ func isTokenChar(c byte) bool {
 
 // findCookie reads the raw lines, since net/http drops a cookie whose value it
 // does not like.
-func findCookie(lines []string, name string) (string, error) {
+func findCookie(lines []string, name string, several bool) (string, error) {
 	var found string
 	count := 0
 	for _, line := range lines {
 		for piece := range strings.SplitSeq(line, ";") {
 			if isCookie(piece, name) {
-				found = piece
+				if count == 0 {
+					found = piece
+				}
 				count++
 			}
 		}
@@ -228,7 +235,7 @@ func findCookie(lines []string, name string) (string, error) {
 	switch {
 	case count == 0:
 		return "", ErrMissing
-	case count > 1:
+	case count > 1 && !several:
 		return "", ErrAmbiguous
 	}
 	_, value, _ := strings.Cut(trim(found), "=")

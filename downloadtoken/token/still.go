@@ -5,6 +5,24 @@ import (
 	"slices"
 )
 
+// Adopt returns a token of these claims that stands for one that a key of the verifier
+// has signed, of which signed knows which one it is: it is found by the token's ID and
+// algorithm, speaks for issuers as it does in Verify, and takes the place of the token's
+// own key, which the caller has to trust. The errors are those of Verify: there is no
+// such key.
+func (v *Verifier) Adopt(ctx context.Context, t Token, signed func(*Key) bool) (*Token, error) {
+	candidates, err := v.candidates(ctx, joseHeader{alg: t.Alg, kid: t.KeyID})
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(candidates, signed)
+	if i < 0 {
+		return nil, ErrUnknownKey
+	}
+	t.Key, t.foreign = candidates[i], v.isForeign(t.Claims.Issuer, candidates[i])
+	return &t, nil
+}
+
 // Still tells whether Verify would come to the same result once more for a token that
 // it has returned: whether the key is still one that the verifier would use, and, if it
 // may no longer speak for the token's issuer, or may now, says so in the result. It

@@ -25,7 +25,7 @@ func Strip(r *http.Request, sources []Source) {
 			stripURL(r, source.Name)
 		case Header:
 			stripField(r.Header, source.Name)
-		case Cookie:
+		case Cookie, Carried:
 			stripCookie(r.Header, source.Name)
 		case Basic:
 			stripLines(r.Header, authorizationField, func(line string) bool { return isBasic(line, source.Name) })

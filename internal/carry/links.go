@@ -36,15 +36,8 @@ type Links struct {
 // the token does not open or nowhere else, if it has the parameter already, or if
 // clients might read it in another way than this server does.
 func (l *Links) Sign(base *url.URL, ref string, index bool) string {
-	if !unequivocal(ref) {
-		return ref
-	}
-	u, err := url.Parse(ref)
-	if err != nil || u.Opaque != "" || u.User != nil || (u.Scheme != "" || strings.HasPrefix(ref, "//")) && u.Host == "" {
-		return ref
-	}
-	u = base.ResolveReference(u)
-	if !sameOrigin(u, l.Page) || l.holds(u.RawQuery) || !l.Opens(u) {
+	u, ok := resolve(base, ref)
+	if !ok || !sameOrigin(u, l.Page) || l.holds(u.RawQuery) || !l.Opens(u) {
 		return ref
 	}
 	text := l.Token(u, index)
@@ -61,6 +54,18 @@ func (l *Links) Sign(base *url.URL, ref string, index bool) string {
 		signed += "#" + fragment
 	}
 	return signed
+}
+
+// resolve is where ref leads; false: nowhere, or clients might not agree.
+func resolve(base *url.URL, ref string) (*url.URL, bool) {
+	if !unequivocal(ref) {
+		return nil, false
+	}
+	u, err := url.Parse(ref)
+	if err != nil || u.Opaque != "" || u.User != nil || (u.Scheme != "" || strings.HasPrefix(ref, "//")) && u.Host == "" {
+		return nil, false
+	}
+	return base.ResolveReference(u), true
 }
 
 // unequivocal tells whether ref leads somewhere, and whether all clients read it as

@@ -32,6 +32,9 @@ func (d *Delivery) setHeaders() {
 	if d.status < 200 || d.status >= 300 {
 		return
 	}
+	if d.Cookie != "" && isPrivate(header) {
+		header.Add("Set-Cookie", d.Cookie)
+	}
 	if disposition := d.Policy.Disposition; disposition != nil {
 		header.Set("Content-Disposition", disposition(d.r))
 	}
@@ -57,10 +60,29 @@ func ForbidCaching(header http.Header) { replaceCaching(header, "no-store") }
 func replaceCaching(header http.Header, cacheControl string) {
 	header.Set("Cache-Control", cacheControl)
 	for name := range header {
-		if strings.HasSuffix(name, "-Cache-Control") || name == "Surrogate-Control" || name == "Edge-Control" || name == "X-Accel-Expires" {
+		if isForSome(name) {
 			delete(header, name)
 		}
 	}
+}
+
+// isForSome knows the fields that tell some caches something else than Cache-Control
+// (RFC 9213).
+func isForSome(name string) bool {
+	return strings.HasSuffix(name, "-Cache-Control") || name == "Surrogate-Control" || name == "Edge-Control" || name == "X-Accel-Expires"
+}
+
+// isPrivate reports whether no shared cache may keep the answer. A cache may take what
+// is quoted for something else than it is, so it counts as unknown.
+func isPrivate(header http.Header) bool {
+	for name := range header {
+		if isForSome(name) {
+			return false
+		}
+	}
+	lines := header["Cache-Control"]
+	return !strings.Contains(strings.Join(lines, ","), `"`) &&
+		(httpguts.HeaderValuesContainsToken(lines, "private") || httpguts.HeaderValuesContainsToken(lines, "no-store"))
 }
 
 // cacheControl decides how long the answer may be kept, given what the site

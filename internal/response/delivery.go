@@ -46,6 +46,9 @@ type Delivery struct {
 	// first byte.
 	Spends bool
 
+	// Set-Cookie of a 2xx answer that shared caches may not keep. Default: none.
+	Cookie string
+
 	// What the client asked for, for the redirects of file_server.
 	Asked Asked
 

@@ -37,11 +37,15 @@ func (*Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Opens implements [scopes.Scope].
 func (*Scope) Opens(scopes.Query) scopes.Opening { return scopes.Open }
 
+// Base implements [scopes.Based]: everything is opened.
+func (*Scope) Base(scopes.Query) string { return "" }
+
 // Name implements [scopes.Namer]: nothing has to be said.
 func (*Scope) Name(string) (claims map[string]any, ok bool) { return nil, true }
 
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
+	_ scopes.Based          = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -59,6 +59,9 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	return scopes.Closed
 }
 
+// Base implements [scopes.Based].
+func (s *Scope) Base(q scopes.Query) string { return s.path.Base(q.Path) }
+
 // Name implements [scopes.Namer].
 func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 	named, ok := s.path.Name(path)
@@ -72,6 +75,7 @@ func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
+	_ scopes.Based          = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -81,6 +81,12 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	return scopes.Closed
 }
 
+// Base implements [scopes.Based].
+func (s *Scope) Base(q scopes.Query) string {
+	values, _ := q.Token.Claims.Strings(s.Claim)
+	return s.paths.Base(values)
+}
+
 // Name implements [scopes.Namer].
 func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 	if s.paths.Escaped {
@@ -92,6 +98,7 @@ func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
+	_ scopes.Based          = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -113,6 +113,16 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	return scopes.Closed
 }
 
+// Base implements [scopes.Based].
+func (s *Scope) Base(q scopes.Query) string {
+	access, _ := q.Token.Claims.Raw("access")
+	permissions, _, err := scope.ParsePermissions(access)
+	if err != nil {
+		return ""
+	}
+	return permissions.Base()
+}
+
 // Name implements [scopes.Namer].
 func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 	granted := map[string]any{"file": map[string]any{"downloadFile": []string{s.Slug}}}
@@ -181,6 +191,7 @@ func originOf(r *http.Request) string {
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
+	_ scopes.Based          = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

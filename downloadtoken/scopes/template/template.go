@@ -105,6 +105,15 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	return scopes.Closed
 }
 
+// Base implements [scopes.Based].
+func (s *Scope) Base(q scopes.Query) string {
+	named, _ := q.Token.Claims.Strings(cmp.Or(s.Claim, defaultClaim))
+	if s.List {
+		named = strings.Split(strings.Join(named, " "), " ")
+	}
+	return s.template.Base(named, q.Path)
+}
+
 // Name implements [scopes.Namer].
 func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 	one, ok := s.template.Name(path)
@@ -114,6 +123,7 @@ func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
+	_ scopes.Based          = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -1,0 +1,421 @@
+package carry
+
+import (
+	"bytes"
+	"html"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Beyond these numbers a description is not read: it is made to cost.
+const (
+	maxLevels       = 20_000  // Period, AdaptationSet, Representation
+	maxAlternatives = 16      // of what references are relative to
+	maxUses         = 64      // of one reference
+	maxSigned       = 500_000 // tokens that are put in, to be looked at
+)
+
+// DASH puts the token into the URLs of a media presentation description (ISO/IEC
+// 23009-1): BaseURL, if it is no directory, Location, PatchLocation, xlink:href, and the
+// attributes media, initialization, index, bitstreamSwitching and sourceURL of segments
+// and their templates. Every other byte stays as it is.
+//
+// A reference gets the token only if it leads to this origin, and to what the token opens,
+// by all the BaseURLs that it may be relative to, and for all representations that use
+// it. The document is returned as it is if it is not well-formed, has a DOCTYPE or is not
+// in UTF-8.
+func DASH(body []byte, l *Links) []byte {
+	if bytes.IndexByte(body, 0) >= 0 { // UTF-16
+		return body
+	}
+	d := description{splice: splice{body: body}, links: l}
+	if d.read() != nil || d.resolve() != nil {
+		return body
+	}
+	for i := range d.references {
+		if d.sign(&d.references[i]); d.signed > maxSigned {
+			return body
+		}
+	}
+	return d.result()
+}
+
+// description is an MPD that is worked on.
+type description struct {
+	splice
+	links      *Links
+	levels     []*level // in the order of the document
+	references []reference
+	signed     int // how often a token was put in, to be looked at
+}
+
+// level is an element that has BaseURLs for what is in it.
+type level struct {
+	parent         *level
+	representation bool
+	id             string
+	found          []string   // BaseURLs; "\\": one that cannot be read
+	bases          []*url.URL // that references may be relative to
+	uses           []use      // by which representations
+}
+
+// use is what a reference is relative to, and the value of $RepresentationID$ in it.
+type use struct {
+	base *url.URL
+	id   string
+}
+
+// reference is body[start:end].
+type reference struct {
+	level      *level
+	role       role
+	verbatim   bool // & stands for itself
+	start, end int
+}
+
+type role byte
+
+const (
+	segment  role = iota // or a template, in an attribute
+	baseURL              // relative to the level above
+	location             // relative to the page
+	linked               // xlink:href
+)
+
+// elsewhere is what a BaseURL leads to that clients may read in several ways: to another
+// origin, as far as the token is concerned.
+var elsewhere = &url.URL{Scheme: "invalid", Host: "invalid"}
+
+// read collects levels and references.
+func (d *description) read() error {
+	m := &markup{doc: d.body, at: len(d.body) - len(bytes.TrimPrefix(d.body, byteOrderMark))}
+	var open []*level  // the innermost for each element that is open
+	var inner *content // of a BaseURL or the like
+	for {
+		p, err := m.next()
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			break
+		}
+		if inner != nil && inner.add(d.body, p, len(m.open)) {
+			continue
+		}
+		switch p.kind {
+		case begins:
+			at, err := d.begin(p, open)
+			if err != nil {
+				return err
+			}
+			if !p.closed {
+				open = append(open, at)
+			}
+			if role, ok := roles[string(p.name)]; ok && !p.closed {
+				inner = &content{reference: reference{level: at, role: role}, depth: len(m.open)}
+			}
+		case ends:
+			if inner != nil {
+				d.addContent(inner)
+				inner = nil
+			}
+			open = open[:len(open)-1]
+		default:
+			if len(open) == 0 && len(bytes.Trim(d.body[p.start:p.end], space)) > 0 {
+				return errMarkup
+			}
+		}
+	}
+	if len(d.levels) == 0 {
+		return errMarkup
+	}
+	return nil
+}
+
+// roles are those of the elements whose content is a reference.
+var roles = map[string]role{"BaseURL": baseURL, "Location": location, "PatchLocation": location}
+
+// segmentAttributes hold references.
+var segmentAttributes = map[string][]string{
+	"SegmentTemplate":     {"media", "initialization", "index", "bitstreamSwitching"},
+	"SegmentURL":          {"media", "index"},
+	"Initialization":      {"sourceURL"},
+	"RepresentationIndex": {"sourceURL"},
+	"BitstreamSwitching":  {"sourceURL"},
+}
+
+// begin notes the level and the references of a start tag, and returns its level.
+func (d *description) begin(p *part, open []*level) (*level, error) {
+	var at *level
+	if len(open) > 0 {
+		at = open[len(open)-1]
+	} else if string(p.name) != "MPD" || len(d.levels) > 0 {
+		return nil, errMarkup
+	}
+	representation := string(p.name) == "Representation"
+	switch string(p.name) {
+	case "MPD", "Period", "AdaptationSet", "Representation":
+		at = &level{parent: at, representation: representation}
+		if d.levels = append(d.levels, at); len(d.levels) > maxLevels {
+			return nil, errMarkup
+		}
+	}
+	names := segmentAttributes[string(p.name)]
+	for _, a := range p.attributes {
+		name := d.body[a.nameStart:a.nameEnd]
+		is := func(want string) bool { return string(name) == want }
+		r := reference{level: at, start: a.start, end: a.end}
+		switch {
+		case slices.ContainsFunc(names, is):
+			d.references = append(d.references, r)
+		case bytes.HasSuffix(name, []byte(":href")):
+			r.role = linked
+			d.references = append(d.references, r)
+		case representation && is("id"):
+			id, ok := r.value(d.body)
+			if !ok {
+				return nil, errMarkup
+			}
+			at.id = id
+		}
+	}
+	return at, nil
+}
+
+// content is the text of an element that is a reference.
+type content struct {
+	reference
+	depth  int // of the element
+	pieces int // that are not white space, or no text
+}
+
+// add notes a part of the content; false: the element ends.
+func (c *content) add(body []byte, p *part, depth int) bool {
+	switch {
+	case p.kind == ends && depth < c.depth:
+		return false
+	case p.kind != text && p.kind != verbatim:
+		c.pieces += 2
+	case len(bytes.Trim(body[p.start:p.end], space)) > 0:
+		c.start, c.end, c.verbatim = p.start, p.end, p.kind == verbatim
+		c.pieces++
+	}
+	return true
+}
+
+// addContent notes a reference that is the content of an element.
+func (d *description) addContent(c *content) {
+	raw := bytes.TrimLeft(d.body[c.start:c.end], space)
+	c.start = c.end - len(raw)
+	c.end = c.start + len(bytes.TrimRight(raw, space))
+	value, ok := c.value(d.body)
+	if c.pieces > 1 || !ok {
+		value = `\` // which leads elsewhere
+	} else {
+		d.references = append(d.references, c.reference)
+	}
+	if c.role == baseURL {
+		c.level.found = append(c.level.found, value)
+	}
+}
+
+// value is the reference as the client reads it.
+func (r *reference) value(body []byte) (string, bool) {
+	if r.verbatim {
+		return string(body[r.start:r.end]), true
+	}
+	return unescape(body[r.start:r.end])
+}
+
+// resolve works out what references are relative to. A level stands behind the one that
+// it is in.
+func (d *description) resolve() error {
+	for _, at := range d.levels {
+		above := []*url.URL{d.links.Page}
+		if at.parent != nil {
+			above = at.parent.bases
+		}
+		if at.bases = above; len(at.found) == 0 {
+			continue
+		}
+		if len(above)*len(at.found) > maxAlternatives {
+			return errMarkup
+		}
+		at.bases = nil
+		for _, ref := range at.found {
+			for _, base := range above {
+				u, ok := resolve(base, ref)
+				switch {
+				case ref == "":
+					u = base
+				case !ok:
+					u = elsewhere
+				}
+				at.bases = append(at.bases, u)
+			}
+		}
+	}
+	for _, at := range d.levels {
+		for above := at; at.representation && above != nil; above = above.parent {
+			above.use(at)
+		}
+	}
+	for _, at := range d.levels {
+		if len(at.uses) == 0 {
+			at.use(at)
+		}
+	}
+	return nil
+}
+
+// use notes by what representation, or level without one, references are used.
+func (l *level) use(by *level) {
+	for _, base := range by.bases {
+		if u := (use{base, by.id}); len(l.uses) <= maxUses && !slices.Contains(l.uses, u) {
+			l.uses = append(l.uses, u)
+		}
+	}
+}
+
+// sign puts the token into a reference.
+func (d *description) sign(r *reference) {
+	raw := d.body[r.start:r.end]
+	ref, ok := r.value(d.body)
+	if !ok || r.role == baseURL && isDirectory(ref) {
+		return
+	}
+	all, ok := d.meanings(r, ref)
+	if !ok {
+		return
+	}
+	text := inserted(all[0].ref, d.signAll(all, r.role == location || r.role == linked))
+	if text == "" {
+		return
+	}
+	at := endOfQuery(ref)
+	if !r.verbatim {
+		text, at = html.EscapeString(text), escapedOffset(raw, at)
+	}
+	d.insert(r.start+at, text)
+}
+
+// meaning is one of the URLs that a reference stands for.
+type meaning struct {
+	base *url.URL
+	ref  string
+}
+
+// meanings are all that r stands for; false: there are too many, or the client decides.
+func (d *description) meanings(r *reference, ref string) (all []meaning, ok bool) {
+	bases := []*url.URL{d.links.Page}
+	switch {
+	case r.role == linked:
+		bases = append(bases, r.level.bases...)
+	case r.role == baseURL && r.level.parent != nil:
+		bases = r.level.parent.bases
+	case r.role == segment:
+		if len(r.level.uses) > maxUses {
+			return nil, false
+		}
+		for _, u := range r.level.uses {
+			for _, number := range []string{"1", "2"} {
+				filled, ok := fill(ref, u.id, number)
+				if !ok {
+					return nil, false
+				}
+				if m := (meaning{u.base, filled}); !slices.Contains(all, m) {
+					all = append(all, m)
+				}
+			}
+		}
+		return all, true
+	}
+	for _, base := range bases {
+		all = append(all, meaning{base, ref})
+	}
+	return all, true
+}
+
+// signAll returns the first of the meanings with the token in it, if the token belongs
+// into all.
+func (d *description) signAll(all []meaning, index bool) string {
+	if len(all) == 1 {
+		d.signed++
+		return d.links.Sign(all[0].base, all[0].ref, index)
+	}
+	var where *url.URL // what leads to all
+	probe := *d.links
+	probe.Token = func(u *url.URL, _ bool) string {
+		if where == nil {
+			where = u
+		} else {
+			where = common(where, u)
+		}
+		return "-"
+	}
+	for _, m := range all {
+		d.signed++
+		if probe.Sign(m.base, m.ref, index) == m.ref {
+			return all[0].ref
+		}
+	}
+	token := d.links.Token(where, index)
+	probe.Token = func(*url.URL, bool) string { return token }
+	return probe.Sign(all[0].base, all[0].ref, index)
+}
+
+// common is the directory that a and b are in, or a if both are in its directory.
+func common(a, b *url.URL) *url.URL {
+	one, other := a.EscapedPath(), b.EscapedPath()
+	size := 0
+	for i := 0; i < len(one) && i < len(other) && one[i] == other[i]; i++ {
+		if one[i] == '/' {
+			size = i + 1
+		}
+	}
+	if size == strings.LastIndexByte(one, '/')+1 {
+		return a
+	}
+	c := *a
+	c.RawQuery, c.RawPath = "", one[:size]
+	c.Path, _ = url.PathUnescape(c.RawPath) // it is a part of an escaped path
+	return &c
+}
+
+// isDirectory tells whether a token in a BaseURL would be lost on what is relative to it.
+func isDirectory(ref string) bool {
+	if end := strings.IndexAny(ref, "?#"); end >= 0 {
+		ref = ref[:end]
+	}
+	switch ref[strings.LastIndexByte(ref, '/')+1:] {
+	case "", ".", "..":
+		return true
+	}
+	return false
+}
+
+// fill puts values for the identifiers of a template (ISO/IEC 23009-1 section 5.3.9.4.4),
+// so that it can be seen where it leads. A client may fill in others only for those that
+// are numbers.
+func fill(template, id, number string) (string, bool) {
+	parts := strings.Split(template, "$")
+	if len(parts)%2 == 0 {
+		return "", false
+	}
+	for i := 1; i < len(parts); i += 2 {
+		name, format, _ := strings.Cut(parts[i], "%")
+		switch {
+		case parts[i] == "":
+			parts[i] = "$"
+		case parts[i] == "RepresentationID" && id != "" && !strings.ContainsAny(id, "?#"):
+			parts[i] = id
+		case slices.Contains([]string{"Number", "SubNumber", "Time", "Bandwidth"}, name) &&
+			slices.Contains([]string{"", "d", "i", "u", "o", "x", "X"}, strings.Trim(format, "0123456789")):
+			parts[i] = number
+		default:
+			return "", false
+		}
+	}
+	return strings.Join(parts, ""), true
+}

@@ -1,0 +1,93 @@
+package carry
+
+import (
+	"bytes"
+	"net/http"
+	"path"
+	"strings"
+)
+
+// Playlists is the rule for HLS and DASH, by Content-Type. A server that does not know
+// these types may send a file that is named like a playlist with another; what it is then
+// stands in the file.
+func Playlists(l *Links) Rule {
+	return func(_ int, header http.Header) func([]byte) []byte {
+		mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+		switch strings.ToLower(strings.TrimSpace(mediaType)) {
+		case "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl":
+			return func(body []byte) []byte { return HLS(body, l) }
+		case "application/dash+xml":
+			return func(body []byte) []byte { return DASH(body, l) }
+		case "", "application/octet-stream", "application/xml", "text/plain", "text/xml":
+			if isPlaylist(l.Page.Path) {
+				return func(body []byte) []byte { return unnamed(body, l) }
+			}
+		}
+		return nil
+	}
+}
+
+// unnamed is for a body that only its name says to be a playlist.
+func unnamed(body []byte, l *Links) []byte {
+	if bytes.HasPrefix(bytes.TrimPrefix(body, byteOrderMark), []byte("#EXTM3U")) {
+		return HLS(body, l)
+	}
+	return DASH(body, l)
+}
+
+// isPlaylist tells whether a path or reference is named like a playlist.
+func isPlaylist(ref string) bool {
+	if end := strings.IndexAny(ref, "?#"); end >= 0 {
+		ref = ref[:end]
+	}
+	switch strings.ToLower(path.Ext(ref)) {
+	case ".m3u8", ".m3u", ".mpd":
+		return true
+	}
+	return false
+}
+
+var byteOrderMark = []byte("\uFEFF")
+
+// splice is a copy of a body into which texts are inserted, in ascending order of where.
+type splice struct {
+	body   []byte
+	out    []byte
+	copied int  // of body
+	full   bool // it would become too large
+}
+
+// insert puts text in front of body[at].
+func (s *splice) insert(at int, text string) {
+	if s.out == nil {
+		s.out = make([]byte, 0, 2*len(s.body))
+	}
+	if len(s.out)+len(s.body)-s.copied+len(text) > maxSent {
+		s.full = true
+		return
+	}
+	s.out = append(append(s.out, s.body[s.copied:at]...), text...)
+	s.copied = at
+}
+
+// result is body itself if nothing was inserted, or too much.
+func (s *splice) result() []byte {
+	if s.copied == 0 || s.full {
+		return s.body
+	}
+	return append(s.out, s.body[s.copied:]...)
+}
+
+// inserted is what [Links.Sign] has put into ref; "": nothing.
+func inserted(ref, signed string) string {
+	at := endOfQuery(ref)
+	return signed[at : at+len(signed)-len(ref)]
+}
+
+// endOfQuery is in front of which byte of a reference Sign inserts.
+func endOfQuery(ref string) int {
+	if at := strings.IndexByte(ref, '#'); at >= 0 {
+		return at
+	}
+	return len(ref)
+}
