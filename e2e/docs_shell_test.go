@@ -31,6 +31,19 @@ var notTyped = map[string]string{
 	"DOWNLOAD_FILES=example/site ./caddy run --config example/mint/Caddyfile":     "TestDocsMintQuickStart",
 	"link=$(python3 example/mint/python/mint.py http://localhost:8000/hello.txt)": "TestDocsMintQuickStart",
 
+	// example/folder/README.md, example/gallery/README.md
+	"mkdir -p files/reports/2026 files/invoices":                         "TestExampleFolder",
+	`echo "All is well" >files/reports/2026/q1.txt`:                      "TestExampleFolder",
+	`echo "100" >files/invoices/1.txt`:                                   "TestExampleFolder",
+	"DOWNLOAD_FILES=files ./caddy run --config example/folder/Caddyfile": "TestExampleFolder",
+	`curl -H "Accept: application/json" "$link"`:                         "TestExampleFolder",
+	"./caddy run --config example/gallery/Caddyfile":                     "TestExampleGallery",
+	`curl --cookie-jar cookies.txt "$link"`:                              "TestExampleGallery",
+	"curl --cookie cookies.txt http://localhost:8000/lake/evening.svg":   "TestExampleGallery",
+	`echo "$link"`: "TestExampleFolder",
+	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --scope folder:reports --url http://localhost:8000/reports/)": "TestExampleFolder",
+	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --scope album:lake --url http://localhost:8000/lake/)":        "TestExampleGallery",
+
 	// xcaddy.md, CONTRIBUTING.md, docs/releasing.md
 	"go build -o caddy ./example":                                            "the program of all these tests is built that way",
 	"go build -C tools -o ../dist/ github.com/caddyserver/xcaddy/cmd/xcaddy": ".ci/run does it",
