@@ -374,7 +374,7 @@ func common(a, b *url.URL) *url.URL {
 			size = i + 1
 		}
 	}
-	if size == strings.LastIndexByte(one, '/')+1 {
+	if size == len(directory(one)) {
 		return a
 	}
 	c := *a

@@ -9,7 +9,7 @@ import (
 )
 
 // Links puts a token into references that stand in a document. All fields must be
-// set.
+// set. It is for one goroutine at a time.
 type Links struct {
 	// Page is the document as the client asked for it: scheme, host and escaped path,
 	// before any rewrite.
@@ -26,6 +26,8 @@ type Links struct {
 	// Token returns what is put in for u; index: it leads to another playlist. If it is
 	// empty, nothing is put in.
 	Token func(u *url.URL, index bool) string
+
+	token, parameter string // the last token, and the parameter with it
 }
 
 // Sign returns ref, which stands in the document and is relative to base, usually
@@ -44,20 +46,26 @@ func (l *Links) Sign(base *url.URL, ref string, index bool) string {
 	if text == "" {
 		return ref
 	}
-	before, fragment, hasFragment := strings.Cut(ref, "#")
+	if text != l.token {
+		l.token, l.parameter = text, url.QueryEscape(l.Name)+"="+url.QueryEscape(text)
+	}
+	at := endOfQuery(ref)
 	separator := "?"
-	if strings.Contains(before, "?") {
+	if strings.Contains(ref[:at], "?") {
 		separator = "&"
 	}
-	signed := before + separator + url.QueryEscape(l.Name) + "=" + url.QueryEscape(text)
-	if hasFragment {
-		signed += "#" + fragment
-	}
-	return signed
+	return ref[:at] + separator + l.parameter + ref[at:]
 }
 
 // resolve is where ref leads; false: nowhere, or clients might not agree.
 func resolve(base *url.URL, ref string) (*url.URL, bool) {
+	if isPlain(ref) {
+		u := url.URL{Scheme: base.Scheme, Host: base.Host, Path: directory(base.Path) + ref}
+		if base.RawPath != "" {
+			u.RawPath = directory(base.RawPath) + ref
+		}
+		return &u, true
+	}
 	if !unequivocal(ref) {
 		return nil, false
 	}
@@ -67,6 +75,26 @@ func resolve(base *url.URL, ref string) (*url.URL, bool) {
 	}
 	return base.ResolveReference(u), true
 }
+
+// isPlain tells whether ref is what most are: a path that goes down, and in which every
+// character stands for itself, so that nothing has to be parsed.
+func isPlain(ref string) bool {
+	before := byte('/')
+	for i := range len(ref) {
+		c := ref[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.' && before != '/':
+		case c == '/' && before != '/' && before != '.':
+		default:
+			return false
+		}
+		before = c
+	}
+	return ref != ""
+}
+
+// directory is a path up to its last slash.
+func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
 // unequivocal tells whether ref leads somewhere, and whether all clients read it as
 // RFC 3986 does. Browsers take a backslash for a slash, and leave out tabs and line
