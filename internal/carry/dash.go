@@ -289,7 +289,7 @@ func (d *presentation) sign(r *mpdURL) {
 	if !ok {
 		return
 	}
-	text := inserted(all[0].ref, d.signAll(all, r.role == location || r.role == linked))
+	text := d.insertion(all, r.role == location || r.role == linked)
 	if text == "" {
 		return
 	}
@@ -337,12 +337,12 @@ func (d *presentation) meanings(r *mpdURL, ref string) (all []meaning, ok bool) 
 	return all, true
 }
 
-// signAll returns the first of the meanings with the token in it, if the token belongs
-// into all.
-func (d *presentation) signAll(all []meaning, index bool) string {
+// insertion is what is put into all of the meanings; "": the token does not belong into
+// each of them.
+func (d *presentation) insertion(all []meaning, index bool) string {
+	d.signed += len(all)
 	if len(all) == 1 {
-		d.signed++
-		return d.links.Sign(all[0].base, all[0].ref, index)
+		return d.links.insertion(all[0].base, all[0].ref, index)
 	}
 	var where *url.URL // what leads to all
 	probe := *d.links
@@ -355,14 +355,13 @@ func (d *presentation) signAll(all []meaning, index bool) string {
 		return "-"
 	}
 	for _, m := range all {
-		d.signed++
-		if probe.Sign(m.base, m.ref, index) == m.ref {
-			return all[0].ref
+		if probe.insertion(m.base, m.ref, index) == "" {
+			return ""
 		}
 	}
 	token := d.links.Token(where, index)
 	probe.Token = func(*url.URL, bool) string { return token }
-	return probe.Sign(all[0].base, all[0].ref, index)
+	return probe.insertion(all[0].base, all[0].ref, index)
 }
 
 // common is the directory that a and b are in, or a if both are in its directory.

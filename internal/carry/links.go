@@ -27,7 +27,7 @@ type Links struct {
 	// empty, nothing is put in.
 	Token func(u *url.URL, index bool) string
 
-	token, parameter string // the last token, and the parameter with it
+	token, first, further string // the last token, and what is put in where it is the first parameter, or not
 }
 
 // Sign returns ref, which stands in the document and is relative to base, usually
@@ -38,23 +38,36 @@ type Links struct {
 // the token does not open or nowhere else, if it has the parameter already, or if
 // clients might read it in another way than this server does.
 func (l *Links) Sign(base *url.URL, ref string, index bool) string {
+	at := endOfQuery(ref)
+	return ref[:at] + l.insertion(base, ref, index) + ref[at:]
+}
+
+// insertion is what is put in front of ref[endOfQuery(ref):]; "": nothing.
+func (l *Links) insertion(base *url.URL, ref string, index bool) string {
 	u, ok := resolve(base, ref)
 	if !ok || !sameOrigin(u, l.Page) || l.holds(u.RawQuery) || !l.Opens(u) {
-		return ref
+		return ""
 	}
 	text := l.Token(u, index)
 	if text == "" {
-		return ref
+		return ""
 	}
 	if text != l.token {
-		l.token, l.parameter = text, url.QueryEscape(l.Name)+"="+url.QueryEscape(text)
+		parameter := url.QueryEscape(l.Name) + "=" + url.QueryEscape(text)
+		l.token, l.first, l.further = text, "?"+parameter, "&"+parameter
 	}
-	at := endOfQuery(ref)
-	separator := "?"
-	if strings.Contains(ref[:at], "?") {
-		separator = "&"
+	if strings.Contains(ref[:endOfQuery(ref)], "?") {
+		return l.further
 	}
-	return ref[:at] + separator + l.parameter + ref[at:]
+	return l.first
+}
+
+// endOfQuery is where in a reference its fragment begins, or its length.
+func endOfQuery(ref string) int {
+	if at := strings.IndexByte(ref, '#'); at >= 0 {
+		return at
+	}
+	return len(ref)
 }
 
 // resolve is where ref leads; false: nowhere, or clients might not agree.
