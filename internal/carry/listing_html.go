@@ -22,6 +22,9 @@ import (
 func ListingHTML(body []byte, l *Links, only bool) []byte {
 	p := page{lister: newLister(l), only: only}
 	p.read(body)
+	if len(p.references) > maxReferences {
+		return body
+	}
 	if p.base == nil {
 		p.base = l.Page
 	}
@@ -39,24 +42,25 @@ type page struct {
 	only bool
 
 	base       *url.URL // nil without such an element
-	references []reference
+	references []htmlReference
 	forms      []form
 	actions    []string // of buttons
 	named      bool     // a field has the name of the parameter
 
 	innermost *element // that is open, if there is only
-	hidden    []reference
+	hidden    []htmlReference
 
 	edits []edit
 }
 
-// reference is the value of an attribute.
-type reference struct {
-	from int    // where it begins in the document
-	raw  string // as it stands there
-	ref  string // as it is meant
-	tag  tag
-	in   *element
+// htmlReference is the value of an attribute.
+type htmlReference struct {
+	from  int    // where it begins in the document
+	raw   string // as it stands there
+	ref   string // as it is meant
+	in    *element
+	tag   string
+	whole edit // leaves the tag out
 }
 
 // tag is a start tag.
@@ -66,6 +70,9 @@ type tag struct {
 	attributes map[string]string // those that are of interest
 	refers     bool
 }
+
+// maxReferences is how many there may be on a page.
+const maxReferences = 100_000
 
 // form is one that is sent by GET.
 type form struct {
@@ -77,7 +84,8 @@ type form struct {
 // styles and comments, has nothing.
 func (p *page) read(body []byte) {
 	z := html.NewTokenizer(bytes.NewReader(body))
-	for at := 0; ; {
+	t := tag{attributes: make(map[string]string)}
+	for at := 0; len(p.references) <= maxReferences; {
 		kind := z.Next()
 		from := at
 		at += len(z.Raw())
@@ -93,8 +101,8 @@ func (p *page) read(body []byte) {
 				p.close(string(name), from, at)
 			}
 		case html.StartTagToken, html.SelfClosingTagToken:
-			t := tagOf(z)
 			t.from, t.to = from, at
+			t.read(z)
 			if p.only {
 				p.open(t)
 			}
@@ -106,30 +114,23 @@ func (p *page) read(body []byte) {
 	}
 }
 
-// tagOf reads the start tag that the tokenizer is at.
-func tagOf(z *html.Tokenizer) (t tag) {
+// read reads the start tag that the tokenizer is at.
+func (t *tag) read(z *html.Tokenizer) {
 	name, more := z.TagName()
-	t.name = string(name)
+	t.name, t.refers = string(name), false
+	clear(t.attributes)
 	for more {
 		var key, value []byte
 		key, value, more = z.TagAttr()
 		switch string(key) {
 		case "href", "xlink:href", "src", "srcset", "imagesrcset", "poster", "data":
 			t.refers = true
-		case "action", "formaction", "method", "name", "rel":
-		case "class":
-			if t.name != "div" {
-				continue
-			}
+		case "action", "formaction", "method", "name", "rel", "class":
 		default:
 			continue
 		}
-		if t.attributes == nil {
-			t.attributes = make(map[string]string)
-		}
 		t.attributes[string(key)] = string(value)
 	}
-	return t
 }
 
 // start notes what a start tag means for the page.
@@ -154,7 +155,7 @@ func (p *page) refer(t tag, raw []byte) {
 	}
 	begin := len("<") + len(t.name)
 	raw = raw[begin:]
-	for _, at := range attribute.FindAllSubmatchIndex(raw, -1) {
+	for _, at := range htmlAttribute.FindAllSubmatchIndex(raw, -1) {
 		key := strings.ToLower(string(raw[at[2]:at[3]]))
 		ref, first := t.attributes[key]
 		from, to := max(at[4], at[6], at[8]), max(at[5], at[7], at[9])
@@ -165,7 +166,10 @@ func (p *page) refer(t tag, raw []byte) {
 		if from < 0 || key == "data" && t.name != "object" {
 			continue
 		}
-		r := reference{from: t.from + begin + from, raw: string(raw[from:to]), ref: ref, tag: t, in: p.innermost}
+		r := htmlReference{
+			from: t.from + begin + from, raw: string(raw[from:to]), ref: ref,
+			in: p.innermost, tag: t.name, whole: edit{from: t.from, to: t.to},
+		}
 		switch key {
 		case "href", "xlink:href", "src", "poster", "data":
 			p.references = append(p.references, r)
@@ -175,8 +179,8 @@ func (p *page) refer(t tag, raw []byte) {
 	}
 }
 
-// attribute finds the name of an attribute, and its value in either quotes or without.
-var attribute = regexp.MustCompile(`(=?[^ \t\n\f\r/>=]+|=)(?:[ \t\n\f\r]*=[ \t\n\f\r]*(?:"([^"]*)"|'([^']*)'|([^ \t\n\f\r>]*)))?`)
+// htmlAttribute finds the name of an attribute, and its value in either quotes or without.
+var htmlAttribute = regexp.MustCompile(`(=?[^ \t\n\f\r/>=]+|=)(?:[ \t\n\f\r]*=[ \t\n\f\r]*(?:"([^"]*)"|'([^']*)'|([^ \t\n\f\r>]*)))?`)
 
 // setBase sets what references are relative to: the first such element decides (HTML
 // section 2.4.3). If one leads to another origin, nothing relative is signed.
@@ -194,7 +198,7 @@ func (p *page) setBase(href string) {
 var candidate = regexp.MustCompile(`[^ \t\n\f\r,][^ \t\n\f\r]*`)
 
 // candidates finds the references in a srcset (HTML section 4.8.4.2.1).
-func (p *page) candidates(r reference) {
+func (p *page) candidates(r htmlReference) {
 	if html.UnescapeString(r.raw) != r.ref {
 		return
 	}
@@ -210,13 +214,13 @@ func (p *page) candidates(r reference) {
 		p.references = append(p.references, each)
 		at = to
 		if len(one) == to-from { // a description follows, up to a comma outside of brackets
-			at += description(r.raw[to:])
+			at += descriptors(r.raw[to:])
 		}
 	}
 }
 
-// description is how long the one at the beginning of text is.
-func description(text string) int {
+// descriptors is how long those at the beginning of text are.
+func descriptors(text string) int {
 	inside := false
 	for i, c := range text {
 		switch {
@@ -232,7 +236,7 @@ func description(text string) int {
 }
 
 // sign puts the token into a reference.
-func (p *page) sign(r reference) {
+func (p *page) sign(r htmlReference) {
 	at, text := p.added(p.base, r.ref)
 	if p.only {
 		p.sort(r)

@@ -10,15 +10,19 @@ type element struct {
 	name     string
 	entry    bool // it is what a listing has for a file
 	parent   *element
+	depth    int
 	from, to int  // to is 0 as long as it is open
 	kept     bool // something in it is for the client
 }
 
-// ends has the elements that end with the start or end of another one, because their end
+// endTags has the elements that end with the start or end of another one, because their end
 // tags may be missing (HTML section 13.1.2.4), and what they cannot end outside of.
-var ends = map[string][]string{
+var endTags = map[string][]string{
 	"li": {"ul", "ol", "menu"}, "tr": {"table"}, "tbody": {"table"}, "a": {"table"},
 }
+
+// maxNested is how deep elements may lie in each other, here as in Chromium.
+const maxNested = 512
 
 // open notes that an element begins.
 func (p *page) open(t tag) {
@@ -32,11 +36,16 @@ func (p *page) open(t tag) {
 	default:
 		return
 	}
-	if ends[t.name] != nil {
+	if endTags[t.name] != nil {
 		p.close(t.name, t.from, t.from)
 		e.parent = p.innermost
 	}
-	p.innermost = e
+	if e.parent != nil {
+		e.depth = e.parent.depth + 1
+	}
+	if e.depth < maxNested {
+		p.innermost = e
+	}
 }
 
 // close notes that the innermost element of the name ends with the tag from..to, and those
@@ -44,7 +53,7 @@ func (p *page) open(t tag) {
 func (p *page) close(name string, from, to int) {
 	e := p.innermost
 	for ; e != nil && e.name != name; e = e.parent {
-		if slices.Contains(ends[name], e.name) {
+		if slices.Contains(endTags[name], e.name) {
 			return
 		}
 	}
@@ -58,16 +67,16 @@ func (p *page) close(name string, from, to int) {
 }
 
 // sort notes what the last reference, which was r, means for what it stands in.
-func (p *page) sort(r reference) {
-	switch r.tag.name {
+func (p *page) sort(r htmlReference) {
+	switch r.tag {
 	case "link", "script":
 		return
 	}
 	switch {
 	case p.isEntry() && !p.opens:
 		p.hidden = append(p.hidden, r)
-	case p.isEntry(), r.tag.name == "a", r.tag.name == "area":
-		for e := r.in; e != nil; e = e.parent {
+	case p.isEntry(), r.tag == "a", r.tag == "area":
+		for e := r.in; e != nil && !e.kept; e = e.parent {
 			e.kept = true
 		}
 	}
@@ -88,8 +97,8 @@ func (p *page) leaveOut() {
 		switch {
 		case e != nil && e.to > 0:
 			p.edits = append(p.edits, edit{from: e.from, to: e.to})
-		case r.tag.name == "img" || r.tag.name == "source" || r.tag.name == "area":
-			p.edits = append(p.edits, edit{from: r.tag.from, to: r.tag.to})
+		case r.tag == "img" || r.tag == "source" || r.tag == "area":
+			p.edits = append(p.edits, r.whole)
 		}
 	}
 }
