@@ -29,7 +29,7 @@ func DASH(body []byte, l *Links) []byte {
 	if bytes.IndexByte(body, 0) >= 0 { // UTF-16
 		return body
 	}
-	d := description{splice: splice{body: body}, links: l}
+	d := presentation{splice: splice{body: body}, links: l}
 	if d.read() != nil || d.resolve() != nil {
 		return body
 	}
@@ -41,12 +41,12 @@ func DASH(body []byte, l *Links) []byte {
 	return d.result()
 }
 
-// description is an MPD that is worked on.
-type description struct {
+// presentation is an MPD that is worked on.
+type presentation struct {
 	splice
 	links      *Links
 	levels     []*level // in the order of the document
-	references []reference
+	references []mpdURL
 	signed     int // how often a token was put in, to be looked at
 }
 
@@ -66,8 +66,8 @@ type use struct {
 	id   string
 }
 
-// reference is body[start:end].
-type reference struct {
+// mpdURL is body[start:end].
+type mpdURL struct {
 	level      *level
 	role       role
 	verbatim   bool // & stands for itself
@@ -88,7 +88,7 @@ const (
 var elsewhere = &url.URL{Scheme: "invalid", Host: "invalid"}
 
 // read collects levels and references.
-func (d *description) read() error {
+func (d *presentation) read() error {
 	m := &markup{doc: d.body, at: len(d.body) - len(bytes.TrimPrefix(d.body, byteOrderMark))}
 	var open []*level  // the innermost for each element that is open
 	var inner *content // of a BaseURL or the like
@@ -104,7 +104,7 @@ func (d *description) read() error {
 			continue
 		}
 		switch p.kind {
-		case begins:
+		case startTag:
 			at, err := d.begin(p, open)
 			if err != nil {
 				return err
@@ -113,9 +113,9 @@ func (d *description) read() error {
 				open = append(open, at)
 			}
 			if role, ok := roles[string(p.name)]; ok && !p.closed {
-				inner = &content{reference: reference{level: at, role: role}, depth: len(m.open)}
+				inner = &content{mpdURL: mpdURL{level: at, role: role}, depth: len(m.open)}
 			}
-		case ends:
+		case endTag:
 			if inner != nil {
 				d.addContent(inner)
 				inner = nil
@@ -146,7 +146,7 @@ var segmentAttributes = map[string][]string{
 }
 
 // begin notes the level and the references of a start tag, and returns its level.
-func (d *description) begin(p *part, open []*level) (*level, error) {
+func (d *presentation) begin(p *part, open []*level) (*level, error) {
 	var at *level
 	if len(open) > 0 {
 		at = open[len(open)-1]
@@ -165,7 +165,7 @@ func (d *description) begin(p *part, open []*level) (*level, error) {
 	for _, a := range p.attributes {
 		name := d.body[a.nameStart:a.nameEnd]
 		is := func(want string) bool { return string(name) == want }
-		r := reference{level: at, start: a.start, end: a.end}
+		r := mpdURL{level: at, start: a.start, end: a.end}
 		switch {
 		case slices.ContainsFunc(names, is):
 			d.references = append(d.references, r)
@@ -185,7 +185,7 @@ func (d *description) begin(p *part, open []*level) (*level, error) {
 
 // content is the text of an element that is a reference.
 type content struct {
-	reference
+	mpdURL
 	depth  int // of the element
 	pieces int // that are not white space, or no text
 }
@@ -193,19 +193,19 @@ type content struct {
 // add notes a part of the content; false: the element ends.
 func (c *content) add(body []byte, p *part, depth int) bool {
 	switch {
-	case p.kind == ends && depth < c.depth:
+	case p.kind == endTag && depth < c.depth:
 		return false
-	case p.kind != text && p.kind != verbatim:
+	case p.kind != charData && p.kind != cdata:
 		c.pieces += 2
 	case len(bytes.Trim(body[p.start:p.end], space)) > 0:
-		c.start, c.end, c.verbatim = p.start, p.end, p.kind == verbatim
+		c.start, c.end, c.verbatim = p.start, p.end, p.kind == cdata
 		c.pieces++
 	}
 	return true
 }
 
 // addContent notes a reference that is the content of an element.
-func (d *description) addContent(c *content) {
+func (d *presentation) addContent(c *content) {
 	raw := bytes.TrimLeft(d.body[c.start:c.end], space)
 	c.start = c.end - len(raw)
 	c.end = c.start + len(bytes.TrimRight(raw, space))
@@ -213,7 +213,7 @@ func (d *description) addContent(c *content) {
 	if c.pieces > 1 || !ok {
 		value = `\` // which leads elsewhere
 	} else {
-		d.references = append(d.references, c.reference)
+		d.references = append(d.references, c.mpdURL)
 	}
 	if c.role == baseURL {
 		c.level.found = append(c.level.found, value)
@@ -221,7 +221,7 @@ func (d *description) addContent(c *content) {
 }
 
 // value is the reference as the client reads it.
-func (r *reference) value(body []byte) (string, bool) {
+func (r *mpdURL) value(body []byte) (string, bool) {
 	if r.verbatim {
 		return string(body[r.start:r.end]), true
 	}
@@ -230,7 +230,7 @@ func (r *reference) value(body []byte) (string, bool) {
 
 // resolve works out what references are relative to. A level stands behind the one that
 // it is in.
-func (d *description) resolve() error {
+func (d *presentation) resolve() error {
 	for _, at := range d.levels {
 		above := []*url.URL{d.links.Page}
 		if at.parent != nil {
@@ -279,7 +279,7 @@ func (l *level) use(by *level) {
 }
 
 // sign puts the token into a reference.
-func (d *description) sign(r *reference) {
+func (d *presentation) sign(r *mpdURL) {
 	raw := d.body[r.start:r.end]
 	ref, ok := r.value(d.body)
 	if !ok || r.role == baseURL && isDirectory(ref) {
@@ -289,7 +289,7 @@ func (d *description) sign(r *reference) {
 	if !ok {
 		return
 	}
-	text := inserted(all[0].ref, d.signAll(all, r.role == location || r.role == linked))
+	text := d.insertion(all, r.role == location || r.role == linked)
 	if text == "" {
 		return
 	}
@@ -307,7 +307,7 @@ type meaning struct {
 }
 
 // meanings are all that r stands for; false: there are too many, or the client decides.
-func (d *description) meanings(r *reference, ref string) (all []meaning, ok bool) {
+func (d *presentation) meanings(r *mpdURL, ref string) (all []meaning, ok bool) {
 	bases := []*url.URL{d.links.Page}
 	switch {
 	case r.role == linked:
@@ -337,12 +337,12 @@ func (d *description) meanings(r *reference, ref string) (all []meaning, ok bool
 	return all, true
 }
 
-// signAll returns the first of the meanings with the token in it, if the token belongs
-// into all.
-func (d *description) signAll(all []meaning, index bool) string {
+// insertion is what is put into all of the meanings; "": the token does not belong into
+// each of them.
+func (d *presentation) insertion(all []meaning, index bool) string {
+	d.signed += len(all)
 	if len(all) == 1 {
-		d.signed++
-		return d.links.Sign(all[0].base, all[0].ref, index)
+		return d.links.insertion(all[0].base, all[0].ref, index)
 	}
 	var where *url.URL // what leads to all
 	probe := *d.links
@@ -355,14 +355,13 @@ func (d *description) signAll(all []meaning, index bool) string {
 		return "-"
 	}
 	for _, m := range all {
-		d.signed++
-		if probe.Sign(m.base, m.ref, index) == m.ref {
-			return all[0].ref
+		if probe.insertion(m.base, m.ref, index) == "" {
+			return ""
 		}
 	}
 	token := d.links.Token(where, index)
 	probe.Token = func(*url.URL, bool) string { return token }
-	return probe.Sign(all[0].base, all[0].ref, index)
+	return probe.insertion(all[0].base, all[0].ref, index)
 }
 
 // common is the directory that a and b are in, or a if both are in its directory.
@@ -374,7 +373,7 @@ func common(a, b *url.URL) *url.URL {
 			size = i + 1
 		}
 	}
-	if size == strings.LastIndexByte(one, '/')+1 {
+	if size == len(directory(one)) {
 		return a
 	}
 	c := *a

@@ -16,7 +16,7 @@ func HLS(body []byte, l *Links) []byte {
 	if bytes.IndexByte(body, 0) >= 0 {
 		return body // UTF-16
 	}
-	h := hls{splice: splice{body: body}, links: l}
+	h := hls{splice: splice{body: body}, text: string(body), links: l}
 	start := 0
 	if bytes.HasPrefix(body, byteOrderMark) {
 		start = len(byteOrderMark)
@@ -38,6 +38,7 @@ func HLS(body []byte, l *Links) []byte {
 // hls goes through the lines of a playlist.
 type hls struct {
 	splice
+	text    string // the body
 	links   *Links
 	variant bool // the next URI is that of another playlist
 }
@@ -76,7 +77,7 @@ func (h *hls) attributes(at, end int, index bool) {
 		if equals < 0 {
 			return
 		}
-		name := string(h.body[at : at+equals])
+		name := h.text[at : at+equals]
 		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
 			return
 		}
@@ -110,11 +111,11 @@ func holdsURI(name string) bool {
 
 // sign puts the token into the reference body[start:end].
 func (h *hls) sign(start, end int, index bool) {
-	ref := string(h.body[start:end])
+	ref := h.text[start:end]
 	if strings.Contains(ref, "{$") {
 		return
 	}
-	if text := inserted(ref, h.links.Sign(h.links.Page, ref, index || isPlaylist(ref))); text != "" {
+	if text := h.links.insertion(h.links.Page, ref, index || isPlaylist(ref)); text != "" {
 		h.insert(start+endOfQuery(ref), text)
 	}
 }

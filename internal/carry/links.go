@@ -9,7 +9,7 @@ import (
 )
 
 // Links puts a token into references that stand in a document. All fields must be
-// set.
+// set. It is for one goroutine at a time.
 type Links struct {
 	// Page is the document as the client asked for it: scheme, host and escaped path,
 	// before any rewrite.
@@ -26,6 +26,8 @@ type Links struct {
 	// Token returns what is put in for u; index: it leads to another playlist. If it is
 	// empty, nothing is put in.
 	Token func(u *url.URL, index bool) string
+
+	token, first, further string // the last token, and what is put in where it is the first parameter, or not
 }
 
 // Sign returns ref, which stands in the document and is relative to base, usually
@@ -36,28 +38,47 @@ type Links struct {
 // the token does not open or nowhere else, if it has the parameter already, or if
 // clients might read it in another way than this server does.
 func (l *Links) Sign(base *url.URL, ref string, index bool) string {
+	at := endOfQuery(ref)
+	return ref[:at] + l.insertion(base, ref, index) + ref[at:]
+}
+
+// insertion is what is put in front of ref[endOfQuery(ref):]; "": nothing.
+func (l *Links) insertion(base *url.URL, ref string, index bool) string {
 	u, ok := resolve(base, ref)
 	if !ok || !sameOrigin(u, l.Page) || l.holds(u.RawQuery) || !l.Opens(u) {
-		return ref
+		return ""
 	}
 	text := l.Token(u, index)
 	if text == "" {
-		return ref
+		return ""
 	}
-	before, fragment, hasFragment := strings.Cut(ref, "#")
-	separator := "?"
-	if strings.Contains(before, "?") {
-		separator = "&"
+	if text != l.token {
+		parameter := url.QueryEscape(l.Name) + "=" + url.QueryEscape(text)
+		l.token, l.first, l.further = text, "?"+parameter, "&"+parameter
 	}
-	signed := before + separator + url.QueryEscape(l.Name) + "=" + url.QueryEscape(text)
-	if hasFragment {
-		signed += "#" + fragment
+	if strings.Contains(ref[:endOfQuery(ref)], "?") {
+		return l.further
 	}
-	return signed
+	return l.first
+}
+
+// endOfQuery is where in a reference its fragment begins, or its length.
+func endOfQuery(ref string) int {
+	if at := strings.IndexByte(ref, '#'); at >= 0 {
+		return at
+	}
+	return len(ref)
 }
 
 // resolve is where ref leads; false: nowhere, or clients might not agree.
 func resolve(base *url.URL, ref string) (*url.URL, bool) {
+	if isPlain(ref) {
+		u := url.URL{Scheme: base.Scheme, Host: base.Host, Path: directory(base.Path) + ref}
+		if base.RawPath != "" {
+			u.RawPath = directory(base.RawPath) + ref
+		}
+		return &u, true
+	}
 	if !unequivocal(ref) {
 		return nil, false
 	}
@@ -67,6 +88,26 @@ func resolve(base *url.URL, ref string) (*url.URL, bool) {
 	}
 	return base.ResolveReference(u), true
 }
+
+// isPlain tells whether ref is what most are: a path that goes down, and in which every
+// character stands for itself, so that nothing has to be parsed.
+func isPlain(ref string) bool {
+	before := byte('/')
+	for i := range len(ref) {
+		c := ref[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.' && before != '/':
+		case c == '/' && before != '/' && before != '.':
+		default:
+			return false
+		}
+		before = c
+	}
+	return ref != ""
+}
+
+// directory is a path up to its last slash.
+func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
 // unequivocal tells whether ref leads somewhere, and whether all clients read it as
 // RFC 3986 does. Browsers take a backslash for a slash, and leave out tabs and line

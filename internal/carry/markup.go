@@ -29,7 +29,7 @@ type markup struct {
 type part struct {
 	kind       partKind
 	name       []byte // of an element, without its prefix
-	attributes []attribute
+	attributes []attr
 	closed     bool // an element that is empty, <a/>; no part says that it ends
 	start, end int  // of text
 }
@@ -37,21 +37,21 @@ type part struct {
 type partKind byte
 
 const (
-	begins   partKind = iota // an element
-	ends                     // the same
-	text                     // character data
-	verbatim                 // a CDATA section
+	startTag partKind = iota // an element
+	endTag                   // the same
+	charData                 // character data
+	cdata                    // a CDATA section
 )
 
-// attribute is where its name, with a prefix, and its value stand.
-type attribute struct{ nameStart, nameEnd, start, end int }
+// attr is where its name, with a prefix, and its value stand.
+type attr struct{ nameStart, nameEnd, start, end int }
 
 // next reads the next part; nil: the document has ended.
 func (m *markup) next() (*part, error) {
 	for m.at < len(m.doc) {
 		rest := m.doc[m.at:]
 		if rest[0] != '<' {
-			m.part = part{kind: text, start: m.at, end: len(m.doc), attributes: m.part.attributes[:0]}
+			m.part = part{kind: charData, start: m.at, end: len(m.doc), attributes: m.part.attributes[:0]}
 			if size := bytes.IndexByte(rest, '<'); size >= 0 {
 				m.part.end = m.at + size
 			}
@@ -72,7 +72,7 @@ func (m *markup) next() (*part, error) {
 			if len(m.open) == 0 || !m.skip(9, "]]>") {
 				return nil, errMarkup
 			}
-			m.part = part{kind: verbatim, start: start, end: m.at - 3, attributes: m.part.attributes[:0]}
+			m.part = part{kind: cdata, start: start, end: m.at - 3, attributes: m.part.attributes[:0]}
 			return &m.part, nil
 		case bytes.HasPrefix(rest, []byte("<!")):
 			return nil, errMarkup
@@ -110,7 +110,7 @@ func (m *markup) tag() (*part, error) {
 	*p = part{attributes: p.attributes[:0]}
 	if m.at < len(m.doc) && m.doc[m.at] == '/' {
 		m.at++
-		p.kind = ends
+		p.kind = endTag
 	}
 	name := m.name()
 	p.name = local(name)
@@ -123,11 +123,11 @@ func (m *markup) tag() (*part, error) {
 		case c == '>':
 			m.at++
 			return p, m.nest(name)
-		case c == '/' && p.kind == begins && bytes.HasPrefix(m.doc[m.at:], []byte("/>")):
+		case c == '/' && p.kind == startTag && bytes.HasPrefix(m.doc[m.at:], []byte("/>")):
 			m.at += 2
 			p.closed = true
 			return p, nil
-		case !spaced || p.kind == ends || !m.attribute():
+		case !spaced || p.kind == endTag || !m.attribute():
 			return nil, errMarkup
 		}
 	}
@@ -137,9 +137,9 @@ func (m *markup) tag() (*part, error) {
 func (m *markup) nest(name []byte) error {
 	last := len(m.open) - 1
 	switch {
-	case m.part.kind == begins && last+1 < maxDepth:
+	case m.part.kind == startTag && last+1 < maxDepth:
 		m.open = append(m.open, name)
-	case m.part.kind == ends && last >= 0 && bytes.Equal(m.open[last], name):
+	case m.part.kind == endTag && last >= 0 && bytes.Equal(m.open[last], name):
 		m.open = m.open[:last]
 	default:
 		return errMarkup
@@ -149,7 +149,7 @@ func (m *markup) nest(name []byte) error {
 
 // attribute reads name="value".
 func (m *markup) attribute() bool {
-	a := attribute{nameStart: m.at}
+	a := attr{nameStart: m.at}
 	m.name()
 	a.nameEnd = m.at
 	m.space()

@@ -60,7 +60,8 @@ type splice struct {
 // insert puts text in front of body[at].
 func (s *splice) insert(at int, text string) {
 	if s.out == nil {
-		s.out = make([]byte, 0, 2*len(s.body))
+		lines := bytes.Count(s.body, []byte("\n"))
+		s.out = make([]byte, 0, min(len(s.body)+(lines/2+1)*len(text), maxSent)) // as it is in most
 	}
 	if len(s.out)+len(s.body)-s.copied+len(text) > maxSent {
 		s.full = true
@@ -76,18 +77,4 @@ func (s *splice) result() []byte {
 		return s.body
 	}
 	return append(s.out, s.body[s.copied:]...)
-}
-
-// inserted is what [Links.Sign] has put into ref; "": nothing.
-func inserted(ref, signed string) string {
-	at := endOfQuery(ref)
-	return signed[at : at+len(signed)-len(ref)]
-}
-
-// endOfQuery is in front of which byte of a reference Sign inserts.
-func endOfQuery(ref string) int {
-	if at := strings.IndexByte(ref, '#'); at >= 0 {
-		return at
-	}
-	return len(ref)
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // mark stands for the token where it must be found again.
@@ -44,4 +46,34 @@ func mediaPlaylist(segments int) string {
 	}
 	b.WriteString("#EXT-X-ENDLIST\n")
 	return b.String()
+}
+
+// TestResolvePlain: what is not parsed leads where it would if it were.
+func TestResolvePlain(t *testing.T) {
+	piece := rapid.SampledFrom([]string{"a", "B7", "-", "_", ".", "..", "/", "x.ts", "seg-1.m4s"})
+	bases := []string{"https://files.example/v/a/index.m3u8?tok=T#f", "http://u@h:80/%2f/a%20b/", "http://h/", "http://h/a?", "https://[::1]:8/\u00e4/b"}
+	rapid.Check(t, func(t *rapid.T) {
+		base, err := url.Parse(rapid.SampledFrom(bases).Draw(t, "base"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		base.User = nil
+		ref := strings.Join(rapid.SliceOfN(piece, 0, 8).Draw(t, "ref"), "")
+		if !isPlain(ref) {
+			return
+		}
+		parsed, err := url.Parse(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := resolve(base, ref)
+		if want := base.ResolveReference(parsed); !ok || got.String() != want.String() || got.Path != want.Path {
+			t.Fatalf("%s: got %#v, want %#v", ref, got, want)
+		}
+	})
+	for _, ref := range []string{"", ".", "..", "../a", "./a", "a/../b", "a/.", "a//b", "/a", "//a", "a:b", "a?b", "a%2e"} {
+		if isPlain(ref) {
+			t.Errorf("%q", ref)
+		}
+	}
 }
