@@ -21,7 +21,7 @@ type gate struct{ v *visit }
 func (g gate) Admit(status int, header http.Header) (*response.Meter, error) {
 	v := g.v
 	switch {
-	case v.opening == scopes.ListingOnly && !response.IsListing(status, header):
+	case v.opening == scopes.ListingOnly && !v.listing && !response.IsListing(status, header):
 		return nil, errScope
 	case v.grant != nil:
 		return v.resume(status, header)

@@ -26,7 +26,7 @@ func (v *visit) serve(next caddyhttp.Handler) error {
 			v.brokeOff(err)
 		}
 	}()
-	return v.conclude(d, d.Serve(next))
+	return v.conclude(d, d.Serve(v.carrying(next)))
 }
 
 // delivery is what the next handlers write their answer to.

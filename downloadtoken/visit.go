@@ -51,6 +51,8 @@ type visit struct {
 	began    time.Time           // when the token was spent
 	whole    bool                // the answer was sent to its end
 
+	listing bool // the answer is known to be one
+
 	own    placeholders // unless an earlier directive has made them
 	answer response.Delivery
 	fields []zap.Field // more of the line that says why it was refused

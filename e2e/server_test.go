@@ -263,8 +263,9 @@ func (s *server) get(target string, header ...string) answer {
 	return s.do(http.MethodGet, target, header...)
 }
 
-// raw sends a request line as it is, for targets that a client would clean.
-func (s *server) raw(target string) answer {
+// raw sends a request line as it is, for targets that a client would clean. Fields are
+// lines of the header.
+func (s *server) raw(target string, fields ...string) answer {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
@@ -272,7 +273,7 @@ func (s *server) raw(target string) answer {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, strings.TrimPrefix(s.url, "http://"))
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", target, strings.TrimPrefix(s.url, "http://"), strings.Join(append(fields, ""), "\r\n"))
 	return readAnswer(s.t, conn)
 }
 

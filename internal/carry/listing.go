@@ -2,10 +2,34 @@ package carry
 
 import (
 	"cmp"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
+
+// Listings is the rule for what the browse option of file_server answers, in HTML and in
+// JSON. With only, entries that the token does not open are left out.
+func Listings(l *Links, only bool) Rule {
+	return func(status int, header http.Header) func([]byte) []byte {
+		if !response.IsListing(status, header) {
+			return nil
+		}
+		if status == http.StatusNotModified { // of which type does not stand there
+			return func(body []byte) []byte { return body }
+		}
+		mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+		switch strings.ToLower(strings.TrimSpace(mediaType)) {
+		case "text/html":
+			return func(body []byte) []byte { return ListingHTML(body, l, only) }
+		case "application/json":
+			return func(body []byte) []byte { return ListingJSON(body, l, only) }
+		}
+		return nil
+	}
+}
 
 // edit replaces the bytes from..to of a document.
 type edit struct {
@@ -41,6 +65,7 @@ type lister struct {
 	links Links
 	to    *url.URL // where the last reference leads on this origin, else nil
 	opens bool     // whether the token opens that
+	size  int      // of all that is put in, in bytes
 }
 
 func newLister(l *Links) *lister {
@@ -52,16 +77,16 @@ func newLister(l *Links) *lister {
 	return s
 }
 
-// added is what is put into ref, and where. It is empty if ref stays as it is.
-func (s *lister) added(base *url.URL, ref string) (at int, text string) {
+// added is what is put into ref; "": nothing.
+func (s *lister) added(base *url.URL, ref string) string {
 	s.to, s.opens = nil, false
-	signed := s.links.Sign(base, ref, false)
-	at = len(ref)
-	if i := strings.IndexByte(ref, '#'); i >= 0 {
-		at = i
-	}
-	return at, signed[at : at+len(signed)-len(ref)]
+	text := inserted(ref, s.links.Sign(base, ref, false))
+	s.size += len(text)
+	return text
 }
+
+// tooMuch tells whether the listing would become too large.
+func (s *lister) tooMuch() bool { return s.size > maxSent-maxBody }
 
 // isEntry tells whether the last reference led to something in the folder that is
 // listed, not to the folder itself, one above it or another place.

@@ -29,10 +29,15 @@ func ListingHTML(body []byte, l *Links, only bool) []byte {
 		p.base = l.Page
 	}
 	for _, r := range p.references {
-		p.sign(r)
+		if p.sign(r); p.tooMuch() {
+			return body
+		}
 	}
 	p.leaveOut()
 	p.fillForms()
+	if p.tooMuch() {
+		return body
+	}
 	return apply(body, p.edits)
 }
 
@@ -237,7 +242,7 @@ func descriptors(text string) int {
 
 // sign puts the token into a reference.
 func (p *page) sign(r htmlReference) {
-	at, text := p.added(p.base, r.ref)
+	text := p.added(p.base, r.ref)
 	if p.only {
 		p.sort(r)
 	}
@@ -245,7 +250,7 @@ func (p *page) sign(r htmlReference) {
 		return
 	}
 	place := len(r.raw)
-	if at < len(r.ref) { // before the fragment, which must not be escaped
+	if endOfQuery(r.ref) < len(r.ref) { // before the fragment, which must not be escaped
 		literal := strings.ReplaceAll(r.raw, "&#", "&_")
 		if strings.Count(literal, "#") != strings.Count(r.ref, "#") {
 			return
@@ -282,7 +287,7 @@ func (p *page) token(action string) string {
 	if action == "" {
 		action, base = "?", p.links.Page // never relative to another base (HTML section 4.10.21.3)
 	}
-	_, text := p.added(base, action)
+	text := p.added(base, action)
 	query, _ := url.ParseQuery(strings.TrimLeft(text, "?&"))
 	return query.Get(p.links.Name)
 }

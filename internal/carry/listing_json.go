@@ -19,7 +19,7 @@ func ListingJSON(body []byte, l *Links, only bool) []byte {
 	var edits []edit
 	end := int(array.InputOffset())
 	left := -1 // where the items begin that are left out before one that is not
-	for kept := false; array.More(); {
+	for kept := false; array.More() && !lister.tooMuch(); {
 		var item json.RawMessage
 		if array.Decode(&item) != nil {
 			return body
@@ -30,7 +30,7 @@ func ListingJSON(body []byte, l *Links, only bool) []byte {
 		ref, at, ok := urlOf(item)
 		text := ""
 		if ok {
-			_, text = lister.added(l.Page, ref)
+			text = lister.added(l.Page, ref)
 		}
 		if ok && only && lister.isEntry() && !lister.opens {
 			if kept {
@@ -53,7 +53,7 @@ func ListingJSON(body []byte, l *Links, only bool) []byte {
 	if left >= 0 {
 		edits = append(edits, edit{from: left, to: end})
 	}
-	if _, err := array.Token(); err != nil {
+	if _, err := array.Token(); err != nil || lister.tooMuch() {
 		return body
 	}
 	return apply(body, edits)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -59,5 +61,62 @@ func TestApply(t *testing.T) {
 	got := string(apply([]byte("0123456789"), []edit{{9, 9, "z"}, {4, 4, "lost"}, {3, 6, ""}, {2, 8, ""}, {8, 8, "y"}, {0, 0, "x"}}))
 	if want := "x01y8z9"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestTooLongAListing: what would become too large stays as it is.
+func TestTooLongAListing(t *testing.T) {
+	l := linksOf(t, "https://files.example/v/")
+	l.Token = func(*url.URL, bool) string { return strings.Repeat("T", 4096) }
+	html, array := strings.Repeat("<a href=x>", 10_000), "["+strings.Repeat(`{"url":"x"},`, 10_000)+"5]"
+	if got := ListingHTML([]byte(html), l, false); string(got) != html {
+		t.Errorf("HTML of %d bytes", len(got))
+	}
+	if got := ListingJSON([]byte(array), l, false); string(got) != array {
+		t.Errorf("JSON of %d bytes", len(got))
+	}
+	if form := strings.Repeat("<form>", 10_000); string(ListingHTML([]byte(form), l, false)) != form {
+		t.Error("forms")
+	}
+	l.Token = func(*url.URL, bool) string { return "T" }
+	if many := strings.Repeat("<a href=x>", maxReferences+1); string(ListingHTML([]byte(many), l, false)) != many {
+		t.Error("too many")
+	}
+	deep := strings.Repeat("<li><ul>", 100_000) + "<a href=x>" + strings.Repeat("</ul></li>", 100_000)
+	if got := ListingHTML([]byte(deep), l, true); strings.Replace(string(got), "?tok=T", "", 1) != deep {
+		t.Error("deep")
+	}
+}
+
+func TestListings(t *testing.T) {
+	l := linksOf(t, "https://files.example/v/")
+	listing := http.Header{"Vary": {"Accept, Accept-Encoding"}}
+	for _, test := range []struct {
+		mediaType, etag string
+		body, want      string
+	}{
+		{"text/html; charset=utf-8", "", `<a href="x">`, `<a href="x?tok=T">`},
+		{"Application/JSON", "", `[{"url":"x"}]`, `[{"url":"x?tok=T"}]`},
+		{"text/plain; charset=utf-8", "", `<a href="x">`, ""},
+		{"text/html", `"file"`, `<a href="x">`, ""},
+	} {
+		header := listing.Clone()
+		header.Set("Content-Type", test.mediaType)
+		if test.etag != "" {
+			header.Set("Etag", test.etag)
+		}
+		got := ""
+		if rewrite := Listings(l, false)(http.StatusOK, header); rewrite != nil {
+			got = string(rewrite([]byte(test.body)))
+		}
+		if got != test.want {
+			t.Errorf("%s %s: got %q, want %q", test.mediaType, test.etag, got, test.want)
+		}
+	}
+	if Listings(l, false)(http.StatusNotModified, listing) == nil {
+		t.Error("304 of a listing without tokens is passed on")
+	}
+	if Listings(l, false)(http.StatusNotModified, http.Header{}) != nil {
+		t.Error("304 of a file is not passed on")
 	}
 }
