@@ -80,7 +80,7 @@ func newLister(l *Links) *lister {
 // added is what is put into ref; "": nothing.
 func (s *lister) added(base *url.URL, ref string) string {
 	s.to, s.opens = nil, false
-	text := inserted(ref, s.links.Sign(base, ref, false))
+	text := s.links.insertion(base, ref, false)
 	s.size += len(text)
 	return text
 }
