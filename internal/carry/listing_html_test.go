@@ -75,7 +75,7 @@ func TestListingHTML(t *testing.T) {
 			if test.want == "same" {
 				test.want = test.body
 			}
-			if got := string(ListingHTML([]byte(test.body), linksOf(t, page), false)); got != test.want {
+			if got := string(ListingHTML([]byte(test.body), listed(t, page), false)); got != test.want {
 				t.Errorf("%s\nbecame %s\nwant   %s", test.body, got, test.want)
 			}
 		})
@@ -83,7 +83,7 @@ func TestListingHTML(t *testing.T) {
 }
 
 func TestListingHTMLEscapesTheParameter(t *testing.T) {
-	l := linksOf(t, "https://files.example/v/")
+	l := listed(t, "https://files.example/v/")
 	l.Name = `a"b`
 	l.Token = func(*url.URL, bool) string { return `"<` }
 	want := `<form><input type="hidden" name="a&#34;b" value="&#34;&lt;"><a href="x?a%22b=%22%3C">`
@@ -121,7 +121,7 @@ func TestListingHTMLOnly(t *testing.T) {
 			if test.want == "same" {
 				test.want = test.body
 			}
-			if got := string(ListingHTML([]byte(test.body), linksOf(t, page), true)); got != test.want {
+			if got := string(ListingHTML([]byte(test.body), listed(t, page), true)); got != test.want {
 				t.Errorf("%s\nbecame %s\nwant   %s", test.body, got, test.want)
 			}
 		})
@@ -147,7 +147,7 @@ func TestListingHTMLOfCaddy(t *testing.T) {
 		{"/?layout=grid", " " + grid("") + " ./v/?tok=T ./u.jpg u.jpg ./w.txt", " " + grid("") + " ./v/?tok=T"},
 	} {
 		page := "https://files.example" + test.target
-		body, l := b.list(page, "text/html"), linksOf(t, page)
+		body, l := b.list(page, "text/html"), listed(t, page)
 		if test.only == "" {
 			test.only = test.all
 		}
@@ -205,7 +205,7 @@ func wantSame(t interface{ Fatalf(string, ...any) }, tb testing.TB, l *Links, bo
 			if a.Val == was.Attr[i].Val || strings.Contains(a.Key, "srcset") {
 				continue
 			}
-			if signed++; a.Val != l.Sign(l.Page, was.Attr[i].Val, false) {
+			if signed++; a.Val != l.Sign(l.Page, was.Attr[i].Val, true) {
 				t.Fatalf("%s became %s: %q, which was %q", body, got, a.Val, was.Attr[i].Val)
 			}
 		}
@@ -216,7 +216,7 @@ func wantSame(t interface{ Fatalf(string, ...any) }, tb testing.TB, l *Links, bo
 // TestListingHTMLKeepsAllElse makes pages of parts that templates have.
 func TestListingHTMLKeepsAllElse(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		l := linksOf(t, "https://files.example/v/a/")
+		l := listed(t, "https://files.example/v/a/")
 		attribute := rapid.SampledFrom([]string{"href", "src", "poster", "xlink:href", "HREF"})
 		value := rapid.Custom(func(r *rapid.T) string {
 			return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{
@@ -232,7 +232,7 @@ func TestListingHTMLKeepsAllElse(t *testing.T) {
 			}
 			body += rapid.SampledFrom([]string{"<p>", "</p> text", "<tr><td>", "<li>", "<!-- <a href=x> -->", "<script>'<a href=x>'</script>", "</li>", "&lt;"}).Draw(r, "before")
 			body += "<a class=c " + name + "=" + quote + text + quote + " title=' href=x '>x</a>"
-			if ref := html.UnescapeString(text); l.Sign(l.Page, ref, false) != ref && !strings.Contains(strings.ReplaceAll(text, "&#39;", "_"), "&#") {
+			if ref := html.UnescapeString(text); l.Sign(l.Page, ref, true) != ref && !strings.Contains(strings.ReplaceAll(text, "&#39;", "_"), "&#") {
 				want++
 			}
 		}
@@ -254,7 +254,7 @@ func FuzzListingHTML(f *testing.F) {
 			return
 		}
 		for _, page := range []string{"https://files.example/", "https://files.example/v/"} {
-			l := linksOf(t, page)
+			l := listed(t, page)
 			got := ListingHTML(body, l, false)
 			wantSame(t, t, l, body, got)
 			less := ListingHTML(body, l, true)
@@ -277,7 +277,7 @@ func BenchmarkListingHTML(b *testing.B) {
 	body := manyFiles(b).list("https://files.example/v/", "text/html")
 	for _, only := range []bool{false, true} {
 		b.Run(fmt.Sprintf("only=%v", only), func(b *testing.B) {
-			l := linksOf(b, "https://files.example/v/")
+			l := listed(b, "https://files.example/v/")
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
