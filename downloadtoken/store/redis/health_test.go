@@ -376,16 +376,20 @@ func TestClientGone(t *testing.T) {
 // nobody waits for what is repeated for others.
 func TestWaiting(t *testing.T) {
 	s := startServer(t)
-	f := newFleet(t, 1, at(s))
+	f := newFleet(t, 1, func(m *Redis) {
+		at(s)(m)
+		m.Timeout = caddy.Duration(10 * time.Second) // on a busy machine, 500 may take longer than the default
+	})
 	f.serves()
 	c, ctx := f.caddys[0], context.Background()
 	e := newEngine("fleet", testSkew, zap.NewNop())
 	e.ready = c.ready
 	var asked atomic.Int32
 	settling, end := make(chan struct{}), make(chan struct{})
+	settles := sync.OnceFunc(func() { close(settling) })
 	e.run = func(ctx context.Context, script *script, keys, args []string) (reply, error) {
 		if script == scriptRelease {
-			close(settling)
+			settles()
 			<-end
 			return nil, errDown
 		}
