@@ -513,7 +513,7 @@ func standIns(t *testing.T, config string) string {
 	for _, match := range regexp.MustCompile(`\{env\.(\w+)\}`).FindAllStringSubmatch(config, -1) {
 		value := t.TempDir()
 		if strings.HasSuffix(match[1], "SECRET") {
-			value = secret
+			value = secret + match[1] // two keys must not be the same
 		}
 		t.Setenv(match[1], value)
 	}
