@@ -68,6 +68,8 @@ var notTyped = map[string]string{
 	"GOPROXY=https://proxy.golang.org go list -m github.com/caddy-download-token/caddy-download-token@v1.2.3": "there is no such version yet",
 
 	// docs
+	"export GDAL_HTTP_COOKIEFILE=cookies.txt GDAL_HTTP_COOKIEJAR=cookies.txt":                                                 "TestMosaicWithGDAL",
+	`gdal_translate "/vsicurl/$link" picture.tif`:                                                                             "TestMosaicWithGDAL",
 	"caddy download-token keygen <alg> [--out <file>] [--public <file>] [--bits <n>] [--jwk] [--kid <id>] [--force] [--json]": "it is a synopsis",
 	"caddy download-token mint --key <file>|env:<name>|- [options]":                                                           "it is a synopsis",
 	"caddy download-token revoke <token>|<link>|<fingerprint>|- [options]":                                                    "it is a synopsis",

@@ -207,7 +207,7 @@ func (p *page) candidates(r htmlReference) {
 	if html.UnescapeString(r.raw) != r.ref {
 		return
 	}
-	for at := 0; at < len(r.raw); {
+	for at := 0; at < len(r.raw) && len(p.references) <= maxReferences; {
 		found := candidate.FindStringIndex(r.raw[at:])
 		if found == nil {
 			return
@@ -273,6 +273,9 @@ func (p *page) fillForms() {
 		}
 	}
 	for _, f := range p.forms {
+		if p.tooMuch() {
+			return
+		}
 		if token := p.token(f.action); token != "" {
 			p.edits = append(p.edits, edit{f.at, f.at,
 				`<input type="hidden" name="` + html.EscapeString(p.links.Name) + `" value="` + html.EscapeString(token) + `">`})
@@ -283,9 +286,14 @@ func (p *page) fillForms() {
 // token is the one for a form's action, or empty.
 func (p *page) token(action string) string {
 	base := p.base
-	action, _, _ = strings.Cut(action, "?")
 	if action == "" {
-		action, base = "?", p.links.Page // never relative to another base (HTML section 4.10.21.3)
+		base = p.links.Page // whatever the base is (HTML section 4.10.21.3)
+	}
+	if i := strings.IndexAny(action, "?#"); i >= 0 {
+		action = action[:i]
+	}
+	if action == "" {
+		action = "?"
 	}
 	text := p.added(base, action)
 	query, _ := url.ParseQuery(strings.TrimLeft(text, "?&"))

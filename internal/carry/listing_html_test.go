@@ -65,6 +65,8 @@ func TestListingHTML(t *testing.T) {
 		{"a form", `<form action="." class=x><input name=q></form>`, `<form action="." class=x><input type="hidden" name="tok" value="T"><input name=q></form>`},
 		{"a form without an action", `<base href="/w/"><form method=GET>`, `<base href="/w/"><form method=GET><input type="hidden" name="tok" value="T">`},
 		{"a form with a query", `<form action="?sort=name#x">`, `<form action="?sort=name#x"><input type="hidden" name="tok" value="T">`},
+		{"a form with a fragment", `<form action="#x">`, `<form action="#x"><input type="hidden" name="tok" value="T">`},
+		{"a form with a query and a base", `<base href="/w/"><form action="?x"><form action="#x">`, "same"},
 		{"other forms", `<form method=post action="x"><form method="dialog"><form action="/w/"><form action="//evil.example/v/">`, "same"},
 		{"a form with a button to another place", `<form><button formaction="//evil.example/v/">`, "same"},
 		{"a form with a button", `<form><button formaction="b">`, `<form><input type="hidden" name="tok" value="T"><button formaction="b">`},

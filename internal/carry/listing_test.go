@@ -94,6 +94,9 @@ func TestTooLongAListing(t *testing.T) {
 	if many := strings.Repeat("<a href=x>", maxReferences+1); string(ListingHTML([]byte(many), l, false)) != many {
 		t.Error("too many")
 	}
+	if many := `<img srcset="` + strings.Repeat("x 1x,", maxReferences+1) + `">`; string(ListingHTML([]byte(many), l, false)) != many {
+		t.Error("too many candidates")
+	}
 	deep := strings.Repeat("<li><ul>", 100_000) + "<a href=x>" + strings.Repeat("</ul></li>", 100_000)
 	if got := ListingHTML([]byte(deep), l, true); strings.Replace(string(got), "?tok=T", "", 1) != deep {
 		t.Error("deep")
