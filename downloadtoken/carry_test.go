@@ -251,6 +251,28 @@ func TestCopyThatIsTooLong(t *testing.T) {
 	}
 }
 
+func TestCopiesAreCounted(t *testing.T) {
+	h, _ := staged(t, withCopies(Handler{}))
+	v, err := judged(t, h, signed(t, nil), "/a/i.m3u8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, _ := v.links()
+	all := make(map[string]bool)
+	for i := range maxCopied + 10 {
+		ref := strings.Repeat("x", i+1) + "/seg.ts"
+		if signed := links.Sign(links.Page, ref, false); signed != ref {
+			all[signed[len(ref):]] = true
+		}
+		if links.Sign(links.Page, "x/other.ts", false) == "x/other.ts" {
+			t.Fatal("a folder that has a copy")
+		}
+	}
+	if len(all) != maxCopied {
+		t.Errorf("%d copies", len(all))
+	}
+}
+
 // based is a scope that knows where its things are, and one that does not.
 type based struct {
 	opening
