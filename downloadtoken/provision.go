@@ -259,7 +259,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 			return err
 		}
 	}
-	if o.resume != nil && h.MaxTTL > 0 && o.resume.Window > h.MaxTTL {
+	if o.resume != nil && !o.resume.PastExp && h.MaxTTL > 0 && o.resume.Window > h.MaxTTL {
 		h.logger.Warn(fmt.Sprintf("resume %v is longer than max_ttl %v: a download can be continued until the exp of its token, "+
 			"so for %[2]v at most; make max_ttl longer, or resume shorter", time.Duration(o.resume.Window), time.Duration(h.MaxTTL)))
 	}

@@ -30,6 +30,7 @@ type visit struct {
 	judged      time.Time // before the first judgement, when the request came
 	token       *token.Token
 	fingerprint token.Fingerprint
+	past        bool   // it has expired, and may only join an open grant
 	confirmed   bool   // it was the button's POST
 	unpressed   bool   // but as far as the browser tells, no person has pressed it
 	path        string // r.URL.Path as it was authorised
