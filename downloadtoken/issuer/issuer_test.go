@@ -25,6 +25,7 @@ type keeper struct {
 	stores []string
 	asked  []rules.Revocation
 	err    error
+	after  time.Duration // exp, that grants may be open
 }
 
 func (k *keeper) Revoke(ctx context.Context, store string, r rules.Revocation) error {
@@ -34,6 +35,8 @@ func (k *keeper) Revoke(ctx context.Context, store string, r rules.Revocation) e
 	k.stores, k.asked = append(k.stores, store), append(k.asked, r)
 	return k.err
 }
+
+func (k *keeper) Outlived(string) time.Duration { return k.after }
 
 // ready provisions an issuer as far as that needs no Caddy.
 func ready(t testing.TB, i *Issuer) (*Issuer, *keeper) {
