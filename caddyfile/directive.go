@@ -80,6 +80,7 @@ func init() {
 //		challenge <scheme> [<realm>]
 //		status <code> [<reason>...]
 //		cache off|<entries>
+//		optional
 //		forward
 //	}
 //
@@ -106,6 +107,7 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"challenge":   parseChallenge,
 	"status":      parseStatus,
 	"cache":       parseCache,
+	"optional":    flag(func(h *downloadtoken.Handler) *bool { return &h.Optional }),
 	"forward":     flag(func(h *downloadtoken.Handler) *bool { return &h.Forward }),
 }
 

@@ -55,7 +55,7 @@ func init() {
 // `{http.download_token.issuer}` | The `iss` claim
 // `{http.download_token.expires}` | The `exp` claim, RFC 3339, UTC
 // `{http.download_token.claim.*}` | Any other claim by its name, if it is a string, a number or a boolean
-// `{http.download_token.fingerprint}` | 16 hex digits that name the token in logs; it cannot be turned back into a token
+// `{http.download_token.fingerprint}` | 16 hex digits that name the token in logs; it cannot be turned back into a token. Empty if there was none, see `optional`
 // `{http.auth.user.id}` | The `sub` claim, else `user`, unless an earlier handler has set it
 //
 // A token that was refused sets the reason and the fingerprint only.
@@ -115,6 +115,13 @@ type Handler struct {
 	// [OneTime] without [Resume], whose tokens do not come again.
 	Cache int `json:"cache,omitempty"`
 
+	// Let requests that carry no token at all pass, unjudged, to the next handlers: for
+	// public and private files under one tree. A token that is there and is refused does
+	// not pass. Everything that the next handlers serve to whom does not matter to this
+	// one is public then; what is not has to ask for `{http.download_token.fingerprint}`,
+	// which is empty without a token. Default: false.
+	Optional bool `json:"optional,omitempty"`
+
 	// Hand the token on to the next handlers instead of taking it out of the
 	// request. Default: false. With it, whatever logs or stores URLs behind this
 	// handler holds usable tokens.
@@ -152,12 +159,16 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	if response.IsPreflight(r) {
+		response.Confine(r)
 		h.strip(r)
 		return response.Preflight(w, r, next)
 	}
 	v := &visit{h: h, w: w, r: r}
 	defer v.leave() // in a defer: a panic must not leave a nonce reserved
 	err := v.receive()
+	if v.passes {
+		return v.pass(next)
+	}
 	if err == nil {
 		err = v.judge()
 	}

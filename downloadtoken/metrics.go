@@ -21,6 +21,7 @@ var (
 	outcomeAsked     = requests.WithLabelValues("asked")      // or the page that asks
 	outcomeNotFound  = requests.WithLabelValues("not_found")  // or a 404 of the site
 	outcomeSiteError = requests.WithLabelValues("site_error") // or another error of the site
+	outcomePassed    = requests.WithLabelValues("passed")     // there was none, and optional let the request through
 	outcomeFailed    = requests.WithLabelValues("failed")     // or nothing, because something failed
 	outcomeRefused   = make(map[string]prometheus.Counter)    // by reason
 

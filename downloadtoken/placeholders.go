@@ -84,6 +84,9 @@ func (p *placeholders) value(name string) (any, bool) {
 	case "reason":
 		return p.reason, true
 	case "fingerprint":
+		if p.fingerprint == (token.Fingerprint{}) { // there was no token, and there need not be one
+			return "", true
+		}
 		return p.fingerprint.String(), true
 	}
 	if p.accepted == nil {

@@ -23,6 +23,10 @@ func (v *visit) receive() (err error) {
 		v.answer.Asked.URL = *original.URL
 	}
 	h.strip(r)
+	if v.passes = h.Optional && err == token.ErrMissing; v.passes {
+		return nil
+	}
+	response.Confine(r)
 	if err == nil && h.Confirm != nil && r.Method == http.MethodPost {
 		if v.press, err = confirm.ReadForm(v.w, r); err == nil && v.hasWaited() && h.app.Superseded() {
 			err = errReloaded
@@ -31,11 +35,18 @@ func (v *visit) receive() (err error) {
 	return err
 }
 
+// pass lets a request without a token through as it is. What is served for it may be
+// different from what a token opens at the same URL.
+func (v *visit) pass(next caddyhttp.Handler) error {
+	outcomePassed.Inc()
+	v.placeholders()
+	v.h.answers.Vary(v.w.Header())
+	return next.ServeHTTP(v.w, v.r)
+}
+
 // strip takes the token out of the request, and out of the copy of the original
-// request that Caddy restores for error routes and uses for {http.request.orig_uri};
-// and, for every later handler, what asks for more than this one answer.
+// request that Caddy restores for error routes and uses for {http.request.orig_uri}.
 func (h *Handler) strip(r *http.Request) {
-	response.Confine(r)
 	if h.Forward {
 		return
 	}

@@ -25,6 +25,7 @@ type visit struct {
 	text   string // the token
 	source token.Source
 	press  string // the value that came with the button's POST
+	passes bool   // there is no token, and there need not be one
 
 	// judge: what has been verified, and when.
 	judged      time.Time // before the first judgement, when the request came

@@ -126,6 +126,7 @@ func newObservable(t testing.TB) *observable {
 		one_time`) + "file_server",
 		"plain": directive("plain", "scope any\njwks "+o.keys.URL+"/keys?secret=planted") + "file_server",
 		"ask":   directive("ask", "scope any\nconfirm\ncache off\none_time {\nresume 1h 1\n}") + "file_server",
+		"open":  directive("open", "scope any\noptional") + "file_server",
 		"small": directive("small", "scope any\none_time\nstore small") + "file_server",
 		"lost":  directive("lost", "scope any\none_time\nstore lost") + "file_server",
 		"up":    directive("up", "scope any\none_time") + "reverse_proxy " + o.upstream.URL,
@@ -142,7 +143,7 @@ func newObservable(t testing.TB) *observable {
 		}
 	}`)
 	o.globals = "download_token {\nstore small memory {\ncapacity 1\n}\nstore lost memory\n}"
-	for _, name := range []string{"strict", "plain", "ask", "small", "lost", "other", "big"} {
+	for _, name := range []string{"strict", "plain", "ask", "open", "small", "lost", "other", "big"} {
 		if err := os.MkdirAll(o.root+"/"+name, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +214,7 @@ func TestMetrics(t *testing.T) {
 	if !slices.Equal(documented, names) {
 		t.Errorf("operations.md has the metrics %q, a scrape has %q", documented, names)
 	}
-	outcomes := append(downloadtoken.Reasons(), "served", "spent", "asked", "not_found", "site_error", "failed")
+	outcomes := append(downloadtoken.Reasons(), "served", "spent", "asked", "passed", "not_found", "site_error", "failed")
 	for _, outcome := range outcomes {
 		if n, ok := fresh[`requests_total{outcome="`+outcome+`"}`]; !ok || n != 0 {
 			t.Errorf("%s begins with %v, %v", outcome, n, ok)
@@ -331,6 +332,7 @@ func (o *observable) everyOutcome() map[string]float64 {
 		{"not_found", "/strict/gone", sign(nil, "strict", "", nil), "", nil},
 		{"failed", "/other/a.txt", o.token("other", nil), "", nil},
 		{"asked", "/ask/a.txt", o.token("ask", nil), "", []string{"Accept", "text/html"}},
+		{"passed", "/open/gone", "", "", nil},
 		{"unconfirmed", "/ask/a.txt", o.token("ask", nil), http.MethodPost, []string{"Sec-Fetch-Site", "cross-site"}},
 	} {
 		o.ask(ctx, tt.method, tt.path, tt.token, tt.header...)
