@@ -78,8 +78,10 @@ var patientPrograms = map[string]string{
 func TestPastExp(t *testing.T) {
 	t.Parallel()
 	const life = 5 * time.Second
-	for _, option := range []string{"1h", "1h {\n\t\t\t\tpast_exp\n\t\t\t}"} {
-		past := option != "1h"
+	// Each break loses what is in the buffers on the way, of a small file a large part.
+	const window = "1h random"
+	for _, option := range []string{window, window + " {\n\t\t\t\tpast_exp\n\t\t\t}"} {
+		past := option != window
 		name := map[bool]string{true: "past_exp", false: "without"}[past]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +101,7 @@ func TestPastExp(t *testing.T) {
 						tool(t, program)
 						line, broken := weakLine(t, s.url, *pastExpBytes*int64(time.Second)/int64(*pastExpTakes), *pastExpLasts)
 						exp := time.Now().Add(life)
-						query := "?download_token=" + mint(t, claims{"jti": rand.Text(), "exp": exp.Unix()})
+						query := "?download_token=" + mint(t, claims{"jti": rand.Text(), "exp": exp.Unix() + 1})
 						cmd := exec.Command("sh", "-c", script, "sh", line+"/f.bin"+query, "Host: "+strings.TrimPrefix(s.url, "http://"))
 						cmd.Dir = t.TempDir()
 						began := time.Now()
@@ -155,14 +157,15 @@ func TestPastExpAcrossRestarts(t *testing.T) {
 			status := func(file, token string) int {
 				return p.answers(p.url + "/" + file + "?download_token=" + token)
 			}
-			soon := func() string {
-				return mint(t, claims{"jti": rand.Text(), "sub": "an ear", "exp": time.Now().Add(2 * time.Second).Unix()})
+			exp := time.Now().Add(4 * time.Second)
+			soon := func(user string) string {
+				return mint(t, claims{"jti": rand.Text(), "sub": user, "exp": exp.Unix()})
 			}
-			open, taken, unused := soon(), mint(t, claims{"jti": rand.Text(), "sub": "a nose", "exp": time.Now().Add(2 * time.Second).Unix()}), soon()
+			open, taken, unused := soon("an ear"), soon("a nose"), soon("an ear")
 			for _, token := range []string{open, taken} {
 				p.get(token).wantBody(t, "content of a")
 			}
-			time.Sleep(2 * time.Second)
+			time.Sleep(time.Until(exp))
 			goesOn := func(after string) {
 				t.Helper()
 				p.get(open).wantBody(t, "content of a")
@@ -199,6 +202,62 @@ func TestPastExpAcrossRestarts(t *testing.T) {
 			} else {
 				p.wantRefused(open, "expired")
 			}
+		})
+	}
+}
+
+// TestPastExpOpensNothingNew: from exp on, only the grant goes on, with all that it is
+// pinned to.
+func TestPastExpOpensNothingNew(t *testing.T) {
+	t.Parallel()
+	const forwarded, here, there = "X-Forwarded-For", "203.0.113.7", "203.0.113.8"
+	for name, tt := range map[string]struct {
+		options   string // of one_time
+		elsewhere int    // status from another address
+	}{
+		"once":     {"resume 1h random {\n\t\t\t\tpast_exp\n\t\t\t}", http.StatusUnauthorized},
+		"uses":     {"uses 5\n\t\t\tresume 1h random {\n\t\t\t\tpast_exp\n\t\t\t}", http.StatusUnauthorized},
+		"per path": {"uses 5\n\t\t\tper path\n\t\t\tresume 1h random {\n\t\t\t\tpast_exp\n\t\t\t}", http.StatusUnauthorized},
+		"roam":     {"resume 1h random {\n\t\t\t\troam\n\t\t\t\tpast_exp\n\t\t\t}", http.StatusPartialContent},
+		"short":    {"resume 9s random {\n\t\t\t\tpast_exp\n\t\t\t}", http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startApart(t, map[string]string{"a.txt": "content of a", "b.txt": "content of b"},
+				"servers {\n\t\ttrusted_proxies static 127.0.0.0/8\n\t}",
+				strings.Replace(oneTime, "one_time", "one_time {\n\t\t\t"+tt.options+"\n\t\t}", 1))
+			exp := time.Now().Add(4 * time.Second)
+			query := "?download_token=" + mint(t, claims{"jti": rand.Text(), "exp": exp.Unix()})
+			part := func(target, address string, header ...string) answer {
+				t.Helper()
+				return s.get(target+query, append(header, "Range", "bytes=0-3", forwarded, address)...)
+			}
+			part("/a.txt", here).want(t, http.StatusPartialContent)
+			time.Sleep(time.Until(exp))
+			part("/a.txt", here).want(t, http.StatusPartialContent)
+			s.do(http.MethodHead, "/a.txt"+query, forwarded, here).want(t, http.StatusOK)
+			part("/a.txt", here, "Early-Data", "1").want(t, http.StatusTooEarly)
+			part("/a.txt", there).want(t, tt.elsewhere)
+			for _, header := range [][]string{{}, {"Early-Data", "1"}, {"Sec-Purpose", "prefetch"}} {
+				wantProblem(t, part("/b.txt", here, header...).want(t, http.StatusUnauthorized), "expired")
+			}
+			for _, method := range []string{http.MethodHead, http.MethodPut, http.MethodPost} {
+				s.do(method, "/b.txt"+query, forwarded, here).want(t, http.StatusUnauthorized)
+			}
+			for range 3 {
+				part("/a.txt", here).want(t, http.StatusPartialContent)
+			}
+			if name == "short" {
+				s.eventually(func() bool {
+					return s.do(http.MethodHead, "/a.txt"+query, forwarded, here).StatusCode == http.StatusUnauthorized
+				})
+				wantProblem(t, part("/a.txt", here), "expired")
+				return
+			}
+			s.put("a.txt", "another content of a")
+			wantProblem(t, part("/a.txt", here).want(t, http.StatusUnauthorized), "used")
+			s.put("b.txt", "another content of b")
+			wantProblem(t, part("/b.txt", here).want(t, http.StatusUnauthorized), "expired")
 		})
 	}
 }
