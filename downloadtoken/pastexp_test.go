@@ -39,8 +39,9 @@ func (f answering) ServeHTTP(w http.ResponseWriter, r *http.Request) error { ret
 // the byte, unless it says to come again.
 func TestPastExp(t *testing.T) {
 	const ago = -5 * time.Second
+	now := time.Now()
 	open := func() *used {
-		return &used{grant: &shared{terms: rules.Terms{ETag: `"e"`, Size: 10, Ends: time.Now().Add(time.Hour)}, left: 10}}
+		return &used{grant: &shared{terms: rules.Terms{ETag: `"e"`, Size: 10, Ends: now.Add(time.Hour)}, left: 10}}
 	}
 	for name, tt := range map[string]struct {
 		claims map[string]any
@@ -79,20 +80,20 @@ func TestPastExp(t *testing.T) {
 		"the store cannot tell":            {err: rules.ErrUnavailable, asked: "look", want: rules.ErrUnavailable},
 		"its grant ends meanwhile":         {joins: true, asked: "look, admit", want: token.ErrExpired},
 		"it ends meanwhile, on request":    {joins: true, spend: "request", asked: "look, admit", want: token.ErrExpired},
-		"its window ends meanwhile":        {joins: true, use: &used{grant: &shared{terms: rules.Terms{Size: 10, Ends: time.Now().Add(-time.Second)}}}, asked: "look, admit", want: token.ErrExpired},
+		"its window ends meanwhile":        {joins: true, use: &used{grant: &shared{terms: rules.Terms{Size: 10, Ends: now.Add(-time.Second)}}}, asked: "look, admit", want: token.ErrExpired},
 		"a method":                         {joins: true, method: http.MethodPut, want: token.ErrExpired},
 		"a path":                           {joins: true, path: "/a//b", want: token.ErrExpired},
 		"a scope":                          {joins: true, scope: scopes.Closed, want: token.ErrExpired},
 		"an address":                       {joins: true, claims: map[string]any{"ip": "198.51.100.1"}, want: token.ErrExpired},
 		"no nonce":                         {joins: true, claims: map[string]any{"jti": nil}, want: token.ErrExpired},
 		"an audience":                      {joins: true, claims: map[string]any{"aud": "elsewhere"}, want: token.ErrExpired},
-		"valid after its end":              {joins: true, claims: map[string]any{"nbf": time.Now().Add(time.Second).Unix()}, want: token.ErrExpired},
-		"too long a life":                  {joins: true, claims: map[string]any{"iat": time.Now().Add(-2 * time.Hour).Unix()}, want: token.ErrExpired},
-		"issued after its end":             {joins: true, claims: map[string]any{"iat": time.Now().Unix()}, want: token.ErrExpired},
-		"expired but for leeway: is valid": {claims: map[string]any{"exp": time.Now().Add(-500*time.Millisecond).UnixMilli() / 1000}, asked: "admit"},
+		"valid after its end":              {joins: true, claims: map[string]any{"nbf": now.Add(time.Second).Unix()}, want: token.ErrExpired},
+		"too long a life":                  {joins: true, claims: map[string]any{"iat": now.Add(-2 * time.Hour).Unix()}, want: token.ErrExpired},
+		"issued after its end":             {joins: true, claims: map[string]any{"iat": now.Unix()}, want: token.ErrExpired},
+		"expired but for leeway: is valid": {claims: map[string]any{"exp": now.Add(-500*time.Millisecond).UnixMilli() / 1000}, asked: "admit"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			claims := map[string]any{"exp": time.Now().Add(ago).Unix(), "ip": "192.0.2.1"}
+			claims := map[string]any{"exp": now.Add(ago).Unix(), "ip": "192.0.2.1"}
 			for claim, value := range tt.claims {
 				claims[claim] = value
 			}
@@ -127,7 +128,7 @@ func TestPastExp(t *testing.T) {
 				p := &patient{use: tt.use, err: tt.err, joins: tt.joins}
 				o := outliving(past)
 				o.Spend = tt.spend
-				h := &Handler{store: p, OneTime: o, Confirm: new(Confirm), IPClaim: "ip"}
+				h := &Handler{store: p, OneTime: o, Confirm: new(Confirm), IPClaim: "ip", now: func() time.Time { return now }}
 				if tt.scope != 0 || name == "a scope" {
 					h.scopes = []scopes.Scope{opening(tt.scope)}
 				}
