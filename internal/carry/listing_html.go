@@ -130,7 +130,11 @@ func (t *tag) read(z *html.Tokenizer) {
 		switch string(key) {
 		case "href", "xlink:href", "src", "srcset", "imagesrcset", "poster", "data":
 			t.refers = true
-		case "action", "formaction", "method", "name", "rel", "class":
+		case "action", "formaction", "method", "name", "rel":
+		case "class":
+			if t.name != "div" { // most elements have one
+				continue
+			}
 		default:
 			continue
 		}
