@@ -61,6 +61,9 @@ func TestListingHTML(t *testing.T) {
 		{"a second base on another host", `<base href="/v/"><base href="//evil.example/v/"><a href="x">`, "same"},
 		{"a base as browsers read it", `<base href="/\evil.example/v/"><a href="x">`, "same"},
 		{"a base with three slashes", `<base href="///evil.example/v/"><a href="x">`, "same"},
+		{"a base for browsers without scripts", `<a href="x"><noscript><BASE href="//evil.example/v/"></noscript><a href="/v/x">`, "same"},
+		{"a base that is text elsewhere than in SVG", `<svg><title><base href="//evil.example/v/"></title></svg><a href="x">`, "same"},
+		{"a base behind a CDATA section", `<a href="x"><![CDATA[><base href="//evil.example/v/">`, "same"},
 		{"a base without a reference", `<base target=_top><a href="x">`, `<base target=_top><a href="x?tok=T">`},
 		{"a form", `<form action="." class=x><input name=q></form>`, `<form action="." class=x><input type="hidden" name="tok" value="T"><input name=q></form>`},
 		{"a form without an action", `<base href="/w/"><form method=GET>`, `<base href="/w/"><form method=GET><input type="hidden" name="tok" value="T">`},
@@ -69,6 +72,7 @@ func TestListingHTML(t *testing.T) {
 		{"a form with a query and a base", `<base href="/w/"><form action="?x"><form action="#x">`, "same"},
 		{"other forms", `<form method=post action="x"><form method="dialog"><form action="/w/"><form action="//evil.example/v/">`, "same"},
 		{"a form with a button to another place", `<form><button formaction="//evil.example/v/">`, "same"},
+		{"a form with a button for browsers without scripts", `<form><noscript><button formaction="//evil.example/v/"></noscript>`, "same"},
 		{"a form with a button", `<form><button formaction="b">`, `<form><input type="hidden" name="tok" value="T"><button formaction="b">`},
 		{"a form that has the field", `<form><input name=tok>`, "same"},
 	}
