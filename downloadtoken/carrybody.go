@@ -100,6 +100,11 @@ func (v *visit) listings(links *carry.Links, only bool) carry.Rule {
 			rewrite = carry.ListingHTML
 		case "application/json":
 			rewrite = carry.ListingJSON
+		case "text/plain":
+			if !only {
+				return nil
+			}
+			rewrite = func(body []byte, l *carry.Links, _ bool) []byte { return carry.ListingText(body, l) }
 		case "": // 304: it is asked for again
 			return func(body []byte) []byte { return body }
 		default:

@@ -162,8 +162,9 @@ func TestListingOutsideTheScope(t *testing.T) {
 					t.Errorf("%s: HEAD has %s", accept, head.Header.Get("Content-Length"))
 				}
 			}
-			if a := s.get("/mixed/"+query, "Accept", "text/plain").want(t, http.StatusOK); strings.Contains(a.body, "eyJ") {
-				t.Errorf("text: %s", a.body)
+			a := s.get("/mixed/"+query, "Accept", "text/plain").want(t, http.StatusOK)
+			if strings.Contains(a.body, "eyJ") || !strings.Contains(a.body, "a.txt") || strings.Contains(a.body, "planted.txt") != shown {
+				t.Errorf("text, shown, want %v: %s", shown, a.body)
 			}
 		})
 	}
