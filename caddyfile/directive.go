@@ -63,6 +63,7 @@ func init() {
 //			spend response|request
 //			resume <window> [<copies>|random] {
 //				roam
+//				past_exp
 //			}
 //			uses <n>
 //			uses claim <name> [<max>]

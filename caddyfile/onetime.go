@@ -15,6 +15,7 @@ import (
 //		spend response|request
 //		resume <window> [<copies>|random] {
 //			roam
+//			past_exp
 //		}
 //		uses <n>
 //		uses claim <name> [<max>]
@@ -42,8 +43,8 @@ func parseOneTime(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 				return d.Err("one_time: only per path takes more, the names of index files; write it like this: per path index.html")
 			}
 			h.OneTime.Per, h.OneTime.Index = args[0], args[1:]
-		case option == "roam":
-			err = d.Err("one_time: roam belongs into a block of resume")
+		case option == "roam", option == "past_exp":
+			err = d.Errf("one_time: %s belongs into a block of resume", option)
 		case option != "spend" && option != "per":
 			err = d.Errf("one_time: unrecognized option '%s'; it has spend, resume, uses and per", option)
 		case len(args) != 1:
@@ -104,6 +105,7 @@ func parseUses(d *caddyfile.Dispenser, o *downloadtoken.OneTime, args []string) 
 //
 //	resume <window> [<copies>|random] {
 //		roam
+//		past_exp
 //	}
 func parseResume(d *caddyfile.Dispenser, args []string) (*downloadtoken.Resume, error) {
 	if len(args) < 1 || len(args) > 2 {
@@ -123,10 +125,14 @@ func parseResume(d *caddyfile.Dispenser, args []string) (*downloadtoken.Resume, 
 		}
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "roam" || d.NextArg() {
-			return nil, d.Errf("one_time: resume: unrecognized option '%s'; it has only roam, without an argument", d.Val())
+		switch option := d.Val(); {
+		case option == "roam" && !d.NextArg():
+			r.Roam = true
+		case option == "past_exp" && !d.NextArg():
+			r.PastExp = true
+		default:
+			return nil, d.Errf("one_time: resume: unrecognized option '%s'; it has roam and past_exp, without an argument", option)
 		}
-		r.Roam = true
 	}
 	return r, nil
 }

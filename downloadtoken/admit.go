@@ -57,6 +57,11 @@ func (v *visit) admitOnce() error {
 	if err != nil {
 		return err
 	}
+	if v.past {
+		if err := v.stillOpen(q); err != nil {
+			return err
+		}
+	}
 	dropUnresumable(v.r.Header, h.oneTime.resume != nil)
 	if v.r.Method == http.MethodHead {
 		_, err := v.look(q)
@@ -83,10 +88,13 @@ func (v *visit) admitOnce() error {
 		return err
 	}
 	v.grant = v.use.Grant()
+	open := v.grant != nil && v.grant.Terms().IsOpen(v.judged)
 	switch {
-	case v.grant != nil && !v.grant.Terms().IsOpen(v.judged):
+	case v.past && !open:
+		return token.ErrExpired // since it was looked for, or since exp has come
+	case v.grant != nil && !open:
 		return rules.ErrReplayed // its window has ended meanwhile
-	case v.grant != nil:
+	case open:
 		v.follow()
 		return nil
 	case mustJoin:
@@ -103,6 +111,9 @@ func (v *visit) look(q store.Query) (joins bool, err error) {
 	open, err := v.h.store.Look(v.r.Context(), q, v.h.now)
 	if err == nil {
 		err = v.again()
+	}
+	if err == nil && open == nil && v.past {
+		err = token.ErrExpired
 	}
 	return open != nil, err
 }

@@ -64,13 +64,17 @@ func (v *visit) links() (l *carry.Links, ok bool) {
 			}
 			judged, _ := m.of(u.Path)
 			folder := judged[:strings.LastIndexByte(judged, '/')+1]
-			if _, made := copies[folder]; !made {
+			if _, made := copies[folder]; !made && len(copies) < maxCopied {
 				copies[folder] = v.copyFor(folder)
 			}
 			return copies[folder]
 		},
 	}, true
 }
+
+// maxCopied is for how many folders a playlist has copies of the token, since each costs a
+// signature. Segments in more are left as they are.
+const maxCopied = 256
 
 // copyFor is a short-lived copy of the token for a folder; "" if none can be made.
 func (v *visit) copyFor(folder string) string {

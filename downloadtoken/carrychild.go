@@ -138,9 +138,11 @@ func (c *children) parent(ctx context.Context, text string, trusted *token.Verif
 	if !ok || json.Unmarshal(value, &from) != nil || !strings.HasPrefix(from.Folder, "/") || !strings.HasSuffix(from.Folder, "/") {
 		return nil, "", token.ErrClaim
 	}
-	if n, err := hex.Decode(t.Fingerprint[:], []byte(from.Fingerprint)); err != nil || n != len(t.Fingerprint) {
+	fingerprint, err := hex.DecodeString(from.Fingerprint)
+	if err != nil || len(fingerprint) != len(t.Fingerprint) {
 		return nil, "", token.ErrClaim
 	}
+	t.Fingerprint = token.Fingerprint(fingerprint)
 	t.Alg, t.KeyID, t.Typ = from.Alg, from.KeyID, from.Typ
 	parent, err := trusted.Adopt(ctx, *t, func(key *token.Key) bool {
 		return hmac.Equal([]byte(c.tag(key)), []byte(from.Signer))

@@ -87,7 +87,8 @@ type OneTime struct {
 //
 // A grant is pinned to the path, to the strong entity tag and the size of the
 // file, and to the client's address (IPv6: to its /64). It ends with the
-// window, which is never longer than the token lives, or with the budget of bytes
+// window, which is never longer than the token lives unless PastExp says so, or with
+// the budget of bytes
 // that may be sent in all: copies times the size of the file, and min(1 MiB, a
 // quarter of the file) more. That every byte was sent does not end it, because
 // what was sent has not always arrived. It serves 16 connections at a time and
@@ -111,6 +112,13 @@ type Resume struct {
 
 	// Do not pin the grant to the client's address. Default: false.
 	Roam bool `json:"roam,omitempty"`
+
+	// Let an open grant outlive its token: exp bounds when a download begins, the
+	// window when it must end. From exp on the token opens nothing new, and is refused
+	// as `expired` wherever it joins no open grant; revocations and all other checks go
+	// on as before. The window is then 30 days at most. Default: false, a grant ends
+	// with its token.
+	PastExp bool `json:"past_exp,omitempty"`
 }
 
 // RandomCopies is what `random` stands for in `resume <window> random`: so many

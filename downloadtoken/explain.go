@@ -36,6 +36,9 @@ func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 	if err == nil && h.oneTime != nil {
 		_, err = h.oneTime.present(v, h.PathPrefix+v.path)
 	}
+	if v.past { // with its grant open, it would go on
+		err = token.ErrExpired
+	}
 	if err != nil {
 		return denialOf(err).reason, err
 	}

@@ -87,7 +87,7 @@ func (v *visit) terms(status int, header http.Header) *rules.Terms {
 	switch {
 	case resume != nil && known:
 		ends := now.Add(time.Duration(resume.Window))
-		if exp := v.token.Claims.ExpiresAt; exp.Before(ends) {
+		if exp := v.token.Claims.ExpiresAt; !resume.PastExp && exp.Before(ends) {
 			ends = exp
 		}
 		return &rules.Terms{Key: keys.resume, ETag: body.ETag, Size: body.Size, Copies: resume.Copies, Begins: now, Ends: ends}

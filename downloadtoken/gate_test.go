@@ -33,6 +33,10 @@ func TestTerms(t *testing.T) {
 			resume: &Resume{Window: 3600e9, Copies: 2}, status: 206, header: http.Header{"Etag": {`"e"`}, "Content-Range": {"bytes 2-4/10"}},
 			want: &rules.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(10 * time.Minute)},
 		},
+		"longer than the token lives": {
+			resume: &Resume{Window: 3600e9, Copies: 2, PastExp: true}, status: 200, header: http.Header{"Etag": {`"e"`}, "Content-Length": {"10"}},
+			want: &rules.Terms{Key: key, ETag: `"e"`, Size: 10, Copies: 2, Begins: now, Ends: now.Add(time.Hour)},
+		},
 		"resume without an entity tag":  {resume: &Resume{Window: 60e9, Copies: 2}, status: 200, header: http.Header{"Content-Length": {"10"}}},
 		"resume with a weak entity tag": {resume: &Resume{Window: 60e9, Copies: 2}, status: 200, header: http.Header{"Etag": {`W/"e"`}, "Content-Length": {"10"}}},
 		"resume, unlike part":           {resume: &Resume{Window: 60e9, Copies: 2}, status: 206, header: http.Header{"Etag": {`"e"`}, "Content-Range": {"bytes 2-10/10"}}},

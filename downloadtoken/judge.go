@@ -20,7 +20,7 @@ func (v *visit) judge() (err error) {
 		return err
 	}
 	v.fingerprint = v.token.Fingerprint
-	if err = h.rules.Accept(v.token, v.judged); err != nil {
+	if v.past, err = h.accept(v.token, v.judged); err != nil {
 		return err
 	}
 	if err = v.admitMethod(); err != nil {

@@ -94,8 +94,15 @@ func (r *Resume) prepare() error {
 	if r.Copies < 1 || r.Copies > maxCopies {
 		return fmt.Errorf("one_time: resume takes 1 to %d copies, not %d", maxCopies, r.Copies)
 	}
+	if r.PastExp && r.Window > caddy.Duration(maxPastExp) {
+		return fmt.Errorf("one_time: resume with past_exp takes a window of 30d at most, not %v, because only the window ends a grant; "+
+			"make it as long as the slowest download takes", time.Duration(r.Window))
+	}
 	return nil
 }
+
+// maxPastExp bounds the window of `past_exp`: without it, exp does.
+const maxPastExp = 30 * 24 * time.Hour
 
 // maxCopies bounds the copies of `resume`; more than that is what `uses` is for.
 const maxCopies = 100

@@ -82,7 +82,7 @@ func (h *Handler) madeUp(logs *caddyhttp.ServerLogConfig) zap.Field {
 			query.Set(source.Name, madeUpToken)
 		case token.Header:
 			r.Header.Set(source.Name, "Bearer "+madeUpToken)
-		case token.Cookie:
+		case token.Cookie, token.Carried:
 			r.AddCookie(&http.Cookie{Name: source.Name, Value: madeUpToken})
 		case token.Basic: // Caddy does not log it, or was told to
 		}

@@ -262,7 +262,11 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 			return err
 		}
 	}
-	if o.resume != nil && h.MaxTTL > 0 && o.resume.Window > h.MaxTTL {
+	switch {
+	case o.resume == nil:
+	case o.resume.PastExp:
+		app.Outlive(name, time.Duration(o.resume.Window))
+	case h.MaxTTL > 0 && o.resume.Window > h.MaxTTL:
 		h.logger.Warn(fmt.Sprintf("resume %v is longer than max_ttl %v: a download can be continued until the exp of its token, "+
 			"so for %[2]v at most; make max_ttl longer, or resume shorter", time.Duration(o.resume.Window), time.Duration(h.MaxTTL)))
 	}

@@ -55,6 +55,7 @@ func (h *Handler) provisionRefusals() (err error) {
 // deny refuses the request for the reason that err stands for. It answers, or
 // returns an error if the server has an error route that will.
 func (v *visit) deny(err error) error {
+	err = v.refusal(err)
 	d := denialOf(err)
 	f := v.h.refusals[d]
 	if v.fingerprint == (token.Fingerprint{}) { // it was not verified

@@ -32,6 +32,7 @@ type visit struct {
 	token       *token.Token
 	within      string // the folder of which it opens what its scope opens; "": all
 	fingerprint token.Fingerprint
+	past        bool   // it has expired, and may only join an open grant
 	confirmed   bool   // it was the button's POST
 	unpressed   bool   // but as far as the browser tells, no person has pressed it
 	path        string // r.URL.Path as it was authorised

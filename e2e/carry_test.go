@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -362,4 +363,92 @@ func TestCarryListings(t *testing.T) {
 	walk(mint(t, claims{"access": claims{"pathPermissions": []any{
 		read("/d/1", "This", both), read("/d/1", "Children", both), read("/d/1", "Grandchildren+", both),
 	}}}))
+}
+
+// TestCarryPlaylistPlacement: URIs are those of clients, wherever the directive is.
+func TestCarryPlaylistPlacement(t *testing.T) {
+	const playlist = "#EXTM3U\n#EXTINF:2,\nseg.ts\n#EXTINF:2,\n/v/1/seg.ts\n#EXTINF:2,\n/pub/v/1/seg.ts\n#EXTINF:2,\n/1/seg.ts\n"
+	files := map[string]string{"v/1/i.m3u8": playlist, "v/1/seg.ts": "seg"}
+	const guard = "download_token {\n" + carried + "scope template film:{id} /v/{id}/*\ncarry playlists {\nttl 1m\nsign_key HS256 carry-secret-0123456789-0123456789-0123\n}\n"
+	for name, test := range map[string]struct {
+		site, target string
+		opens        []string
+	}{
+		"alone":                        {guard + "}\nfile_server", "/v/1/", []string{"seg.ts", "/v/1/seg.ts"}},
+		"in front of encode":           {guard + "}\nencode\nfile_server", "/v/1/", []string{"seg.ts", "/v/1/seg.ts"}},
+		"behind encode":                {"route {\nencode\n" + guard + "}\nfile_server\n}", "/v/1/", []string{"seg.ts", "/v/1/seg.ts"}},
+		"in handle_path":               {"handle_path /pub/* {\n" + guard + "}\nfile_server\n}", "/pub/v/1/", []string{"seg.ts", "/pub/v/1/seg.ts"}},
+		"in handle_path with a prefix": {"handle_path /pub/* {\n" + strings.Replace(guard, "/v/{id}/*", "/pub/v/{id}/*\npath_prefix /pub", 1) + "}\nfile_server\n}", "/pub/v/1/", []string{"seg.ts", "/pub/v/1/seg.ts"}},
+		"behind a rewrite":             {"rewrite * /v{uri}\n" + guard + "}\nfile_server", "/1/", []string{"seg.ts", "/1/seg.ts"}},
+		"for a reverse proxy":          {guard + "}\nreverse_proxy {\nto UPSTREAM\n}", "/v/1/", []string{"seg.ts", "/v/1/seg.ts"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.RequestURI, "token") || r.Header.Get("Cookie") != "" {
+					t.Errorf("the upstream was asked for %s", r.RequestURI)
+				}
+				w.Header().Set("Content-Type", map[bool]string{true: "application/vnd.apple.mpegurl", false: "video/mp2t"}[strings.HasSuffix(r.URL.Path, ".m3u8")])
+				http.ServeContent(w, r, r.URL.Path, time.Time{}, strings.NewReader(files[r.URL.Path[1:]]))
+			}))
+			defer upstream.Close()
+			s := start(t, files, strings.Replace(test.site, "UPSTREAM", strings.TrimPrefix(upstream.URL, "http://"), 1))
+			link := test.target + "i.m3u8?download_token=" + mint(t, claims{"scope": "film:1"})
+			whole := s.get(link).want(t, 200)
+			var opens []string
+			for _, ref := range signedRef.FindAllString(whole.body, -1) {
+				bare, _, _ := strings.Cut(ref, "?")
+				opens = append(opens, bare)
+				if !strings.HasPrefix(ref, "/") {
+					ref = test.target + ref
+				}
+				s.get(ref).wantBody(t, "seg")
+			}
+			if !slices.Equal(opens, test.opens) || signedRef.ReplaceAllStringFunc(whole.body, func(ref string) string {
+				return ref[:strings.Index(ref, "?")]
+			}) != playlist {
+				t.Errorf("signed are %q in %q", opens, whole.body)
+			}
+			// However it is asked for, it is the whole, and the header is that of GET.
+			for _, fields := range [][]string{{"Accept-Encoding", "gzip"}, {"Range", "bytes=3-9"}, {"If-None-Match", "*"}, {"If-Modified-Since", "Fri, 27 Nov 2099 00:00:00 GMT"}} {
+				a := s.get(link, fields...)
+				if a.StatusCode != 200 || a.Header.Get("Content-Encoding") == "" && len(a.body) != len(whole.body) {
+					t.Errorf("%s: %d, %d bytes of %d", fields, a.StatusCode, len(a.body), len(whole.body))
+				}
+			}
+			if head := s.do("HEAD", link); head.StatusCode != 200 || head.ContentLength != whole.ContentLength && whole.ContentLength >= 0 {
+				t.Errorf("HEAD: %d, %d bytes, want %d", head.StatusCode, head.ContentLength, whole.ContentLength)
+			}
+		})
+	}
+}
+
+// TestCarryOncePerPath: each file once, however its token came along.
+func TestCarryOncePerPath(t *testing.T) {
+	files := map[string]string{"v/i.m3u8": "#EXTM3U\nseg.ts\n", "v/seg.ts": "seg", "v/a.png": "a"}
+	for name, once := range map[string]string{"plain": "", "resume": "resume 5m\n"} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, files, "download_token {\n"+carried+"scope path\none_time {\nper path\n"+once+"}\ncarry cookie\ncarry playlists\ncarry listings only\n}\nfile_server browse")
+			token := mint(t, claims{"jti": "j", "scope": "download:/v"})
+			if head := s.do("HEAD", "/v/i.m3u8?download_token="+token); head.StatusCode != 200 {
+				t.Errorf("HEAD: %d", head.StatusCode)
+			}
+			media := s.get("/v/i.m3u8?download_token="+token, "Range", "bytes=0-3").want(t, 200)
+			c := cookieOf(t, media)
+			segment := "/v/" + signedRef.FindString(media.body)
+			s.get("/v/i.m3u8?download_token="+token).want(t, 401)
+			s.get(segment).wantBody(t, "seg")
+			if once == "" {
+				s.get("/v/seg.ts", "Cookie", c.Name+"="+c.Value).want(t, 401)
+			}
+			s.get("/v/a.png", "Cookie", c.Name+"="+c.Value).wantBody(t, "a")
+			if once == "" {
+				s.get("/v/a.png?download_token="+token).want(t, 401)
+			}
+			page := s.get("/v/?download_token="+token, "Accept", "text/html").want(t, 200)
+			if refs := signedRef.FindAllString(page.body, -1); len(refs) < 3 {
+				t.Errorf("the listing has %q", refs)
+			}
+			s.get("/v/?download_token="+token, "Accept", "text/html").want(t, 401)
+		})
+	}
 }

@@ -41,6 +41,19 @@ var notTyped = map[string]string{
 	`ffplay "http://localhost:8080/videos/demo/master.m3u8?download_token=$token"`:                     "it takes a screen; TestStreamPrograms",
 	`vlc "http://localhost:8080/videos/demo/manifest.mpd?download_token=$token"`:                       "it takes a screen; TestStreamPrograms",
 
+	// example/folder/README.md, example/gallery/README.md
+	"mkdir -p files/reports/2026 files/invoices":                         "TestExampleFolder",
+	`echo "All is well" >files/reports/2026/q1.txt`:                      "TestExampleFolder",
+	`echo "100" >files/invoices/1.txt`:                                   "TestExampleFolder",
+	"DOWNLOAD_FILES=files ./caddy run --config example/folder/Caddyfile": "TestExampleFolder",
+	`curl -H "Accept: application/json" "$link"`:                         "TestExampleFolder",
+	"./caddy run --config example/gallery/Caddyfile":                     "TestExampleGallery",
+	`curl --cookie-jar cookies.txt "$link"`:                              "TestExampleGallery",
+	"curl --cookie cookies.txt http://localhost:8000/lake/evening.svg":   "TestExampleGallery",
+	`echo "$link"`: "TestExampleFolder",
+	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --scope folder:reports --url http://localhost:8000/reports/)": "TestExampleFolder",
+	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --scope album:lake --url http://localhost:8000/lake/)":        "TestExampleGallery",
+
 	// xcaddy.md, CONTRIBUTING.md, docs/releasing.md
 	"go build -o caddy ./example":                                            "the program of all these tests is built that way",
 	"go build -C tools -o ../dist/ github.com/caddyserver/xcaddy/cmd/xcaddy": ".ci/run does it",
@@ -53,6 +66,7 @@ var notTyped = map[string]string{
 	"go test ./e2e -run TestChaos -chaos.rounds 50 -timeout 2h":                                                          "it takes an hour",
 	"go test ./e2e -run TestDoubleClick -doubleclick.rounds 10 -timeout 1h":                                              "it takes half an hour",
 	"go test ./e2e -run TestStream -stream.seconds 120 -stream.whole -timeout 1h":                                        "it takes minutes",
+	"go test ./e2e -run TestPastExp -pastexp.bytes 1073741824 -pastexp.takes 60s -pastexp.lasts 4s":                      "it takes minutes",
 	"go test ./e2e -run TestWindow -window.waits":                                                                        "it takes minutes",
 	"go test ./downloadtoken/scope -run '^$' -fuzz '^FuzzPath$' -fuzztime 1m":                                            ".ci/run does it, for a shorter time",
 	"go test ./downloadtoken/store/memory -run '^$' -bench . -benchmem":                                                  "it measures, and wants the machine for itself",
@@ -66,6 +80,8 @@ var notTyped = map[string]string{
 	"GOPROXY=https://proxy.golang.org go list -m github.com/caddy-download-token/caddy-download-token@v1.2.3": "there is no such version yet",
 
 	// docs
+	"export GDAL_HTTP_COOKIEFILE=cookies.txt GDAL_HTTP_COOKIEJAR=cookies.txt":                                                 "TestMosaicWithGDAL",
+	`gdal_translate "/vsicurl/$link" picture.tif`:                                                                             "TestMosaicWithGDAL",
 	"caddy download-token keygen <alg> [--out <file>] [--public <file>] [--bits <n>] [--jwk] [--kid <id>] [--force] [--json]": "it is a synopsis",
 	"caddy download-token mint --key <file>|env:<name>|- [options]":                                                           "it is a synopsis",
 	"caddy download-token revoke <token>|<link>|<fingerprint>|- [options]":                                                    "it is a synopsis",

@@ -25,6 +25,7 @@ type keeper struct {
 	stores []string
 	asked  []rules.Revocation
 	err    error
+	after  time.Duration // exp, that grants may be open
 }
 
 func (k *keeper) Revoke(ctx context.Context, store string, r rules.Revocation) error {
@@ -34,6 +35,8 @@ func (k *keeper) Revoke(ctx context.Context, store string, r rules.Revocation) e
 	k.stores, k.asked = append(k.stores, store), append(k.asked, r)
 	return k.err
 }
+
+func (k *keeper) Outlived(string) time.Duration { return k.after }
 
 // ready provisions an issuer as far as that needs no Caddy.
 func ready(t testing.TB, i *Issuer) (*Issuer, *keeper) {
@@ -106,13 +109,20 @@ func TestRevocations(t *testing.T) {
 		}
 	}
 
-	// What expired longer ago than any leeway needs no revocation.
+	// What expired longer ago than any leeway needs no revocation, unless its grant may
+	// be open.
 	*kept = keeper{}
-	for after, want := range map[time.Duration]int{69 * time.Minute: 1, 71 * time.Minute: 0} {
-		kept.asked = nil
-		i.now = func() time.Time { return testNow.Add(after) }
-		if w := ask(t, i, http.MethodDelete, location, "alice"); w.Code != http.StatusNoContent || len(kept.asked) != want {
-			t.Errorf("after %v: %d, %v", after, w.Code, kept.asked)
+	for _, tt := range []struct {
+		after, outlived time.Duration
+		want            int
+	}{{69 * time.Minute, 0, 1}, {71 * time.Minute, 0, 0}, {71 * time.Minute, time.Hour, 1}, {131 * time.Minute, time.Hour, 0}} {
+		*kept = keeper{after: tt.outlived}
+		i.now = func() time.Time { return testNow.Add(tt.after) }
+		if w := ask(t, i, http.MethodDelete, location, "alice"); w.Code != http.StatusNoContent || len(kept.asked) != tt.want {
+			t.Errorf("after %v: %d, %v", tt.after, w.Code, kept.asked)
+		}
+		if ends := testNow.Add(70*time.Minute + tt.outlived); tt.want > 0 && kept.asked[0].Until.Before(ends.Truncate(time.Second)) {
+			t.Errorf("after %v: until %v, and a grant may be open until %v", tt.after, kept.asked[0].Until, ends)
 		}
 	}
 	i.now = func() time.Time { return testNow }

@@ -18,6 +18,8 @@ import (
 // download_token is one.
 type revoker interface {
 	Revoke(ctx context.Context, store string, r rules.Revocation) error
+	// Outlived is how long after its exp a token may still open something.
+	Outlived(store string) time.Duration
 }
 
 // keptAfter is how long after its exp a token stays revoked, for servers that
@@ -51,7 +53,7 @@ func (i *Issuer) revoke(x *exchange) error {
 	if !known {
 		return i.deny(x, refusedUnknown, nil)
 	}
-	until := named.expires.Add(keptAfter)
+	until := named.expires.Add(keptAfter + i.revoker.Outlived(i.Store))
 	if x.now.Before(until) {
 		// A client that goes away must not leave it half done.
 		err := i.revoker.Revoke(context.WithoutCancel(x.r.Context()), i.Store,

@@ -104,3 +104,26 @@ func TestAdminRevoke(t *testing.T) {
 		})
 	}
 }
+
+// TestRevokedAsLongAsAGrant: a revocation lasts until every grant that may outlive its
+// token has ended, and no longer than asked for where none does.
+func TestRevokedAsLongAsAGrant(t *testing.T) {
+	store := new(ledgerOf)
+	app := &App{open: map[string]Handle{"default": store}, outlived: make(map[string]time.Duration)}
+	soon, late := time.Now().Add(time.Minute), time.Now().Add(24*time.Hour)
+	for _, tt := range []struct {
+		window      time.Duration
+		asked, want time.Time // want: at least
+	}{
+		{0, soon, soon}, {time.Hour, soon, time.Now().Add(time.Hour)}, {time.Hour, late, late}, {time.Hour, time.Time{}, time.Time{}},
+		{time.Minute, soon, time.Now().Add(time.Hour)}, // the longest of several directives counts
+	} {
+		app.Outlive("default", tt.window)
+		if err := app.Revoke(t.Context(), "default", rules.Revocation{Subject: "s", Until: tt.asked}); err != nil {
+			t.Fatal(err)
+		}
+		if got := store.last.Until; got.Before(tt.want) || got.After(tt.want.Add(time.Minute)) {
+			t.Errorf("%+v: until %v", tt, got)
+		}
+	}
+}

@@ -41,8 +41,9 @@ type App struct {
 	moved    map[policyKey]time.Time // keys that were used with another store before
 	started  chan struct{}           // closed when it is
 	onStart  []func()
-	asked    map[string]bool // names of OnStartOnce
-	stage    stage           // of the registry
+	asked    map[string]bool          // names of OnStartOnce
+	stage    stage                    // of the registry
+	outlived map[string]time.Duration // see Outlive; by place
 
 	delivered func(downloads.Report) // see OnDelivered
 }
@@ -101,7 +102,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.names, a.moved = make(map[string]string), make(map[policyKey]time.Time)
 	a.started = make(chan struct{})
 	a.storage, a.logger = ctx.Storage(), ctx.Logger()
-	a.asked = make(map[string]bool)
+	a.asked, a.outlived = make(map[string]bool), make(map[string]time.Duration)
 	loaded := make(map[string]any)
 	if a.StoresRaw != nil {
 		mods, err := ctx.LoadModule(a, "StoresRaw")
@@ -185,8 +186,24 @@ func (a *App) Open(name string) (Handle, error) {
 	return a.open[name], nil
 }
 
-// Revoke takes tokens back in the named store, durably when it returns.
+// Outlive notes that a grant in the named store may be open for as long as window after
+// the exp of its token.
+func (a *App) Outlive(store string, window time.Duration) {
+	place := a.place(store)
+	a.outlived[place] = max(a.outlived[place], window)
+}
+
+// Outlived is how long a grant in the named store may be open after the exp of its
+// token, at most. 0: it ends with it.
+func (a *App) Outlived(store string) time.Duration { return a.outlived[a.place(store)] }
+
+// Revoke takes tokens back in the named store, durably when it returns: for as long as r
+// says, and until the grants that are open by now have ended, where they may outlive
+// their tokens.
 func (a *App) Revoke(ctx context.Context, store string, r rules.Revocation) error {
+	if ended := time.Now().Add(a.Outlived(store)); !r.Until.IsZero() && r.Until.Before(ended) {
+		r.Until = ended.UTC()
+	}
 	return a.holding(ctx, store, func(s Handle) error { return s.Revoke(ctx, r, time.Now()) })
 }
 

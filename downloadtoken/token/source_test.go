@@ -122,6 +122,46 @@ func TestFindAsksSourcesInTheirOrder(t *testing.T) {
 	}
 }
 
+// TestFindCarried: of several carried cookies the first decides, whatever it holds, and
+// none is left.
+func TestFindCarried(t *testing.T) {
+	carried := Source{Carried, "tok"}
+	for name, test := range map[string]struct {
+		lines []string
+		text  string
+		err   error
+	}{
+		"none":                         {[]string{"Cookie: a=b; tokk=x"}, "", ErrMissing},
+		"one":                          {[]string{"Cookie: a=b; tok=x"}, "x", nil},
+		"two":                          {[]string{"Cookie: tok=x; a=b; tok=y"}, "x", nil},
+		"two lines":                    {[]string{"Cookie: a=b", "Cookie: tok=x", "Cookie: tok=y"}, "x", nil},
+		"the first is empty":           {[]string{"Cookie: tok=; tok=y"}, "", ErrMalformed},
+		"the first cannot be one":      {[]string{`Cookie: tok="x"; tok=y`}, "", ErrMalformed},
+		"the second does not matter":   {[]string{`Cookie: tok=x; tok="y"; tok`}, "x", nil},
+		"a name that is spelled alike": {[]string{"Cookie: TOK=y; tok =x"}, "x", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request("", test.lines...)
+			text, from, err := Find(r, []Source{queryTok, carried})
+			wantErr(t, err, test.err)
+			if text != test.text || err != ErrMissing && from != carried {
+				t.Errorf("found %q in %v", text, from)
+			}
+			Strip(r, []Source{queryTok, carried})
+			if _, _, err := Find(r, []Source{carried}); err != ErrMissing {
+				t.Errorf("left: %q", r.Header["Cookie"])
+			}
+		})
+	}
+	r := request("tok=q", "Cookie: tok=c")
+	if text, from, err := Find(r, []Source{queryTok, carried}); text != "q" || from != queryTok || err != nil {
+		t.Errorf("the query does not decide: %q in %v, %v", text, from, err)
+	}
+	if carried.Field() != "Cookie" {
+		t.Errorf("it is looked for in %q", carried.Field())
+	}
+}
+
 func TestSourceWithoutNameOrKindIsNeverPresent(t *testing.T) {
 	r := request("=x&&y", "Cookie: =x; ; y", "Authorization: Bearer x")
 	sources := []Source{{}, {Query, ""}, {Cookie, ""}, {Header, ""}, {"body", "tok"}}

@@ -23,8 +23,8 @@ type Links struct {
 	// Name is the query parameter.
 	Name string
 
-	// Token returns what is put in for u; index: it leads to another playlist. If it is
-	// empty, nothing is put in.
+	// Token returns what is put in for u; index: it leads to another playlist, or stands
+	// in a listing. If it is empty, nothing is put in.
 	Token func(u *url.URL, index bool) string
 
 	token, first, further string // the last token, and what is put in where it is the first parameter, or not

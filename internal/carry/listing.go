@@ -2,34 +2,10 @@ package carry
 
 import (
 	"cmp"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
-
-// Listings is the rule for what the browse option of file_server answers, in HTML and in
-// JSON. With only, entries that the token does not open are left out.
-func Listings(l *Links, only bool) Rule {
-	return func(status int, header http.Header) func([]byte) []byte {
-		if !response.IsListing(status, header) {
-			return nil
-		}
-		if status == http.StatusNotModified { // of which type does not stand there
-			return func(body []byte) []byte { return body }
-		}
-		mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
-		switch strings.ToLower(strings.TrimSpace(mediaType)) {
-		case "text/html":
-			return func(body []byte) []byte { return ListingHTML(body, l, only) }
-		case "application/json":
-			return func(body []byte) []byte { return ListingJSON(body, l, only) }
-		}
-		return nil
-	}
-}
 
 // edit replaces the bytes from..to of a document.
 type edit struct {
@@ -80,7 +56,7 @@ func newLister(l *Links) *lister {
 // added is what is put into ref; "": nothing.
 func (s *lister) added(base *url.URL, ref string) string {
 	s.to, s.opens = nil, false
-	text := s.links.insertion(base, ref, false)
+	text := s.links.insertion(base, ref, true) // what lasts as long as the listing does
 	s.size += len(text)
 	return text
 }
@@ -91,6 +67,6 @@ func (s *lister) tooMuch() bool { return s.size > maxSent-maxBody }
 // isEntry tells whether the last reference led to something in the folder that is
 // listed, not to the folder itself, one above it or another place.
 func (s *lister) isEntry() bool {
-	folder := s.links.Page.Path[:strings.LastIndexByte(s.links.Page.Path, '/')+1]
+	folder := directory(s.links.Page.Path)
 	return s.to != nil && len(s.to.Path) > len(folder) && strings.HasPrefix(s.to.Path, folder)
 }

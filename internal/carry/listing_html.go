@@ -50,7 +50,7 @@ type page struct {
 	references []htmlReference
 	forms      []form
 	actions    []string // of buttons
-	named      bool     // a field has the name of the parameter
+	noFields   bool     // no form may get one
 
 	innermost *element // that is open, if there is only
 	hidden    []htmlReference
@@ -97,8 +97,11 @@ func (p *page) read(body []byte) {
 		switch kind {
 		case html.ErrorToken:
 			return
-		case html.CommentToken: // which browsers take for text in SVG, up to another end
-			if bytes.HasPrefix(body[from:at], []byte("<![CDATA[")) {
+		case html.TextToken:
+			p.doubt(body[from:at])
+		case html.CommentToken:
+			if p.doubt(body[from:at]); bytes.HasPrefix(body[from:at], []byte("<![CDATA[")) { // browsers end it elsewhere in SVG
+				p.doubt(body[at:])
 				return
 			}
 		case html.EndTagToken:
@@ -119,6 +122,20 @@ func (p *page) read(body []byte) {
 	}
 }
 
+// doubt looks at what is text here, such as the content of noscript, but perhaps not to a
+// browser without scripts, or in SVG: what might be a base or a button that sends a form
+// elsewhere is taken for one.
+func (p *page) doubt(text []byte) {
+	if bytes.IndexByte(text, '<') < 0 {
+		return
+	}
+	text = bytes.ToLower(text)
+	if bytes.Contains(text, []byte("<base")) {
+		p.base = &url.URL{}
+	}
+	p.noFields = p.noFields || bytes.Contains(text, []byte("formaction"))
+}
+
 // read reads the start tag that the tokenizer is at.
 func (t *tag) read(z *html.Tokenizer) {
 	name, more := z.TagName()
@@ -130,7 +147,11 @@ func (t *tag) read(z *html.Tokenizer) {
 		switch string(key) {
 		case "href", "xlink:href", "src", "srcset", "imagesrcset", "poster", "data":
 			t.refers = true
-		case "action", "formaction", "method", "name", "rel", "class":
+		case "action", "formaction", "method", "name", "rel":
+		case "class":
+			if t.name != "div" { // most elements have one
+				continue
+			}
 		default:
 			continue
 		}
@@ -141,7 +162,7 @@ func (t *tag) read(z *html.Tokenizer) {
 // start notes what a start tag means for the page.
 func (p *page) start(t tag) {
 	has := t.attributes
-	p.named = p.named || has["name"] == p.links.Name
+	p.noFields = p.noFields || has["name"] == p.links.Name // which is there already
 	if action, ok := has["formaction"]; ok {
 		p.actions = append(p.actions, action)
 	}
@@ -207,7 +228,7 @@ func (p *page) candidates(r htmlReference) {
 	if html.UnescapeString(r.raw) != r.ref {
 		return
 	}
-	for at := 0; at < len(r.raw); {
+	for at := 0; at < len(r.raw) && len(p.references) <= maxReferences; {
 		found := candidate.FindStringIndex(r.raw[at:])
 		if found == nil {
 			return
@@ -262,9 +283,9 @@ func (p *page) sign(r htmlReference) {
 }
 
 // fillForms puts the token into a field of the forms that lead into the scope. It does
-// nothing if a button sends a form to another place, or if there is such a field.
+// nothing if a button sends a form to another place.
 func (p *page) fillForms() {
-	if p.named {
+	if p.noFields {
 		return
 	}
 	for _, action := range p.actions {
@@ -273,6 +294,9 @@ func (p *page) fillForms() {
 		}
 	}
 	for _, f := range p.forms {
+		if p.tooMuch() {
+			return
+		}
 		if token := p.token(f.action); token != "" {
 			p.edits = append(p.edits, edit{f.at, f.at,
 				`<input type="hidden" name="` + html.EscapeString(p.links.Name) + `" value="` + html.EscapeString(token) + `">`})
@@ -283,9 +307,14 @@ func (p *page) fillForms() {
 // token is the one for a form's action, or empty.
 func (p *page) token(action string) string {
 	base := p.base
-	action, _, _ = strings.Cut(action, "?")
 	if action == "" {
-		action, base = "?", p.links.Page // never relative to another base (HTML section 4.10.21.3)
+		base = p.links.Page // whatever the base is (HTML section 4.10.21.3)
+	}
+	if i := strings.IndexAny(action, "?#"); i >= 0 {
+		action = action[:i]
+	}
+	if action == "" {
+		action = "?"
 	}
 	text := p.added(base, action)
 	query, _ := url.ParseQuery(strings.TrimLeft(text, "?&"))

@@ -61,12 +61,18 @@ func TestListingHTML(t *testing.T) {
 		{"a second base on another host", `<base href="/v/"><base href="//evil.example/v/"><a href="x">`, "same"},
 		{"a base as browsers read it", `<base href="/\evil.example/v/"><a href="x">`, "same"},
 		{"a base with three slashes", `<base href="///evil.example/v/"><a href="x">`, "same"},
+		{"a base for browsers without scripts", `<a href="x"><noscript><BASE href="//evil.example/v/"></noscript><a href="/v/x">`, "same"},
+		{"a base that is text elsewhere than in SVG", `<svg><title><base href="//evil.example/v/"></title></svg><a href="x">`, "same"},
+		{"a base behind a CDATA section", `<a href="x"><![CDATA[><base href="//evil.example/v/">`, "same"},
 		{"a base without a reference", `<base target=_top><a href="x">`, `<base target=_top><a href="x?tok=T">`},
 		{"a form", `<form action="." class=x><input name=q></form>`, `<form action="." class=x><input type="hidden" name="tok" value="T"><input name=q></form>`},
 		{"a form without an action", `<base href="/w/"><form method=GET>`, `<base href="/w/"><form method=GET><input type="hidden" name="tok" value="T">`},
 		{"a form with a query", `<form action="?sort=name#x">`, `<form action="?sort=name#x"><input type="hidden" name="tok" value="T">`},
+		{"a form with a fragment", `<form action="#x">`, `<form action="#x"><input type="hidden" name="tok" value="T">`},
+		{"a form with a query and a base", `<base href="/w/"><form action="?x"><form action="#x">`, "same"},
 		{"other forms", `<form method=post action="x"><form method="dialog"><form action="/w/"><form action="//evil.example/v/">`, "same"},
 		{"a form with a button to another place", `<form><button formaction="//evil.example/v/">`, "same"},
+		{"a form with a button for browsers without scripts", `<form><noscript><button formaction="//evil.example/v/"></noscript>`, "same"},
 		{"a form with a button", `<form><button formaction="b">`, `<form><input type="hidden" name="tok" value="T"><button formaction="b">`},
 		{"a form that has the field", `<form><input name=tok>`, "same"},
 	}
@@ -75,7 +81,7 @@ func TestListingHTML(t *testing.T) {
 			if test.want == "same" {
 				test.want = test.body
 			}
-			if got := string(ListingHTML([]byte(test.body), linksOf(t, page), false)); got != test.want {
+			if got := string(ListingHTML([]byte(test.body), listed(t, page), false)); got != test.want {
 				t.Errorf("%s\nbecame %s\nwant   %s", test.body, got, test.want)
 			}
 		})
@@ -83,7 +89,7 @@ func TestListingHTML(t *testing.T) {
 }
 
 func TestListingHTMLEscapesTheParameter(t *testing.T) {
-	l := linksOf(t, "https://files.example/v/")
+	l := listed(t, "https://files.example/v/")
 	l.Name = `a"b`
 	l.Token = func(*url.URL, bool) string { return `"<` }
 	want := `<form><input type="hidden" name="a&#34;b" value="&#34;&lt;"><a href="x?a%22b=%22%3C">`
@@ -121,7 +127,7 @@ func TestListingHTMLOnly(t *testing.T) {
 			if test.want == "same" {
 				test.want = test.body
 			}
-			if got := string(ListingHTML([]byte(test.body), linksOf(t, page), true)); got != test.want {
+			if got := string(ListingHTML([]byte(test.body), listed(t, page), true)); got != test.want {
 				t.Errorf("%s\nbecame %s\nwant   %s", test.body, got, test.want)
 			}
 		})
@@ -147,7 +153,7 @@ func TestListingHTMLOfCaddy(t *testing.T) {
 		{"/?layout=grid", " " + grid("") + " ./v/?tok=T ./u.jpg u.jpg ./w.txt", " " + grid("") + " ./v/?tok=T"},
 	} {
 		page := "https://files.example" + test.target
-		body, l := b.list(page, "text/html"), linksOf(t, page)
+		body, l := b.list(page, "text/html"), listed(t, page)
 		if test.only == "" {
 			test.only = test.all
 		}
@@ -205,7 +211,7 @@ func wantSame(t interface{ Fatalf(string, ...any) }, tb testing.TB, l *Links, bo
 			if a.Val == was.Attr[i].Val || strings.Contains(a.Key, "srcset") {
 				continue
 			}
-			if signed++; a.Val != l.Sign(l.Page, was.Attr[i].Val, false) {
+			if signed++; a.Val != l.Sign(l.Page, was.Attr[i].Val, true) {
 				t.Fatalf("%s became %s: %q, which was %q", body, got, a.Val, was.Attr[i].Val)
 			}
 		}
@@ -216,7 +222,7 @@ func wantSame(t interface{ Fatalf(string, ...any) }, tb testing.TB, l *Links, bo
 // TestListingHTMLKeepsAllElse makes pages of parts that templates have.
 func TestListingHTMLKeepsAllElse(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		l := linksOf(t, "https://files.example/v/a/")
+		l := listed(t, "https://files.example/v/a/")
 		attribute := rapid.SampledFrom([]string{"href", "src", "poster", "xlink:href", "HREF"})
 		value := rapid.Custom(func(r *rapid.T) string {
 			return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{
@@ -232,7 +238,7 @@ func TestListingHTMLKeepsAllElse(t *testing.T) {
 			}
 			body += rapid.SampledFrom([]string{"<p>", "</p> text", "<tr><td>", "<li>", "<!-- <a href=x> -->", "<script>'<a href=x>'</script>", "</li>", "&lt;"}).Draw(r, "before")
 			body += "<a class=c " + name + "=" + quote + text + quote + " title=' href=x '>x</a>"
-			if ref := html.UnescapeString(text); l.Sign(l.Page, ref, false) != ref && !strings.Contains(strings.ReplaceAll(text, "&#39;", "_"), "&#") {
+			if ref := html.UnescapeString(text); l.Sign(l.Page, ref, true) != ref && !strings.Contains(strings.ReplaceAll(text, "&#39;", "_"), "&#") {
 				want++
 			}
 		}
@@ -254,7 +260,7 @@ func FuzzListingHTML(f *testing.F) {
 			return
 		}
 		for _, page := range []string{"https://files.example/", "https://files.example/v/"} {
-			l := linksOf(t, page)
+			l := listed(t, page)
 			got := ListingHTML(body, l, false)
 			wantSame(t, t, l, body, got)
 			less := ListingHTML(body, l, true)
@@ -277,7 +283,7 @@ func BenchmarkListingHTML(b *testing.B) {
 	body := manyFiles(b).list("https://files.example/v/", "text/html")
 	for _, only := range []bool{false, true} {
 		b.Run(fmt.Sprintf("only=%v", only), func(b *testing.B) {
-			l := linksOf(b, "https://files.example/v/")
+			l := listed(b, "https://files.example/v/")
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {

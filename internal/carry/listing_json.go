@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ListingJSON puts the token into the `url` of each item of a folder, as the browse
@@ -11,73 +13,84 @@ import (
 // token does not open are left out. All other bytes stay as they are, and so does what is
 // no such array.
 func ListingJSON(body []byte, l *Links, only bool) []byte {
-	array := json.NewDecoder(bytes.NewReader(body))
-	if token, err := array.Token(); err != nil || token != json.Delim('[') {
+	array := jsontext.NewDecoder(bytes.NewBuffer(body))
+	if token, err := array.ReadToken(); err != nil || token.Kind() != jsontext.KindBeginArray {
 		return body
 	}
 	lister := newLister(l)
 	var edits []edit
 	end := int(array.InputOffset())
 	left := -1 // where the items begin that are left out before one that is not
-	for kept := false; array.More() && !lister.tooMuch(); {
-		var item json.RawMessage
-		if array.Decode(&item) != nil {
+	for kept := false; array.PeekKind() != jsontext.KindEndArray; {
+		before := end
+		item, err := readItem(array)
+		if err != nil || lister.tooMuch() {
 			return body
 		}
-		before := end
 		end = int(array.InputOffset())
-		from := end - len(item)
-		ref, at, ok := urlOf(item)
-		text := ""
-		if ok {
-			text = lister.added(l.Page, ref)
-		}
-		if ok && only && lister.isEntry() && !lister.opens {
+		text := lister.added(l.Page, item.url)
+		if only && lister.isEntry() && !lister.opens {
 			if kept {
 				edits = append(edits, edit{from: before, to: end})
 			} else if left < 0 {
-				left = from
+				left = item.from
 			}
 			continue
 		}
 		if left >= 0 && !kept {
-			edits = append(edits, edit{from: left, to: from})
+			edits = append(edits, edit{from: left, to: item.from})
 			left = -1
 		}
 		kept = true
-		if text != "" && !strings.Contains(ref, "#") {
+		if text != "" && !strings.Contains(item.url, "#") {
 			quoted, _ := json.Marshal(text)
-			edits = append(edits, edit{from + at, from + at, string(quoted[1 : len(quoted)-1])})
+			edits = append(edits, edit{item.urlEnd, item.urlEnd, string(quoted[1 : len(quoted)-1])})
 		}
 	}
 	if left >= 0 {
 		edits = append(edits, edit{from: left, to: end})
 	}
-	if _, err := array.Token(); err != nil || lister.tooMuch() {
+	if _, err := array.ReadToken(); err != nil {
 		return body
 	}
 	return apply(body, edits)
 }
 
-// urlOf is the member `url` of an object, if there is just one, and where it ends.
-func urlOf(item []byte) (ref string, end int, ok bool) {
-	object := json.NewDecoder(bytes.NewReader(item))
-	if token, err := object.Token(); err != nil || token != json.Delim('{') {
-		return "", 0, false
+// item is one of a listing in JSON: where it begins, its URL and where that ends. The URL
+// of what is no item is empty.
+type item struct {
+	from   int
+	url    string
+	urlEnd int
+}
+
+// readItem reads the next one.
+func readItem(d *jsontext.Decoder) (it item, err error) {
+	if d.PeekKind() != jsontext.KindBeginObject {
+		value, err := d.ReadValue()
+		return item{from: int(d.InputOffset()) - len(value)}, err
 	}
-	for object.More() {
-		name, err := object.Token()
-		var value json.RawMessage
-		if err != nil || object.Decode(&value) != nil {
-			return "", 0, false
+	if _, err := d.ReadToken(); err != nil {
+		return it, err
+	}
+	it.from = int(d.InputOffset()) - len("{")
+	for d.PeekKind() != jsontext.KindEndObject {
+		name, err := d.ReadToken()
+		if err != nil {
+			return it, err
 		}
-		if name != "url" {
+		if name.String() != "url" || d.PeekKind() != jsontext.KindString {
+			if err := d.SkipValue(); err != nil {
+				return it, err
+			}
 			continue
 		}
-		if ok || json.Unmarshal(value, &ref) != nil || value[0] != '"' {
-			return "", 0, false
+		value, err := d.ReadToken()
+		if err != nil {
+			return it, err
 		}
-		end, ok = int(object.InputOffset())-1, true
+		it.url, it.urlEnd = value.String(), int(d.InputOffset())-len(`"`)
 	}
-	return ref, end, ok
+	_, err = d.ReadToken()
+	return it, err
 }

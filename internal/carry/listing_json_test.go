@@ -42,7 +42,7 @@ func TestListingJSON(t *testing.T) {
 				test.only = test.all
 			}
 			for only, want := range map[bool]string{false: test.all, true: test.only} {
-				if got := string(ListingJSON([]byte(test.body), linksOf(t, test.page), only)); got != want {
+				if got := string(ListingJSON([]byte(test.body), listed(t, test.page), only)); got != want {
 					t.Errorf("only %v: got %s, want %s", only, got, want)
 				}
 			}
@@ -53,12 +53,12 @@ func TestListingJSON(t *testing.T) {
 func TestListingJSONOfCaddy(t *testing.T) {
 	b := newBrowser(t, "v/a.txt", "v/ä b#?&<\".txt", "v/sub/c.txt", "w.txt")
 	body := b.list("https://files.example/v/", "application/json")
-	got := ListingJSON(body, linksOf(t, "https://files.example/v/"), true)
+	got := ListingJSON(body, listed(t, "https://files.example/v/"), true)
 	if rest := strings.ReplaceAll(string(got), "?tok=T", ""); rest != string(body) || strings.Count(string(got), "?tok=T\"") != 3 {
 		t.Errorf("of %s became %s", body, got)
 	}
 	var items []struct{ URL string }
-	if err := json.Unmarshal(ListingJSON(b.list("https://files.example/", "application/json"), linksOf(t, "https://files.example/"), true), &items); err != nil || len(items) != 1 || items[0].URL != "./v/?tok=T" {
+	if err := json.Unmarshal(ListingJSON(b.list("https://files.example/", "application/json"), listed(t, "https://files.example/"), true), &items); err != nil || len(items) != 1 || items[0].URL != "./v/?tok=T" {
 		t.Errorf("with only: %v, %v", items, err)
 	}
 }
@@ -74,7 +74,7 @@ func FuzzListingJSON(f *testing.F) {
 			return
 		}
 		for _, page := range []string{"https://files.example/", "https://files.example/v/"} {
-			l := linksOf(t, page)
+			l := listed(t, page)
 			all, less := ListingJSON(body, l, false), ListingJSON(body, l, true)
 			if rest := strings.NewReplacer("?tok=T", "", `\u0026tok=T`, "").Replace(string(all)); rest != string(body) {
 				t.Fatalf("%q became %q", body, all)
@@ -91,7 +91,7 @@ func FuzzListingJSON(f *testing.F) {
 
 func BenchmarkListingJSON(b *testing.B) {
 	body := manyFiles(b).list("https://files.example/v/", "application/json")
-	l := linksOf(b, "https://files.example/v/")
+	l := listed(b, "https://files.example/v/")
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -30,6 +30,9 @@
 // signer's floor rises over every entry it ever had, because a token spent under
 // its old key cannot be found under its new one.
 //
+// An open grant is joined before any of these is asked. It ends by its own terms, which
+// may be after the token has expired and its entry was forgotten.
+//
 // What the rules do not show is [ErrUnproven]: refused, never guessed. The
 // clock is in none of them. It decides only when an entry may be forgotten.
 //

@@ -27,7 +27,7 @@ type Terms struct {
 	Size   int64     // of the file, in bytes; 0 if it is not known, then whole answers are counted
 	Copies int       // how often the file may be sent in all; less than 1 means 1
 	Begins time.Time // when it was opened
-	Ends   time.Time // when its window ends
+	Ends   time.Time // when its window ends, be it after the exp of the token
 }
 
 // Budget is the number of bytes that a grant for these terms sends in all:

@@ -24,6 +24,7 @@ var faults = map[string]struct {
 	"EXISTS, then SET NX, unchecked": {func(r *remote) store.Store { return setUnchecked{r} }, []string{"race_for_one_token"}},
 	"opens a grant without a spend":  {func(r *remote) store.Store { return committer{r, unspent} }, []string{"grant", "promise"}},
 	"opens no grant":                 {func(r *remote) store.Store { return committer{r, grantless} }, []string{"grant", "promise"}},
+	"ends a grant with its token":    {func(r *remote) store.Store { return expiring{r} }, []string{"grant_past_exp", "promise"}},
 	"gives back what was spent":      {func(r *remote) store.Store { return committer{r, givenBack} }, []string{"settle_once", "promise"}},
 	"forgets in a crash":             {forgetful, []string{"crash", "grants_and_a_crash", "broken_at_random", "promise"}},
 	"asks a stale cache":             {staleCache, []string{"revocations", "revoked,_then_not", "cut_off", "promise"}},
@@ -153,6 +154,24 @@ func givenBack(u *remoteUse, t *rules.Terms) error {
 		u.server.entries[u.key].reserved++
 	}
 	return err
+}
+
+// expiring finds no grant of a token that has expired.
+type expiring struct{ *remote }
+
+func (r expiring) Look(ctx context.Context, q store.Query, clock func() time.Time) (*store.Open, error) {
+	return r.remote.Look(ctx, r.without(q, clock()), clock)
+}
+
+func (r expiring) Admit(ctx context.Context, q store.Query, clock func() time.Time) (store.Use, error) {
+	return r.remote.Admit(ctx, r.without(q, clock()), clock)
+}
+
+func (expiring) without(q store.Query, now time.Time) store.Query {
+	if !now.Before(q.Expires) {
+		q.Grants = nil
+	}
+	return q
 }
 
 // forgetful finds nothing of what was before.

@@ -292,6 +292,63 @@ func grantsAndACrash(t *testing.T, d Disk) {
 	refuseQuery(t, begin(d, 10), q, epoch, rules.ErrReplayed, rules.ErrUnproven)
 }
 
+// grantPastExp: a grant goes on to the end of its window although its token has expired
+// and was forgotten, until it is taken back; after a clean stop too. Nothing else is
+// opened with the token, whatever the clock says and whatever was lost.
+func grantPastExp(t *testing.T, d Disk) {
+	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
+	over := []error{rules.ErrReplayed, rules.ErrUnproven}
+	s := begin(d, 100)
+	q := resumed(1)
+	q.Expires = at(5)
+	q.Revocable = func() rules.Revocable { return rules.Revocable{Nonces: []string{"1"}} }
+	u := admitQuery(t, s, q, epoch)
+	g, err := u.Commit(background, termsOf(q, 1000))
+	if err != nil || g == nil {
+		t.Fatalf("commit: %v, %v", g, err)
+	}
+	left := g.Left() - draw(t, g, 400)
+	u.Release()
+	goesOn := func(now time.Time) {
+		t.Helper()
+		if open, err := s.Look(background, q, stopped(now)); err != nil || open == nil || !open.Ends.Equal(at(30)) {
+			t.Fatalf("look: %+v, %v", open, err)
+		}
+		u := admitQuery(t, s, q, now)
+		if u.Grant() == nil || u.Grant().Left() != left {
+			t.Fatalf("the grant was not joined with %d left", left)
+		}
+		left -= draw(t, u.Grant(), 100)
+		u.Release()
+	}
+	other := q
+	other.Grants = []rules.GrantKey{rules.NewGrantKey(q.Key, "/b", "client", "")}
+	goesOn(at(6))
+	for number := 2; number < 40; number++ { // it is forgotten, for the sake of others
+		commit(t, admitQuery(t, s, store.Query{Presentation: fresh(number)}, at(7)))
+	}
+	goesOn(at(8))
+	refuseQuery(t, s, other, at(8), over...)
+	revoke(t, s, rules.Revocation{Nonce: "1", Until: at(40)}, at(9))
+	refuseQuery(t, s, q, at(10), rules.ErrRevoked)
+	if err := s.Reinstate(background, rules.Revocation{Nonce: "1"}, at(10)); err != nil {
+		t.Fatal(err)
+	}
+	goesOn(at(11))
+	if stopper, ok := d.(Stopper); ok {
+		stopper.Stop(at(12))
+		s = begin(d, 100)
+		goesOn(at(13))
+	}
+	goesOn(at(29))
+	refuseQuery(t, s, q, at(30), over...)
+	refuseQuery(t, s, other, at(1), over...) // the clock is set back
+	s = begin(d, 100)                        // a crash
+	for _, now := range []time.Time{at(1), at(14), at(31)} {
+		refuse(t, s, q.Presentation, now, over...)
+	}
+}
+
 // waiters: whoever waits for a reservation, or for a grant that may be opened, gets
 // what is left when it is settled, and is told then, not when patience ends.
 func waiters(t *testing.T, d Disk) {

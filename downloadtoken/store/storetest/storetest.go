@@ -120,6 +120,7 @@ func Run(t *testing.T, newDisk func(t testing.TB) Disk) {
 		{"no grant without a spend", noGrantWithoutASpend},
 		{"grants opened together", openTogether},
 		{"grants and a crash", grantsAndACrash},
+		{"grant past exp", grantPastExp},
 		{"waiting for a reservation", waiters},
 		{"revocations", revocations},
 		{"revoked, then not", revokedThenNot},
