@@ -13,9 +13,6 @@ import (
 // References that hold a variable, {$name}, stay as they are: where they lead is decided
 // by the client.
 func HLS(body []byte, l *Links) []byte {
-	if bytes.IndexByte(body, 0) >= 0 {
-		return body // UTF-16
-	}
 	h := hls{splice: splice{body: body}, text: string(body), varies: bytes.Contains(body, []byte("{$")), links: l}
 	start := 0
 	if bytes.HasPrefix(body, byteOrderMark) {
