@@ -34,9 +34,10 @@ func (h *Handler) provisionCarry() error {
 	return nil
 }
 
-// carries reports whether the token of the request is to be carried over to anything.
+// carries reports whether the token of the request is to be carried over to anything. One
+// that has expired would open nothing.
 func (v *visit) carries() bool {
-	return v.h.carrier != nil && v.source.Kind == token.Query
+	return v.h.carrier != nil && v.source.Kind == token.Query && !v.past
 }
 
 // maxCarried is how long a token may be that becomes a cookie. Browsers keep 4,096 bytes
