@@ -341,7 +341,7 @@ func TestStreamLive(t *testing.T) {
 				sign_key HS256 "planted-hmac-secret-of-children-0123456789-abcdefghijklmnop-012345"
 			}`))
 	background(t, tool(t, "ffmpeg"), "-nostdin", "-loglevel", "error", "-readrate", fmt.Sprint(speed),
-		"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=320x180:rate=25:duration=%d", seconds+60), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+		"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=320x180:rate=25:duration=%d", seconds+60*speed), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
 		"-g", "25", "-f", "hls", "-hls_time", "1", "-hls_list_size", fmt.Sprint(6*speed), "-hls_flags", "delete_segments+temp_file", filepath.Join(live, "index.m3u8"))
 	playlist := "/videos/live/index.m3u8?download_token=" + mint(t, claims{"scope": "video:live", "exp": time.Now().Add(time.Hour).Unix()})
 	var segment string
