@@ -31,19 +31,6 @@ var notTyped = map[string]string{
 	"DOWNLOAD_FILES=example/site ./caddy run --config example/mint/Caddyfile":     "TestDocsMintQuickStart",
 	"link=$(python3 example/mint/python/mint.py http://localhost:8000/hello.txt)": "TestDocsMintQuickStart",
 
-<<<<<<< HEAD
-=======
-	// example/video/README.md
-	"example/video/make":                                    "TestStreamExample",
-	"export VIDEO_SECRET=$(openssl rand -hex 32)":           "TestStreamExample",
-	"export VIDEO_SITE=$PWD/example/video/site":             "TestStreamExample",
-	"go run ./example run --config example/video/Caddyfile": "TestStreamExample",
-	"token=$(go run ./example download-token mint --key env:VIDEO_SECRET --scope video:demo --ttl 4h)": "TestStreamExample",
-	`echo "http://localhost:8080/videos/demo/?download_token=$token"`:                                  "TestStreamExample",
-	`ffplay "http://localhost:8080/videos/demo/master.m3u8?download_token=$token"`:                     "it takes a screen; TestStreamPrograms",
-	`vlc "http://localhost:8080/videos/demo/manifest.mpd?download_token=$token"`:                       "it takes a screen; TestStreamPrograms",
-
->>>>>>> listings
 	// example/folder/README.md, example/gallery/README.md
 	"mkdir -p files/reports/2026 files/invoices":                         "TestExampleFolder",
 	`echo "All is well" >files/reports/2026/q1.txt`:                      "TestExampleFolder",
@@ -56,7 +43,6 @@ var notTyped = map[string]string{
 	`echo "$link"`: "TestExampleFolder",
 	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --scope folder:reports --url http://localhost:8000/reports/)": "TestExampleFolder",
 	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --scope album:lake --url http://localhost:8000/lake/)":        "TestExampleGallery",
-<<<<<<< HEAD
 
 	// example/video/README.md
 	"example/video/make":                                    "TestStreamExample",
@@ -67,8 +53,6 @@ var notTyped = map[string]string{
 	`echo "http://localhost:8080/videos/demo/?download_token=$token"`:                                  "TestStreamExample",
 	`ffplay "http://localhost:8080/videos/demo/master.m3u8?download_token=$token"`:                     "it takes a screen; TestStreamPrograms",
 	`vlc "http://localhost:8080/videos/demo/manifest.mpd?download_token=$token"`:                       "it takes a screen; TestStreamPrograms",
-=======
->>>>>>> listings
 
 	// xcaddy.md, CONTRIBUTING.md, docs/releasing.md
 	"go build -o caddy ./example":                                            "the program of all these tests is built that way",
@@ -81,13 +65,8 @@ var notTyped = map[string]string{
 	"DOWNLOAD_TOKEN_STRICT=1 go test -race -shuffle=on ./...":                                                            ".ci/run does it",
 	"go test ./e2e -run TestChaos -chaos.rounds 50 -timeout 2h":                                                          "it takes an hour",
 	"go test ./e2e -run TestDoubleClick -doubleclick.rounds 10 -timeout 1h":                                              "it takes half an hour",
-<<<<<<< HEAD
 	"go test ./e2e -run TestPastExp -pastexp.bytes 1073741824 -pastexp.takes 60s -pastexp.lasts 4s":                      "it takes minutes",
 	"go test ./e2e -run TestStream -stream.seconds 120 -stream.whole -timeout 1h":                                        "it takes minutes",
-=======
-	"go test ./e2e -run TestStream -stream.seconds 120 -stream.whole -timeout 1h":                                        "it takes minutes",
-	"go test ./e2e -run TestPastExp -pastexp.bytes 1073741824 -pastexp.takes 60s -pastexp.lasts 4s":                      "it takes minutes",
->>>>>>> listings
 	"go test ./e2e -run TestWindow -window.waits":                                                                        "it takes minutes",
 	"go test ./downloadtoken/scope -run '^$' -fuzz '^FuzzPath$' -fuzztime 1m":                                            ".ci/run does it, for a shorter time",
 	"go test ./downloadtoken/store/memory -run '^$' -bench . -benchmem":                                                  "it measures, and wants the machine for itself",
