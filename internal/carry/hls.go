@@ -13,10 +13,7 @@ import (
 // References that hold a variable, {$name}, stay as they are: where they lead is decided
 // by the client.
 func HLS(body []byte, l *Links) []byte {
-	if bytes.IndexByte(body, 0) >= 0 {
-		return body // UTF-16
-	}
-	h := hls{splice: splice{body: body}, text: string(body), links: l}
+	h := hls{splice: splice{body: body}, text: string(body), varies: bytes.Contains(body, []byte("{$")), links: l}
 	start := 0
 	if bytes.HasPrefix(body, byteOrderMark) {
 		start = len(byteOrderMark)
@@ -39,6 +36,7 @@ func HLS(body []byte, l *Links) []byte {
 type hls struct {
 	splice
 	text    string // the body
+	varies  bool   // there are variables in it
 	links   *Links
 	variant bool // the next URI is that of another playlist
 }
@@ -112,7 +110,7 @@ func holdsURI(name string) bool {
 // sign puts the token into the reference body[start:end].
 func (h *hls) sign(start, end int, index bool) {
 	ref := h.text[start:end]
-	if strings.Contains(ref, "{$") {
+	if h.varies && strings.Contains(ref, "{$") {
 		return
 	}
 	if text := h.links.insertion(h.links.Page, ref, index || isPlaylist(ref)); text != "" {
