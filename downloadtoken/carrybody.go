@@ -25,11 +25,11 @@ func (v *visit) carrying(next caddyhttp.Handler) caddyhttp.Handler {
 		return next
 	}
 	links, ok := v.links()
-	if !ok {
+	if !ok && !(listings && c.Listings.Only) {
 		return next
 	}
 	var rules []carry.Rule
-	if playlists {
+	if playlists && ok {
 		rules = append(rules, carry.Playlists(links))
 	}
 	if listings {
@@ -95,11 +95,12 @@ func (v *visit) copyFor(folder string) string {
 	return text
 }
 
-// listings is the rule for the listings of folders.
+// listings is the rule for the listings of folders. Without links, none of which something
+// is to be left out goes out.
 func (v *visit) listings(links *carry.Links, only bool) carry.Rule {
-	return func(status int, header http.Header) func([]byte) []byte {
+	return func(status int, header http.Header) (func([]byte) []byte, bool) {
 		if !response.IsListing(status, header) {
-			return nil
+			return nil, false
 		}
 		var rewrite func([]byte, *carry.Links, bool) []byte
 		switch mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type")); mediaType {
@@ -109,17 +110,20 @@ func (v *visit) listings(links *carry.Links, only bool) carry.Rule {
 			rewrite = carry.ListingJSON
 		case "text/plain":
 			if !only {
-				return nil
+				return nil, false
 			}
 			rewrite = func(body []byte, l *carry.Links, _ bool) []byte { return carry.ListingText(body, l) }
 		case "": // 304: it is asked for again
-			return func(body []byte) []byte { return body }
+			return func(body []byte) []byte { return body }, only
 		default:
-			return nil
+			return nil, false
 		}
 		return func(body []byte) []byte {
 			v.listing = true // which its new entity tag hides
+			if links == nil {
+				return nil
+			}
 			return rewrite(body, links, only)
-		}
+		}, only
 	}
 }

@@ -90,7 +90,8 @@ type CarryKey struct {
 // to this host and that the token opens.
 type CarryListings struct {
 	// Leave out the entries that the token does not open, also of a token that came in a
-	// header or cookie. Default: false, they are shown, and lead to a refusal.
+	// header or cookie. A listing that cannot be read for that, or has more than 4 MiB, is
+	// answered with 500. Default: false, they are shown, and lead to a refusal.
 	Only bool `json:"only,omitempty"`
 }
 

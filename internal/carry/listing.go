@@ -36,6 +36,15 @@ func apply(body []byte, edits []edit) []byte {
 	return append(out, body[at:]...)
 }
 
+// unread is what goes out of a listing that cannot be rewritten: itself, or, if something
+// may have to be left out of it, nothing.
+func unread(body []byte, only bool) []byte {
+	if only {
+		return nil
+	}
+	return body
+}
+
 // lister puts the token into the references of a listing.
 type lister struct {
 	links Links

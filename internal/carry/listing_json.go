@@ -15,7 +15,7 @@ import (
 func ListingJSON(body []byte, l *Links, only bool) []byte {
 	array := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if token, err := array.ReadToken(); err != nil || token.Kind() != jsontext.KindBeginArray {
-		return body
+		return unread(body, only && token.Kind() != jsontext.KindNull) // null is an empty folder
 	}
 	lister := newLister(l)
 	var edits []edit
@@ -25,7 +25,7 @@ func ListingJSON(body []byte, l *Links, only bool) []byte {
 		before := end
 		item, err := readItem(array)
 		if err != nil || lister.tooMuch() {
-			return body
+			return unread(body, only)
 		}
 		end = int(array.InputOffset())
 		text := lister.added(l.Page, item.url)
@@ -51,7 +51,7 @@ func ListingJSON(body []byte, l *Links, only bool) []byte {
 		edits = append(edits, edit{from: left, to: end})
 	}
 	if _, err := array.ReadToken(); err != nil {
-		return body
+		return unread(body, only)
 	}
 	return apply(body, edits)
 }

@@ -10,7 +10,7 @@ import (
 // it. Each line begins with a name and a tab, except for the head, which is two lines.
 func ListingText(body []byte, l *Links) []byte {
 	lister := newLister(l)
-	var out []byte
+	out := make([]byte, 0, len(body)) // not nil: it can always be read
 	row := 0
 	for line := range bytes.Lines(body) {
 		name, _, _ := bytes.Cut(line, []byte("\t"))

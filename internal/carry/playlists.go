@@ -10,19 +10,19 @@ import (
 // these types may send a file that is named like a playlist with another; what it is then
 // stands in the file.
 func Playlists(l *Links) Rule {
-	return func(_ int, header http.Header) func([]byte) []byte {
+	return func(_ int, header http.Header) (rewrite func([]byte) []byte, must bool) {
 		mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 		switch strings.ToLower(strings.TrimSpace(mediaType)) {
 		case "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl":
-			return func(body []byte) []byte { return HLS(body, l) }
+			return func(body []byte) []byte { return HLS(body, l) }, false
 		case "application/dash+xml":
-			return func(body []byte) []byte { return DASH(body, l) }
+			return func(body []byte) []byte { return DASH(body, l) }, false
 		case "", "application/octet-stream", "application/xml", "text/plain", "text/xml":
 			if isPlaylist(l.Page.Path) {
-				return func(body []byte) []byte { return unnamed(body, l) }
+				return func(body []byte) []byte { return unnamed(body, l) }, false
 			}
 		}
-		return nil
+		return nil, false
 	}
 }
 

@@ -2,6 +2,7 @@ package carry
 
 import (
 	"bytes"
+	"errors"
 	"hash/maphash"
 	"io"
 	"maps"
@@ -27,8 +28,14 @@ var tagSeed = maphash.MakeSeed()
 
 // Rule says how tokens are put into the body of an answer with this status, 2xx or 304,
 // and header; nil: the rule does not want it. The function that it returns gives back
-// what it cannot parse, or has nothing to put into, as it is.
-type Rule func(status int, header http.Header) func(body []byte) []byte
+// what it cannot parse, or has nothing to put into, as it is, or, if that must not go out,
+// nil. must: a body that is too large to be rewritten must not go out.
+type Rule func(status int, header http.Header) (rewrite func(body []byte) []byte, must bool)
+
+// errMust is returned for an answer that could not be rewritten, and must not go out
+// otherwise.
+var errMust = caddyhttp.Error(http.StatusInternalServerError, errors.New("download_token: carry listings only: "+
+	"the listing is too large, or not to be read, so what the token does not open cannot be left out; list fewer files with file_limit"))
 
 // Rewrite puts tokens into what next answers to GET and HEAD, by the first rule that wants it.
 // What no rule wants passes straight through.
@@ -57,14 +64,18 @@ func Rewrite(next caddyhttp.Handler, rules ...Rule) caddyhttp.Handler {
 			err = next.ServeHTTP(a, r)
 		}
 		r.Method, r.Header = method, fields
-		if a.rewrite == nil {
-			return err
-		}
-		if err != nil {
+		switch {
+		case a.rewrite == nil: // nothing is held
+		case err != nil:
 			restore(w.Header(), before)
-			return err
+		default:
+			err = a.send(strings.Join(fields["If-None-Match"], ","))
 		}
-		return a.send(strings.Join(fields["If-None-Match"], ","))
+		if a.stopped {
+			restore(w.Header(), before)
+			return errMust
+		}
+		return err
 	})
 }
 
@@ -95,6 +106,8 @@ type answer struct {
 	status  int                 // 0: none yet
 	unfit   bool                // a rule wants it, but not in this form: nothing of it goes out
 	rewrite func([]byte) []byte // nil: the body is not held
+	must    bool                // go out rewritten, or not at all
+	stopped bool                // it could not be, and nothing of it goes out
 	body    bytes.Buffer
 }
 
@@ -108,7 +121,7 @@ func (a *answer) WriteHeader(status int) {
 		return
 	}
 	a.status = status
-	if a.decide(); a.rewrite == nil && !a.unfit {
+	if a.decide(); a.rewrite == nil && !a.unfit && !a.stopped {
 		a.ResponseWriter.WriteHeader(status)
 	}
 }
@@ -123,18 +136,18 @@ func (a *answer) decide() {
 	encoding := header.Get("Content-Encoding")
 	fit := a.status != http.StatusPartialContent && a.status != http.StatusNotModified &&
 		(encoding == "" || strings.EqualFold(encoding, "identity"))
-	if fit && err == nil && size > maxBody {
-		return
-	}
+	tooLarge := err == nil && size > maxBody
 	for _, rule := range a.rules {
-		rewrite := rule(a.status, header)
+		rewrite, must := rule(a.status, header)
 		switch {
 		case rewrite == nil:
 			continue
-		case !a.again && (!fit || a.head):
+		case !a.again && (!fit || a.head && !tooLarge):
 			a.unfit = true
-		case fit:
-			a.rewrite = rewrite
+		case !fit || tooLarge:
+			a.stopped = must
+		default:
+			a.rewrite, a.must = rewrite, must
 			if err == nil && size > 0 {
 				a.body.Grow(size + bytes.MinRead)
 			}
@@ -144,7 +157,7 @@ func (a *answer) decide() {
 }
 
 // drops tells whether nothing that is written goes out.
-func (a *answer) drops() bool { return a.unfit || a.head && a.rewrite == nil }
+func (a *answer) drops() bool { return a.unfit || a.stopped || a.head && a.rewrite == nil }
 
 func (a *answer) answered() {
 	if a.status == 0 {
@@ -198,8 +211,17 @@ func (a *answer) FlushError() error {
 // Flush is FlushError for callers that know only http.Flusher.
 func (a *answer) Flush() { _ = a.FlushError() }
 
-// letGo sends what is held as it is, and holds nothing any more.
+// letGo gives up to rewrite what is held.
 func (a *answer) letGo() error {
+	if a.must {
+		a.rewrite, a.stopped = nil, true
+		return errMust
+	}
+	return a.asItIs()
+}
+
+// asItIs sends what is held, and holds nothing any more.
+func (a *answer) asItIs() error {
 	a.rewrite = nil
 	a.ResponseWriter.WriteHeader(a.status)
 	if a.head || a.body.Len() == 0 {
@@ -216,9 +238,11 @@ func (a *answer) send(ifNoneMatch string) error {
 	if size := header.Get("Content-Length"); size != "" && size != strconv.Itoa(len(body)) {
 		return a.letGo() // it broke off, and the server will say so
 	}
-	body = a.rewrite(body)
-	if bytes.Equal(body, a.body.Bytes()) {
+	switch body = a.rewrite(body); {
+	case body == nil:
 		return a.letGo()
+	case bytes.Equal(body, a.body.Bytes()):
+		return a.asItIs()
 	}
 	tag := `"` + strconv.FormatUint(maphash.Bytes(tagSeed, body), 16) + `"`
 	for _, name := range []string{"Content-Digest", "Content-Length", "Content-Md5", "Digest", "Last-Modified", "Repr-Digest", "Trailer"} {

@@ -369,3 +369,77 @@ func BenchmarkServed(b *testing.B) {
 		s.Close()
 	}
 }
+
+// TestMust: what has to be rewritten and cannot be does not go out, in no form.
+func TestMust(t *testing.T) {
+	const secret = "a name that is to be left out"
+	large := strings.Repeat(secret, maxBody/len(secret)+1)
+	must := func(int, http.Header) (func([]byte) []byte, bool) {
+		return func(body []byte) []byte {
+			if string(body) == "fine" {
+				return []byte("rewritten")
+			}
+			return nil
+		}, true
+	}
+	serve := func(content string, length bool) caddyhttp.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("X-Next", secret)
+			if length {
+				w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+			}
+			if r.Method == http.MethodHead {
+				w.WriteHeader(http.StatusOK)
+				return nil
+			}
+			_, err := io.Copy(w, strings.NewReader(content))
+			return err
+		}
+	}
+	for name, test := range map[string]struct {
+		next   caddyhttp.HandlerFunc
+		status int
+	}{
+		"can be":                     {serve("fine", true), 200},
+		"cannot be read":             {serve(secret, false), 500},
+		"too large":                  {serve(large, false), 500},
+		"too large, with its length": {serve(large, true), 500},
+		"breaks off": {func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Length", "100")
+			_, err := io.WriteString(w, secret)
+			return err
+		}, 500},
+		"encoded all the same": {func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Encoding", "br")
+			_, err := io.WriteString(w, secret)
+			return err
+		}, 500},
+		"in small pieces": {func(w http.ResponseWriter, _ *http.Request) error {
+			for i := 0; i < len(large); i += 4096 {
+				if _, err := io.WriteString(w, large[i:min(i+4096, len(large))]); err != nil {
+					return err
+				}
+				_ = http.NewResponseController(w).Flush()
+			}
+			return nil
+		}, 500},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			t.Run(name+" "+method, func(t *testing.T) {
+				w := httptest.NewRecorder()
+				err := Rewrite(test.next, must).ServeHTTP(w, httptest.NewRequest(method, "/", nil))
+				failure, failed := errors.AsType[caddyhttp.HandlerError](err)
+				switch {
+				case test.status == 200 && (err != nil || method == http.MethodGet && w.Body.String() != "rewritten"):
+					t.Errorf("%v, %q", err, w.Body)
+				case test.status == 500 && (!failed || failure.StatusCode != 500):
+					t.Errorf("%v", err)
+				}
+				if test.status == 500 && (w.Body.Len() > 0 || w.Header().Get("X-Next") != "" || w.Header().Get("Content-Length") != "") {
+					t.Errorf("out went %v and %d bytes", w.Header(), w.Body.Len())
+				}
+			})
+		}
+	}
+}
