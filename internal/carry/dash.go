@@ -11,10 +11,11 @@ import (
 
 // Beyond these numbers a description is not read: it is made to cost.
 const (
-	maxLevels       = 20_000  // Period, AdaptationSet, Representation
-	maxAlternatives = 16      // of what references are relative to
-	maxUses         = 64      // of one reference
-	maxSigned       = 500_000 // tokens that are put in, to be looked at
+	maxLevels       = 20_000   // Period, AdaptationSet, Representation
+	maxAlternatives = 16       // of what references are relative to
+	maxUses         = 64       // of one reference
+	maxSigned       = 64 << 20 // bytes of the URLs that references stand for
+	perURL          = 128      // what each of these counts besides
 )
 
 // DASH puts the token into the URLs of a media presentation description (ISO/IEC
@@ -50,7 +51,7 @@ type presentation struct {
 	prefix     []byte   // of names
 	levels     []*level // in the order of the document
 	references []mpdURL
-	signed     int // how often a token was put in, to be looked at
+	signed     int // bytes of the URLs that references stand for, so far
 }
 
 // level is an element that has BaseURLs for what is in it.
@@ -262,6 +263,9 @@ func (d *presentation) resolve() error {
 					u = elsewhere
 				}
 				at.bases = append(at.bases, u)
+				if d.signed += perURL + len(u.Path); d.signed > maxSigned {
+					return errMarkup
+				}
 			}
 		}
 	}
@@ -329,6 +333,9 @@ func (d *presentation) meanings(r *mpdURL, ref string) (all []meaning, ok bool) 
 				if !ok {
 					return nil, false
 				}
+				if d.signed += perURL + len(u.base.Path) + len(filled); d.signed > maxSigned {
+					return nil, false
+				}
 				if m := (meaning{u.base, filled}); !slices.Contains(all, m) {
 					all = append(all, m)
 				}
@@ -337,6 +344,7 @@ func (d *presentation) meanings(r *mpdURL, ref string) (all []meaning, ok bool) 
 		return all, true
 	}
 	for _, base := range bases {
+		d.signed += perURL + len(base.Path) + len(ref)
 		all = append(all, meaning{base, ref})
 	}
 	return all, true
@@ -345,7 +353,6 @@ func (d *presentation) meanings(r *mpdURL, ref string) (all []meaning, ok bool) 
 // insertion is what is put into all of the meanings; "": the token does not belong into
 // each of them.
 func (d *presentation) insertion(all []meaning, index bool) string {
-	d.signed += len(all)
 	if len(all) == 1 {
 		return d.links.insertion(all[0].base, all[0].ref, index)
 	}
@@ -407,7 +414,7 @@ var numeric = regexp.MustCompile(`^(?:Number|SubNumber|Time|Bandwidth)(?:%0[0-9]
 // are numbers.
 func fill(template, id, number string) (string, bool) {
 	parts := strings.Split(template, "$")
-	if len(parts)%2 == 0 {
+	if len(parts)%2 == 0 || len(template)+len(parts)/2*len(id) > maxURL {
 		return "", false
 	}
 	for i := 1; i < len(parts); i += 2 {

@@ -2,6 +2,7 @@ package carry
 
 import (
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -89,6 +90,33 @@ func TestDASH(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+// TestDASHCost: what is short and stands for something long is not spelled out. It would take
+// minutes, and gigabytes.
+func TestDASHCost(t *testing.T) {
+	long := strings.Repeat("a/", maxURL/4)
+	levels := strings.Repeat("<BaseURL>b/</BaseURL>", maxAlternatives) + strings.Repeat("<Period><BaseURL>c/</BaseURL></Period>", maxLevels/2)
+	for name, body := range map[string]string{
+		"an ID that is used often":     `<SegmentTemplate media="` + strings.Repeat("$RepresentationID$", 1000) + `"/><AdaptationSet><Representation id="` + long + `"/></AdaptationSet>`,
+		"a BaseURL that is used often": "<BaseURL>" + long + "</BaseURL>" + strings.Repeat(`<SegmentTemplate media="$Number$"/>`, maxSigned/maxURL),
+		"levels":                       "<BaseURL>" + long + "</BaseURL></Period>" + levels + "<Period>",
+	} {
+		body = "<MPD><Location>b</Location><Period>" + body + "</Period></MPD>"
+		l := linksOf(t, dashPage)
+		opens, asked := l.Opens, 0
+		l.Opens = func(u *url.URL) bool {
+			asked += len(u.Path)
+			return opens(u)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got := string(DASH([]byte(body), l))
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 8*maxSigned || asked > 2*maxSigned || strings.Contains(got, "$?tok") {
+			t.Errorf("%s: %d bytes were allocated, and %d judged", name, allocated, asked)
+		}
 	}
 }
 

@@ -73,8 +73,14 @@ func endOfQuery(ref string) int {
 	return len(ref)
 }
 
+// maxURL is how long a path with a reference may be, in bytes: longer than that of any file.
+const maxURL = 8 << 10
+
 // resolve is where ref leads; false: nowhere, or clients might not agree.
 func resolve(base *url.URL, ref string) (*url.URL, bool) {
+	if len(base.Path)+len(ref) > maxURL {
+		return nil, false
+	}
 	if isPlain(ref) {
 		u := url.URL{Scheme: base.Scheme, Host: base.Host, Path: directory(base.Path) + ref}
 		if base.RawPath != "" {

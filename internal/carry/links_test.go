@@ -103,6 +103,7 @@ func TestSign(t *testing.T) {
 		{"and another", page, "1.ts?\u0085https://evil.example/", "1.ts?\u0085https://evil.example/"},
 		{"what players written in JavaScript trim", page, "\uFEFF/w/1.ts", "\uFEFF/w/1.ts"},
 		{"and another", page, "\u00a0/w/1.ts", "\u00a0/w/1.ts"},
+		{"longer than a URL is", page, strings.Repeat("a", maxURL), strings.Repeat("a", maxURL)},
 		{"the parameter", page, "1.ts?tok=x", "1.ts?tok=x"},
 		{"the parameter without a value", page, "1.ts?a&tok", "1.ts?a&tok"},
 		{"the parameter, escaped", page, "1.ts?%74o%6B=x", "1.ts?%74o%6B=x"},
