@@ -20,7 +20,7 @@ import (
 func parseCarry(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return usage(d, "carry", "carry cookie")
+		return d.Err("carry: kind is missing; write one or more of these lines: carry cookie, carry playlists, carry listings")
 	}
 	if h.Carry == nil {
 		h.Carry = new(downloadtoken.Carry)
@@ -29,6 +29,12 @@ func parseCarry(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	switch {
 	case kind == "cookie" && c.Cookie != nil, kind == "playlists" && c.Playlists != nil, kind == "listings" && c.Listings != nil:
 		return d.Errf("carry: %s specified more than once; write all of it in one place, or remove one", kind)
+	case kind != "cookie" && kind != "playlists" && kind != "listings":
+		return d.Errf("carry: unknown kind '%s'; write cookie, playlists or listings", kind)
+	case len(args) > 0 && (args[0] == "cookie" || args[0] == "playlists" || args[0] == "listings"):
+		return d.Errf("carry: each kind has a line of its own; write another: carry %s", args[0])
+	case kind == "cookie" && len(args) > 0 && cookieOptions[args[0]] != nil, kind == "playlists" && len(args) > 0 && playlistOptions[args[0]] != nil:
+		return d.Errf("carry %s: %s belongs into the block, on a line of its own", kind, args[0])
 	case kind == "cookie" && (len(args) > 1 || len(args) == 1 && args[0] == ""):
 		return usage(d, "carry cookie", "carry cookie download_token")
 	case kind == "cookie":
@@ -38,17 +44,16 @@ func parseCarry(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 		}
 		return unmarshalOptions(d, "carry cookie", into(c.Cookie, cookieOptions))
 	case kind == "playlists" && len(args) > 0:
-		return usage(d, "carry playlists", "carry playlists")
+		return d.Err("carry playlists: takes no arguments; how long tokens of segments live is said in its block, by lines such as: ttl 60s, and: sign_key HS256 {env.CARRY_SECRET}")
 	case kind == "playlists":
 		c.Playlists = new(downloadtoken.CarryPlaylists)
 		return unmarshalOptions(d, "carry playlists", into(c.Playlists, playlistOptions))
 	case kind == "listings" && (len(args) > 1 || len(args) == 1 && args[0] != "only"):
 		return usage(d, "carry listings", "carry listings only")
-	case kind == "listings":
+	default:
 		c.Listings = &downloadtoken.CarryListings{Only: len(args) == 1}
 		return noBlock(d, "carry listings")
 	}
-	return d.Errf("carry: unknown kind '%s'; write cookie, playlists or listings", kind)
 }
 
 var cookieOptions = map[string]func(*caddyfile.Dispenser, *downloadtoken.CarryCookie) error{

@@ -120,6 +120,8 @@ func parseResume(d *caddyfile.Dispenser, args []string) (*downloadtoken.Resume, 
 		switch r.Copies, err = strconv.Atoi(args[1]); {
 		case args[1] == "random":
 			r.Copies = downloadtoken.RandomCopies
+		case args[1] == "roam", args[1] == "past_exp":
+			return nil, d.Errf("one_time: resume: %s belongs into the block, on a line of its own", args[1])
 		case err != nil || r.Copies < 1:
 			return nil, d.Errf("one_time: resume: copies must be a whole number of at least 1, or random, not '%s'", args[1])
 		}

@@ -15,9 +15,13 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
-// carrying is next, with tokens in the playlists and listings that it answers with.
+// carrying is next, with tokens in the playlists and listings that it answers with. What a
+// listing leaves out does not depend on where the token came from.
 func (v *visit) carrying(next caddyhttp.Handler) caddyhttp.Handler {
-	if !v.carries() || v.h.carrier.Playlists == nil && v.h.carrier.Listings == nil {
+	c := v.h.carrier
+	listings := c != nil && c.Listings != nil && (c.Listings.Only || v.carries())
+	playlists := v.carries() && c.Playlists != nil
+	if !playlists && !listings {
 		return next
 	}
 	links, ok := v.links()
@@ -25,11 +29,11 @@ func (v *visit) carrying(next caddyhttp.Handler) caddyhttp.Handler {
 		return next
 	}
 	var rules []carry.Rule
-	if v.h.carrier.Playlists != nil {
+	if playlists {
 		rules = append(rules, carry.Playlists(links))
 	}
-	if l := v.h.carrier.Listings; l != nil {
-		rules = append(rules, v.listings(links, l.Only))
+	if listings {
+		rules = append(rules, v.listings(links, c.Listings.Only))
 	}
 	return carry.Rewrite(next, rules...)
 }
@@ -59,6 +63,9 @@ func (v *visit) links() (l *carry.Links, ok bool) {
 			return ok && v.opens(judged) != scopes.Closed
 		},
 		Token: func(u *url.URL, index bool) string {
+			if !v.carries() {
+				return "" // it comes along by itself
+			}
 			if index || v.h.carrier.children == nil {
 				return v.text
 			}
@@ -100,6 +107,11 @@ func (v *visit) listings(links *carry.Links, only bool) carry.Rule {
 			rewrite = carry.ListingHTML
 		case "application/json":
 			rewrite = carry.ListingJSON
+		case "text/plain":
+			if !only {
+				return nil
+			}
+			rewrite = func(body []byte, l *carry.Links, _ bool) []byte { return carry.ListingText(body, l) }
 		case "": // 304: it is asked for again
 			return func(body []byte) []byte { return body }
 		default:

@@ -69,7 +69,7 @@ func (h *Handler) provisionChildren(trusted []*token.Key) error {
 	for _, key := range trusted {
 		if key.Fingerprint() == own.Fingerprint() {
 			return errors.New("carry playlists: sign_key is also a key of download_token; " +
-				"give it one that signs nothing else, such as from: caddy download-token keygen")
+				"give it one that signs nothing else, such as from: caddy download-token keygen HS256")
 		}
 	}
 	table, err := token.NewTable(own)

@@ -89,8 +89,8 @@ type CarryKey struct {
 // CarryListings puts the token into the links of a listing, in HTML or JSON, that lead
 // to this host and that the token opens.
 type CarryListings struct {
-	// Leave out the entries that the token does not open. Default: false, they are shown,
-	// and lead to a refusal.
+	// Leave out the entries that the token does not open, also of a token that came in a
+	// header or cookie. Default: false, they are shown, and lead to a refusal.
 	Only bool `json:"only,omitempty"`
 }
 

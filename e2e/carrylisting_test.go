@@ -142,7 +142,7 @@ func TestListingOutsideTheScope(t *testing.T) {
 	query := "?download_token=" + mint(t, claims{"scope": []string{"list:mixed", "file:a.txt"}})
 	for carry, shown := range map[string]bool{"carry listings": true, "carry listings only": false} {
 		t.Run(carry, func(t *testing.T) {
-			s := start(t, files, folder(carry)+"file_server browse")
+			s := start(t, files, folder(carry+"\ncarry cookie c")+"file_server browse")
 			for _, accept := range []string{"text/html", "application/json"} {
 				a := s.get("/mixed/"+query, "Accept", accept).want(t, http.StatusOK)
 				if signed := strings.Count(a.body, "a.txt"+query+`"`); signed != 1 {
@@ -162,8 +162,15 @@ func TestListingOutsideTheScope(t *testing.T) {
 					t.Errorf("%s: HEAD has %s", accept, head.Header.Get("Content-Length"))
 				}
 			}
-			if a := s.get("/mixed/"+query, "Accept", "text/plain").want(t, http.StatusOK); strings.Contains(a.body, "eyJ") {
-				t.Errorf("text: %s", a.body)
+			a := s.get("/mixed/"+query, "Accept", "text/plain").want(t, http.StatusOK)
+			if strings.Contains(a.body, "eyJ") || !strings.Contains(a.body, "a.txt") || strings.Contains(a.body, "planted.txt") != shown {
+				t.Errorf("text, shown, want %v: %s", shown, a.body)
+			}
+			for _, accept := range []string{"text/html", "application/json", "text/plain"} {
+				a := s.get("/mixed/", "Accept", accept, "Cookie", "c="+query[len("?download_token="):]).want(t, http.StatusOK)
+				if strings.Contains(a.body, "eyJ") || !strings.Contains(a.body, "a.txt") || strings.Contains(a.body, "planted.txt") != shown {
+					t.Errorf("%s, by a cookie, shown, want %v: %s", accept, shown, a.body)
+				}
 			}
 		})
 	}

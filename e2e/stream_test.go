@@ -189,7 +189,7 @@ const play = async ({ player, link }) => {
 			const began = Date.now();
 			while (!video.ended && !video.failure && Date.now() - began < 1000 * video.duration) await new Promise((resolve) => setTimeout(resolve, 200));
 		}
-		const at = [video.currentTime, video.readyState, video.videoHeight, ...Array.from(video.buffered, (_, i) => [video.buffered.start(i), video.buffered.end(i)])]; return { at, steps, ended: video.ended, failure: video.failure || video.error?.message || '' };
+		return { steps, ended: video.ended, failure: video.failure || video.error?.message || '' };
 	}, { player, link, whole: input.whole }));
 	await page.context().close();
 	return seen;
@@ -230,25 +230,23 @@ func TestStreamPlayers(t *testing.T) {
 		Tokens         int
 		Ended          bool
 		Failure        string
-		At             any
 	}
 	var got struct {
 		Plays []play
 		Log   []string
 	}
-	browse(t, watch, map[string]any{
-		"blank": s.url + "/player/blank.html",
-		"whole": *streamWhole,
-		"plays": []map[string]string{
-			{"player": "hls.js", "link": link("master.m3u8")},
-			{"player": "dash.js", "link": link("manifest.mpd")},
-			{"player": "shaka-player", "link": link("master.m3u8")},
-			{"player": "shaka-player", "link": link("manifest.mpd")},
-			{"player": "shaka-player", "link": link("list/index.mpd")},
-			{"player": "shaka-player", "link": link("file/index.mpd")},
-		},
-	}, &got)
-	if len(got.Plays) != 6 {
+	plays := []map[string]string{
+		{"player": "hls.js", "link": link("master.m3u8")},
+		{"player": "dash.js", "link": link("manifest.mpd")},
+		{"player": "shaka-player", "link": link("master.m3u8")},
+		{"player": "shaka-player", "link": link("manifest.mpd")},
+	}
+	if !*streamWhole { // ffmpeg gives all segments of a list one length, which adds up to gaps in the sound
+		plays = append(plays, map[string]string{"player": "shaka-player", "link": link("list/index.mpd")},
+			map[string]string{"player": "shaka-player", "link": link("file/index.mpd")})
+	}
+	browse(t, watch, map[string]any{"blank": s.url + "/player/blank.html", "whole": *streamWhole, "plays": plays}, &got)
+	if len(got.Plays) != len(plays) {
 		t.Fatalf("%+v", got)
 	}
 	for _, p := range got.Plays {
@@ -343,8 +341,8 @@ func TestStreamLive(t *testing.T) {
 				sign_key HS256 "planted-hmac-secret-of-children-0123456789-abcdefghijklmnop-012345"
 			}`))
 	background(t, tool(t, "ffmpeg"), "-nostdin", "-loglevel", "error", "-readrate", fmt.Sprint(speed),
-		"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=320x180:rate=25:duration=%d", seconds+60), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
-		"-g", "25", "-f", "hls", "-hls_time", fmt.Sprint(speed), "-hls_list_size", "6", "-hls_flags", "delete_segments+temp_file", filepath.Join(live, "index.m3u8"))
+		"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=320x180:rate=25:duration=%d", seconds+60*speed), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+		"-g", "25", "-f", "hls", "-hls_time", "1", "-hls_list_size", fmt.Sprint(6*speed), "-hls_flags", "delete_segments+temp_file", filepath.Join(live, "index.m3u8"))
 	playlist := "/videos/live/index.m3u8?download_token=" + mint(t, claims{"scope": "video:live", "exp": time.Now().Add(time.Hour).Unix()})
 	var segment string
 	eventually(t, func() bool {
@@ -384,7 +382,7 @@ Object.assign(result, await page.evaluate(async ({ link, seconds, speed }) => {
 	hls.attachMedia(video);
 	video.play();
 	let first = -1;
-	for (const end = Date.now() + 40000 + 1000 * seconds / speed; Date.now() < end && !failure;) {
+	for (const end = Date.now() + 40000 + 2000 * seconds / speed; Date.now() < end && !failure;) {
 		video.playbackRate = speed;
 		if (first < 0 && video.currentTime > 0) first = video.currentTime;
 		if (first >= 0 && video.currentTime - first >= seconds) break;

@@ -27,7 +27,7 @@ func node(t testing.TB, script string, args ...string) string {
 	if _, err := os.Stat(filepath.Join("node", "node_modules", "jose")); err != nil {
 		missing(t, "the packages of e2e/node are not installed: npm install --no-package-lock")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, append([]string{"--input-type=module", "-"}, args...)...)
 	cmd.Dir = "node"

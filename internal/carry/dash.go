@@ -29,9 +29,6 @@ const (
 // in UTF-8, or players may read it in several ways; and so it is with ContentSteering,
 // which may put another host into references that have the token.
 func DASH(body []byte, l *Links) []byte {
-	if bytes.IndexByte(body, 0) >= 0 { // UTF-16
-		return body
-	}
 	d := presentation{splice: splice{body: body}, links: l}
 	if d.read() != nil || d.resolve() != nil {
 		return body
@@ -376,7 +373,7 @@ func (d *presentation) insertion(all []meaning, index bool) string {
 	return probe.insertion(all[0].base, all[0].ref, index)
 }
 
-// common is the directory that a and b are in, or a if both are in its directory.
+// common is the deepest directory that a and b are in.
 func common(a, b *url.URL) *url.URL {
 	one, other := a.EscapedPath(), b.EscapedPath()
 	size := 0
@@ -384,9 +381,6 @@ func common(a, b *url.URL) *url.URL {
 		if one[i] == '/' {
 			size = i + 1
 		}
-	}
-	if size == len(directory(one)) {
-		return a
 	}
 	c := *a
 	c.RawQuery, c.RawPath = "", one[:size]

@@ -1,6 +1,7 @@
 package carry
 
 import (
+	"fmt"
 	"net/url"
 	"runtime"
 	"strings"
@@ -30,6 +31,8 @@ func TestDASH(t *testing.T) {
 		{"a prefix, a comment and a fragment", `<m:MPD xmlns:m="x"><!-- <BaseURL>https://evil.example/</BaseURL> --><m:Period><m:BaseURL><!-- a -->v.mp4?a&amp;b</m:BaseURL></m:Period><m:Location>x&#x23;f</m:Location></m:MPD>`,
 			`<m:MPD xmlns:m="x"><!-- <BaseURL>https://evil.example/</BaseURL> --><m:Period><m:BaseURL><!-- a -->v.mp4?a&amp;b&amp;tok=T</m:BaseURL></m:Period><m:Location>x?tok=INDEX&#x23;f</m:Location></m:MPD>`},
 		same("BaseURL on another host", `<MPD><BaseURL>https://evil.example/v/</BaseURL><Period><SegmentTemplate media="$Number$"/></Period></MPD>`),
+		same("a file under it", `<MPD><BaseURL>https://evil.example/v/</BaseURL><Period><BaseURL>v.mp4</BaseURL></Period></MPD>`),
+		same("a link under it", `<MPD><BaseURL>https://evil.example/v/</BaseURL><Period xlink:href="period.xml"/></MPD>`),
 		same("one of them", `<MPD><BaseURL>b/</BaseURL><BaseURL>//evil.example/v/</BaseURL><Period><BaseURL>c/</BaseURL><SegmentTemplate media="$Number$"/></Period></MPD>`),
 		{"what is absolute under it", `<MPD><BaseURL>https://evil.example/</BaseURL><Period><SegmentTemplate media="https://files.example/v/$Number$"/></Period></MPD>`,
 			`<MPD><BaseURL>https://evil.example/</BaseURL><Period><SegmentTemplate media="https://files.example/v/$Number$?tok=T"/></Period></MPD>`},
@@ -68,6 +71,7 @@ func TestDASH(t *testing.T) {
 		same("an identifier that players leave alone", `<MPD><Period><AdaptationSet><SegmentTemplate media="$Number%5d$RepresentationID$Number$"/><Representation id="/../../../w/"/></AdaptationSet></Period></MPD>`),
 		same("steering, which may put another host into a URL", `<MPD><ContentSteering>steer</ContentSteering><Period><SegmentTemplate media="$Number$"/></Period></MPD>`),
 		same("a document type", `<!DOCTYPE MPD [<!ENTITY e "x">]><MPD><Location>b</Location></MPD>`),
+		same("a document type elsewhere", `<!DOCTYPE MPD SYSTEM "x"><MPD><Location>b</Location></MPD>`),
 		same("an entity", `<MPD><Location>&e;b</Location></MPD>`),
 		same("another encoding", `<?xml version="1.0" encoding="ISO-8859-1"?><MPD><Location>b</Location></MPD>`),
 		same("UTF-16", "<\x00M\x00P\x00D\x00/\x00>\x00"),
@@ -116,6 +120,25 @@ func TestDASHCost(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 8*maxSigned || asked > 2*maxSigned || strings.Contains(got, "$?tok") {
 			t.Errorf("%s: %d bytes were allocated, and %d judged", name, allocated, asked)
+		}
+	}
+}
+
+// TestDASHCosts: what is made to cost goes out as it is.
+func TestDASHCosts(t *testing.T) {
+	representations := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "<Representation><BaseURL>%d/</BaseURL></Representation>", i)
+		}
+		return b.String()
+	}
+	for name, body := range map[string]string{
+		"uses":   `<MPD><Period><SegmentURL media="a"/>` + representations(maxUses+1) + `</Period></MPD>`,
+		"tokens": `<MPD><Period>` + strings.Repeat(`<SegmentURL media="a"/>`, maxSigned/(2*maxUses*perURL)+1) + representations(maxUses) + `</Period></MPD>`,
+	} {
+		if got := DASH([]byte(body), linksOf(t, dashPage)); string(got) != body {
+			t.Errorf("%s: %d bytes became %d", name, len(body), len(got))
 		}
 	}
 }

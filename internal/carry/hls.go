@@ -17,7 +17,7 @@ func HLS(body []byte, l *Links) []byte {
 	if bytes.IndexByte(body, 0) >= 0 || bytes.Contains(body, []byte("#EXT-X-CONTENT-STEERING")) {
 		return body // UTF-16, or steered
 	}
-	h := hls{splice: splice{body: body}, text: string(body), links: l}
+	h := hls{splice: splice{body: body}, text: string(body), varies: bytes.Contains(body, []byte("{$")), links: l}
 	start := 0
 	if bytes.HasPrefix(body, byteOrderMark) {
 		start = len(byteOrderMark)
@@ -40,6 +40,7 @@ func HLS(body []byte, l *Links) []byte {
 type hls struct {
 	splice
 	text    string // the body
+	varies  bool   // there are variables in it
 	links   *Links
 	variant bool // the next URI is that of another playlist
 }
@@ -113,7 +114,7 @@ func holdsURI(name string) bool {
 // sign puts the token into the reference body[start:end].
 func (h *hls) sign(start, end int, index bool) {
 	ref := h.text[start:end]
-	if strings.Contains(ref, "{$") {
+	if h.varies && strings.Contains(ref, "{$") {
 		return
 	}
 	if text := h.links.insertion(h.links.Page, ref, index || isPlaylist(ref)); text != "" {

@@ -138,6 +138,9 @@ func breaksLine(c rune) bool {
 
 // sameOrigin compares scheme, host and port (RFC 6454 section 5).
 func sameOrigin(a, b *url.URL) bool {
+	if a.Scheme == b.Scheme && a.Host == b.Host && sameASCII(a.Host, b.Host) {
+		return true // as of most
+	}
 	return a.Scheme == b.Scheme && sameASCII(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
 

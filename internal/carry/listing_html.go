@@ -183,7 +183,7 @@ func (p *page) refer(t tag, raw []byte) {
 	if t.name == "base" || t.name == "link" && strings.EqualFold(strings.TrimSpace(t.attributes["rel"]), "canonical") {
 		return
 	}
-	begin := len("<") + len(t.name)
+	begin := bytes.IndexAny(raw, " \t\n\f\r/>") // t.name may be longer: it has U+FFFD for NUL
 	raw = raw[begin:]
 	for _, at := range htmlAttribute.FindAllSubmatchIndex(raw, -1) {
 		key := strings.ToLower(string(raw[at[2]:at[3]]))

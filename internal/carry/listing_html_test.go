@@ -34,6 +34,7 @@ func TestListingHTML(t *testing.T) {
 		{"an equals sign in front", `<a =href="x" ==href="y" href="z">`, `<a =href="x" ==href="y" href="z?tok=T">`},
 		{"a name that ends alike", `<a data-href="x" title='href="x"' href="y">`, `<a data-href="x" title='href="x"' href="y?tok=T">`},
 		{"a Kelvin sign", "<a xlin\u212a:href=\"x\" xlink:href=\"y\">", "<a xlin\u212a:href=\"x\" xlink:href=\"y?tok=T\">"},
+		{"a tag name with NUL", "<a\x00\x00 src><a\x00\x00 src=x><a hr\x00ef=x href=y\x00>", "<a\x00\x00 src><a\x00\x00 src=x?tok=T><a hr\x00ef=x href=y\x00?tok=T>"},
 		{"a tag name with an equals sign", `<a=b href="x">`, `<a=b href="x?tok=T">`},
 		{"media", `<video src="a.mp4" poster="a.jpg"><source src="b.mp4"><track src="c.vtt"></video>`,
 			`<video src="a.mp4?tok=T" poster="a.jpg?tok=T"><source src="b.mp4?tok=T"><track src="c.vtt?tok=T"></video>`},

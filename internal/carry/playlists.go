@@ -3,7 +3,6 @@ package carry
 import (
 	"bytes"
 	"net/http"
-	"path"
 	"strings"
 )
 
@@ -37,12 +36,11 @@ func unnamed(body []byte, l *Links) []byte {
 
 // isPlaylist tells whether a path or reference is named like a playlist.
 func isPlaylist(ref string) bool {
-	if end := strings.IndexAny(ref, "?#"); end >= 0 {
-		ref = ref[:end]
-	}
-	switch strings.ToLower(path.Ext(ref)) {
-	case ".m3u8", ".m3u", ".mpd":
-		return true
+	ref, _, _ = strings.Cut(ref[:endOfQuery(ref)], "?")
+	for _, extension := range []string{".m3u8", ".m3u", ".mpd"} {
+		if start := len(ref) - len(extension); start >= 0 && strings.EqualFold(ref[start:], extension) {
+			return true
+		}
 	}
 	return false
 }

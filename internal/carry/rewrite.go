@@ -2,8 +2,7 @@ package carry
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
+	"hash/maphash"
 	"io"
 	"maps"
 	"net/http"
@@ -21,6 +20,10 @@ const (
 	maxBody = 4 << 20
 	maxSent = 8 * maxBody
 )
+
+// tagSeed is of the entity tags. They are compared with those of this process only: a tag
+// of another one costs a playlist that is sent once more.
+var tagSeed = maphash.MakeSeed()
 
 // Rule says how tokens are put into the body of an answer with this status, 2xx or 304,
 // and header; nil: the rule does not want it. The function that it returns gives back
@@ -217,8 +220,7 @@ func (a *answer) send(ifNoneMatch string) error {
 	if bytes.Equal(body, a.body.Bytes()) {
 		return a.letGo()
 	}
-	sum := sha256.Sum256(body)
-	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	tag := `"` + strconv.FormatUint(maphash.Bytes(tagSeed, body), 16) + `"`
 	for _, name := range []string{"Content-Digest", "Content-Length", "Content-Md5", "Digest", "Last-Modified", "Repr-Digest", "Trailer"} {
 		header.Del(name)
 	}

@@ -53,8 +53,9 @@ func serveFile(name, contentType, content string) http.HandlerFunc {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		}
-		r.URL.Path = strings.TrimPrefix(r.URL.Path, "/v") // as handle_path does
-		if r.URL.Path != name {
+		path, found := strings.CutPrefix(r.URL.Path, "/v")
+		r.URL.Path = path // as handle_path does
+		if !found || path != name {
 			http.Error(w, r.URL.Path, http.StatusNotFound)
 			return
 		}
