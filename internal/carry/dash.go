@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"html"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 // Beyond these numbers a description is not read: it is made to cost.
 const (
-	maxLevels       = 20_000  // Period, AdaptationSet, Representation
-	maxAlternatives = 16      // of what references are relative to
-	maxUses         = 64      // of one reference
-	maxSigned       = 500_000 // tokens that are put in, to be looked at
+	maxLevels       = 20_000   // Period, AdaptationSet, Representation
+	maxAlternatives = 16       // of what references are relative to
+	maxUses         = 64       // of one reference
+	maxSigned       = 64 << 20 // bytes of the URLs that references stand for
+	perURL          = 128      // what each of these counts besides
 )
 
 // DASH puts the token into the URLs of a media presentation description (ISO/IEC
@@ -23,8 +25,9 @@ const (
 //
 // A reference gets the token only if it leads to this origin, and to what the token opens,
 // by all the BaseURLs that it may be relative to, and for all representations that use
-// it. The document is returned as it is if it is not well-formed, has a DOCTYPE or is not
-// in UTF-8.
+// it. The document is returned as it is if it is not well-formed, has a DOCTYPE, is not
+// in UTF-8, or players may read it in several ways; and so it is with ContentSteering,
+// which may put another host into references that have the token.
 func DASH(body []byte, l *Links) []byte {
 	d := presentation{splice: splice{body: body}, links: l}
 	if d.read() != nil || d.resolve() != nil {
@@ -42,9 +45,10 @@ func DASH(body []byte, l *Links) []byte {
 type presentation struct {
 	splice
 	links      *Links
+	prefix     []byte   // of names
 	levels     []*level // in the order of the document
 	references []mpdURL
-	signed     int // how often a token was put in, to be looked at
+	signed     int // bytes of the URLs that references stand for, so far
 }
 
 // level is an element that has BaseURLs for what is in it.
@@ -67,7 +71,6 @@ type use struct {
 type mpdURL struct {
 	level      *level
 	role       role
-	verbatim   bool // & stands for itself
 	start, end int
 }
 
@@ -102,7 +105,7 @@ func (d *presentation) read() error {
 		}
 		switch p.kind {
 		case startTag:
-			at, err := d.begin(p, open)
+			at, err := d.begin(p, open, m.parent())
 			if err != nil {
 				return err
 			}
@@ -133,6 +136,9 @@ func (d *presentation) read() error {
 // roles are those of the elements whose content is a reference.
 var roles = map[string]role{"BaseURL": baseURL, "Location": location, "PatchLocation": location}
 
+// levelNames are the elements that have BaseURLs.
+var levelNames = []string{"MPD", "Period", "AdaptationSet", "Representation"}
+
 // segmentAttributes hold references.
 var segmentAttributes = map[string][]string{
 	"SegmentTemplate":     {"media", "initialization", "index", "bitstreamSwitching"},
@@ -143,16 +149,22 @@ var segmentAttributes = map[string][]string{
 }
 
 // begin notes the level and the references of a start tag, and returns its level.
-func (d *presentation) begin(p *part, open []*level) (*level, error) {
+func (d *presentation) begin(p *part, open []*level, parent []byte) (*level, error) {
 	var at *level
 	if len(open) > 0 {
 		at = open[len(open)-1]
-	} else if string(p.name) != "MPD" || len(d.levels) > 0 {
+	} else if d.prefix = p.prefix; string(p.name) != "MPD" || len(d.levels) > 0 {
 		return nil, errMarkup
 	}
 	representation := string(p.name) == "Representation"
-	switch string(p.name) {
-	case "MPD", "Period", "AdaptationSet", "Representation":
+	isLevel := slices.Contains(levelNames, string(p.name))
+	role, refers := roles[string(p.name)]
+	switch {
+	case string(p.name) == "ContentSteering",
+		(isLevel || refers) && !bytes.Equal(p.prefix, d.prefix), // which not all players look at
+		role == baseURL && refers && !slices.Contains(levelNames, string(parent)):
+		return nil, errMarkup
+	case isLevel:
 		at = &level{parent: at, representation: representation}
 		if d.levels = append(d.levels, at); len(d.levels) > maxLevels {
 			return nil, errMarkup
@@ -164,6 +176,9 @@ func (d *presentation) begin(p *part, open []*level) (*level, error) {
 		is := func(want string) bool { return string(name) == want }
 		r := mpdURL{level: at, start: a.start, end: a.end}
 		switch {
+		case is("baseUri"), // which dash.js takes for a BaseURL
+			representation && is("bandwidth") && len(bytes.Trim(d.body[a.start:a.end], "0123456789")) > 0:
+			return nil, errMarkup
 		case slices.ContainsFunc(names, is):
 			d.references = append(d.references, r)
 		case bytes.HasSuffix(name, []byte(":href")):
@@ -192,10 +207,10 @@ func (c *content) add(body []byte, p *part, depth int) bool {
 	switch {
 	case p.kind == endTag && depth < c.depth:
 		return false
-	case p.kind != charData && p.kind != cdata:
+	case p.kind != charData: // a CDATA section is left out by some players, and unescaped by others
 		c.pieces += 2
 	case len(bytes.Trim(body[p.start:p.end], space)) > 0:
-		c.start, c.end, c.verbatim = p.start, p.end, p.kind == cdata
+		c.start, c.end = p.start, p.end
 		c.pieces++
 	}
 	return true
@@ -218,12 +233,7 @@ func (d *presentation) addContent(c *content) {
 }
 
 // value is the reference as the client reads it.
-func (r *mpdURL) value(body []byte) (string, bool) {
-	if r.verbatim {
-		return string(body[r.start:r.end]), true
-	}
-	return unescape(body[r.start:r.end])
-}
+func (r *mpdURL) value(body []byte) (string, bool) { return unescape(body[r.start:r.end]) }
 
 // resolve works out what references are relative to. A level stands behind the one that
 // it is in.
@@ -250,6 +260,9 @@ func (d *presentation) resolve() error {
 					u = elsewhere
 				}
 				at.bases = append(at.bases, u)
+				if d.signed += perURL + len(u.Path); d.signed > maxSigned {
+					return errMarkup
+				}
 			}
 		}
 	}
@@ -290,11 +303,7 @@ func (d *presentation) sign(r *mpdURL) {
 	if text == "" {
 		return
 	}
-	at := endOfQuery(ref)
-	if !r.verbatim {
-		text, at = html.EscapeString(text), escapedOffset(raw, at)
-	}
-	d.insert(r.start+at, text)
+	d.insert(r.start+escapedOffset(raw, endOfQuery(ref)), html.EscapeString(text))
 }
 
 // meaning is one of the URLs that a reference stands for.
@@ -321,6 +330,9 @@ func (d *presentation) meanings(r *mpdURL, ref string) (all []meaning, ok bool) 
 				if !ok {
 					return nil, false
 				}
+				if d.signed += perURL + len(u.base.Path) + len(filled); d.signed > maxSigned {
+					return nil, false
+				}
 				if m := (meaning{u.base, filled}); !slices.Contains(all, m) {
 					all = append(all, m)
 				}
@@ -329,6 +341,7 @@ func (d *presentation) meanings(r *mpdURL, ref string) (all []meaning, ok bool) 
 		return all, true
 	}
 	for _, base := range bases {
+		d.signed += perURL + len(base.Path) + len(ref)
 		all = append(all, meaning{base, ref})
 	}
 	return all, true
@@ -337,7 +350,6 @@ func (d *presentation) meanings(r *mpdURL, ref string) (all []meaning, ok bool) 
 // insertion is what is put into all of the meanings; "": the token does not belong into
 // each of them.
 func (d *presentation) insertion(all []meaning, index bool) string {
-	d.signed += len(all)
 	if len(all) == 1 {
 		return d.links.insertion(all[0].base, all[0].ref, index)
 	}
@@ -388,23 +400,24 @@ func isDirectory(ref string) bool {
 	return false
 }
 
+// numeric are the identifiers that stand for a number.
+var numeric = regexp.MustCompile(`^(?:Number|SubNumber|Time|Bandwidth)(?:%0[0-9]+[diouxX])?$`)
+
 // fill puts values for the identifiers of a template (ISO/IEC 23009-1 section 5.3.9.4.4),
 // so that it can be seen where it leads. A client may fill in others only for those that
 // are numbers.
 func fill(template, id, number string) (string, bool) {
 	parts := strings.Split(template, "$")
-	if len(parts)%2 == 0 {
+	if len(parts)%2 == 0 || len(template)+len(parts)/2*len(id) > maxURL {
 		return "", false
 	}
 	for i := 1; i < len(parts); i += 2 {
-		name, format, _ := strings.Cut(parts[i], "%")
 		switch {
 		case parts[i] == "":
 			parts[i] = "$"
 		case parts[i] == "RepresentationID" && id != "" && !strings.ContainsAny(id, "?#"):
 			parts[i] = id
-		case slices.Contains([]string{"Number", "SubNumber", "Time", "Bandwidth"}, name) &&
-			slices.Contains([]string{"", "d", "i", "u", "o", "x", "X"}, strings.Trim(format, "0123456789")):
+		case numeric.MatchString(parts[i]):
 			parts[i] = number
 		default:
 			return "", false

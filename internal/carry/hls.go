@@ -11,8 +11,12 @@ import (
 // any name. Every other byte stays as it is.
 //
 // References that hold a variable, {$name}, stay as they are: where they lead is decided
-// by the client.
+// by the client. So does all of a playlist with content steering: a steering server may
+// put another host into its references, and they would keep the token.
 func HLS(body []byte, l *Links) []byte {
+	if bytes.IndexByte(body, 0) >= 0 || bytes.Contains(body, []byte("#EXT-X-CONTENT-STEERING")) {
+		return body // UTF-16, or steered
+	}
 	h := hls{splice: splice{body: body}, text: string(body), varies: bytes.Contains(body, []byte("{$")), links: l}
 	start := 0
 	if bytes.HasPrefix(body, byteOrderMark) {
@@ -50,7 +54,7 @@ func (h *hls) line(start, end int) {
 		h.variant = false
 	case bytes.HasPrefix(line, []byte("#EXT")):
 		tag, _, found := bytes.Cut(line, []byte(":"))
-		if !found {
+		if !found || bytes.ContainsFunc(line, breaksLine) { // so that a part of it may be a URI
 			return
 		}
 		index := false

@@ -30,7 +30,7 @@ func TestHLS(t *testing.T) {
 		{"a map", `#EXT-X-MAP:URI="init.mp4",BYTERANGE="1@0"`, `#EXT-X-MAP:URI="init.mp4?tok=T",BYTERANGE="1@0"`},
 		{"a part and a hint", "#EXT-X-PART:DURATION=1,URI=\"p1.mp4\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"p2.mp4\"", "#EXT-X-PART:DURATION=1,URI=\"p1.mp4?tok=T\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"p2.mp4?tok=T\""},
 		{"an interstitial", `#EXT-X-DATERANGE:ID="a",X-ASSET-URI="ad",X-ASSET-LIST="list"`, `#EXT-X-DATERANGE:ID="a",X-ASSET-URI="ad?tok=INDEX",X-ASSET-LIST="list?tok=T"`},
-		{"steering", `#EXT-X-CONTENT-STEERING:SERVER-URI="steer",PATHWAY-ID="a"`, `#EXT-X-CONTENT-STEERING:SERVER-URI="steer?tok=T",PATHWAY-ID="a"`},
+		{"steering, which may put another host into a variant", "#EXT-X-CONTENT-STEERING:SERVER-URI=\"steer\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n", "#EXT-X-CONTENT-STEERING:SERVER-URI=\"steer\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n"},
 		{"a tag of one's own", `#EXT-X-OURS:X-THUMB-URI="t.jpg", URI="u"`, `#EXT-X-OURS:X-THUMB-URI="t.jpg?tok=T", URI="u?tok=T"`},
 		{"attributes that are none", `#EXT-X-OURS:XURI="a",uri="b"` + "\n" + `#EXTINF:4,URI="a"` + "\n" + `#EXTINF:-1 tvg-logo="a",URI="b"`, `#EXT-X-OURS:XURI="a",uri="b"` + "\n" + `#EXTINF:4,URI="a"` + "\n" + `#EXTINF:-1 tvg-logo="a",URI="b"`},
 		{"a URI without quotes, or without an end", "#EXT-X-MAP:URI=a\n#EXT-X-MAP:URI=\"a\n#EXT-X-MAP:URI=\"a\"b\n", "#EXT-X-MAP:URI=a\n#EXT-X-MAP:URI=\"a\n#EXT-X-MAP:URI=\"a\"b\n"},
@@ -38,6 +38,10 @@ func TestHLS(t *testing.T) {
 		{"variables", "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"//evil.example\"\n{$h}/seg.ts\n#EXT-X-MAP:URI=\"{$h}/a\"\na{b}.ts", "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"//evil.example\"\n{$h}/seg.ts\n#EXT-X-MAP:URI=\"{$h}/a\"\na{b}.ts?tok=T"},
 		{"other hosts and paths", "https://evil.example/v/a/1.ts\n//evil.example/1.ts\n/w/1.ts\n../../w/1.ts\nhttps://files.example/v/1.ts\n", "https://evil.example/v/a/1.ts\n//evil.example/1.ts\n/w/1.ts\n../../w/1.ts\nhttps://files.example/v/1.ts?tok=T\n"},
 		{"a carriage return within a line", "a\rhttps://evil.example/\n", "a\rhttps://evil.example/\n"},
+		{"a carriage return within a tag", "#EXT-X-MAP:A=b\rhttps://evil.example/,URI=\"a\"\n", "#EXT-X-MAP:A=b\rhttps://evil.example/,URI=\"a\"\n"},
+		{"a line separator within a tag", "#EXT-X-MAP:A=b\u2028https://evil.example/,URI=\"a\"\n", "#EXT-X-MAP:A=b\u2028https://evil.example/,URI=\"a\"\n"},
+		{"a separator within a tag", "#EXT-X-MAP:A=b\x1ehttps://evil.example/,URI=\"a\"\n", "#EXT-X-MAP:A=b\x1ehttps://evil.example/,URI=\"a\"\n"},
+		{"a tab in a tag, and umlauts", "#EXT-X-MEDIA:NAME=\"ä\tb\",URI=\"a\"\n", "#EXT-X-MEDIA:NAME=\"ä\tb\",URI=\"a?tok=INDEX\"\n"},
 		{"a plain list", "Music/01 - a.mp3\n02.mp3", "Music/01 - a.mp3?tok=T\n02.mp3?tok=T"},
 		{"a fragment", "a.ts#t=1\n", "a.ts?tok=T#t=1\n"},
 		{"UTF-16", "a\x00.\x00t\x00s\x00\n\x00", "a\x00.\x00t\x00s\x00\n\x00"},
@@ -74,7 +78,7 @@ func TestTooMany(t *testing.T) {
 func TestHLSOnlyInserts(t *testing.T) {
 	piece := rapid.SampledFrom([]string{
 		"#EXTM3U", "#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:", "#EXT-X-PART:", "#EXTINF:4,", "URI=", "X-ASSET-URI=", "\"", ",", "=", "\n", "\r\n", "\r",
-		"https://files.example/v/", "https://evil.example/v/", "//", "/", "\\", "..", "seg.ts", "a.m3u8", "?", "&", "#", "{$x}", " ", "\t", "\uFEFF", "ä", "\xff", "%2e", ":",
+		"https://files.example/v/", "https://evil.example/v/", "//", "/", "\\", "..", "seg.ts", "a.m3u8", "\u2028", "?", "&", "#", "{$x}", " ", "\t", "\uFEFF", "ä", "\xff", "%2e", ":",
 	})
 	l := marked(t, hlsPage)
 	rapid.Check(t, func(t *rapid.T) {

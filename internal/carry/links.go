@@ -5,7 +5,10 @@ package carry
 import (
 	"net/url"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 )
 
 // Links puts a token into references that stand in a document. All fields must be
@@ -70,8 +73,14 @@ func endOfQuery(ref string) int {
 	return len(ref)
 }
 
+// maxURL is how long a path with a reference may be, in bytes: longer than that of any file.
+const maxURL = 8 << 10
+
 // resolve is where ref leads; false: nowhere, or clients might not agree.
 func resolve(base *url.URL, ref string) (*url.URL, bool) {
+	if len(base.Path)+len(ref) > maxURL {
+		return nil, false
+	}
 	if isPlain(ref) {
 		u := url.URL{Scheme: base.Scheme, Host: base.Host, Path: directory(base.Path) + ref}
 		if base.RawPath != "" {
@@ -86,7 +95,9 @@ func resolve(base *url.URL, ref string) (*url.URL, bool) {
 	if err != nil || u.Opaque != "" || u.User != nil || (u.Scheme != "" || strings.HasPrefix(ref, "//")) && u.Host == "" {
 		return nil, false
 	}
-	return base.ResolveReference(u), true
+	u = base.ResolveReference(u)
+	_, err = scope.Path(u) // browsers go up by segments that are escaped, as ResolveReference does not
+	return u, err == nil
 }
 
 // isPlain tells whether ref is what most are: a path that goes down, and in which every
@@ -111,17 +122,18 @@ func directory(path string) string { return path[:strings.LastIndexByte(path, '/
 
 // unequivocal tells whether ref leads somewhere, and whether all clients read it as
 // RFC 3986 does. Browsers take a backslash for a slash, and leave out tabs and line
-// breaks, and spaces at either end (WHATWG URL, section 4.4).
+// breaks, and spaces at either end (WHATWG URL, section 4.4); players leave out what
+// their language takes for a space.
 func unequivocal(ref string) bool {
-	if ref == "" || ref[0] == '#' || ref[0] == ' ' || ref[len(ref)-1] == ' ' || !utf8.ValidString(ref) {
-		return false
-	}
-	for i := range len(ref) {
-		if c := ref[i]; c < ' ' || c == '\\' || c == 0x7f {
-			return false
-		}
-	}
-	return true
+	return ref != "" && ref[0] != '#' && utf8.ValidString(ref) && len(strings.TrimFunc(ref, isSpace)) == len(ref) &&
+		!strings.ContainsFunc(ref, func(c rune) bool { return c == '\\' || c == '\t' || breaksLine(c) })
+}
+
+func isSpace(c rune) bool { return unicode.IsSpace(c) || c == '\uFEFF' }
+
+// breaksLine is about what ends a line in some language, and control characters.
+func breaksLine(c rune) bool {
+	return c != '\t' && unicode.IsControl(c) || c == '\u2028' || c == '\u2029'
 }
 
 // sameOrigin compares scheme, host and port (RFC 6454 section 5).

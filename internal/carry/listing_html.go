@@ -49,7 +49,7 @@ type page struct {
 	base       *url.URL // nil without such an element
 	references []htmlReference
 	forms      []form
-	actions    []string // of buttons
+	actions    []string // of forms and buttons
 	noFields   bool     // no form may get one
 
 	innermost *element // that is open, if there is only
@@ -169,7 +169,11 @@ func (p *page) start(t tag) {
 	if href, ok := has["href"]; ok && t.name == "base" {
 		p.setBase(href)
 	}
-	if method := strings.ToLower(has["method"]); t.name == "form" && method != "post" && method != "dialog" {
+	if t.name != "form" {
+		return
+	}
+	p.actions = append(p.actions, has["action"])
+	if method := strings.ToLower(has["method"]); method != "post" && method != "dialog" {
 		p.forms = append(p.forms, form{t.to, has["action"]})
 	}
 }
@@ -283,7 +287,8 @@ func (p *page) sign(r htmlReference) {
 }
 
 // fillForms puts the token into a field of the forms that lead into the scope. It does
-// nothing if a button sends a form to another place.
+// nothing if a form or a button leads to another place: a form within a form is none, and
+// its fields are those of the outer one.
 func (p *page) fillForms() {
 	if p.noFields {
 		return

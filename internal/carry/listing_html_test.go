@@ -75,6 +75,9 @@ func TestListingHTML(t *testing.T) {
 		{"a form with a button to another place", `<form><button formaction="//evil.example/v/">`, "same"},
 		{"a form with a button for browsers without scripts", `<form><noscript><button formaction="//evil.example/v/"></noscript>`, "same"},
 		{"a form with a button", `<form><button formaction="b">`, `<form><input type="hidden" name="tok" value="T"><button formaction="b">`},
+		{"a form in one that leads to another place", `<form action="//evil.example/v/"><form action=".">`, "same"},
+		{"a form in one that is sent otherwise", `<form method=post action="//evil.example/v/"><template></form></template><form action=".">`, "same"},
+		{"a form behind one that is sent into the scope", `<form method=post action="/v/"></form><form>`, `<form method=post action="/v/"></form><form><input type="hidden" name="tok" value="T">`},
 		{"a form that has the field", `<form><input name=tok>`, "same"},
 	}
 	for _, test := range tests {

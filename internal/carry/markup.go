@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"html"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
 // errMarkup is about a document that is not well-formed, or not simple enough: with a
-// DOCTYPE, which may define entities, or in another encoding than UTF-8.
+// DOCTYPE, which may define entities, in another encoding than UTF-8, or with what the
+// parsers of players, which are less strict than XML, may take for something else.
 var errMarkup = errors.New("not simple XML")
 
 // maxDepth is how deep elements may lie in each other.
@@ -28,6 +30,7 @@ type markup struct {
 // part is a piece of a document.
 type part struct {
 	kind       partKind
+	prefix     []byte // of an element's name, with the colon
 	name       []byte // of an element, without its prefix
 	attributes []attr
 	closed     bool // an element that is empty, <a/>; no part says that it ends
@@ -60,13 +63,17 @@ func (m *markup) next() (*part, error) {
 		}
 		switch {
 		case bytes.HasPrefix(rest, []byte("<!--")):
-			if !m.skip(4, "-->") {
+			comment := commentary.Find(rest)
+			if comment == nil {
 				return nil, errMarkup
 			}
+			m.at += len(comment)
 		case bytes.HasPrefix(rest, []byte("<?")):
-			if !m.skip(2, "?>") || !inUTF8(rest[:m.at-(len(m.doc)-len(rest))]) {
+			pi := instruction.Find(rest)
+			if len(m.open) > 0 || pi == nil || !inUTF8(pi) {
 				return nil, errMarkup
 			}
+			m.at += len(pi)
 		case bytes.HasPrefix(rest, []byte("<![CDATA[")):
 			start := m.at + 9
 			if len(m.open) == 0 || !m.skip(9, "]]>") {
@@ -93,6 +100,12 @@ func (m *markup) skip(after int, mark string) bool {
 	return i >= 0
 }
 
+// commentary is a comment (XML 1.0 section 2.5).
+var commentary = regexp.MustCompile(`^<!--(?:[^-]|-[^-])*-->`)
+
+// instruction is a processing instruction that looks like the XML declaration.
+var instruction = regexp.MustCompile(`^<\?[A-Za-z][A-Za-z0-9.-]*(?:[ \t\r\n]+[A-Za-z]+=(?:"[^"<>]*"|'[^'<>]*'))*[ \t\r\n]*\?>`)
+
 // inUTF8 tells whether a processing instruction, if it is the XML declaration, names that
 // encoding or none.
 func inUTF8(pi []byte) bool {
@@ -114,6 +127,7 @@ func (m *markup) tag() (*part, error) {
 	}
 	name := m.name()
 	p.name = local(name)
+	p.prefix = name[:len(name)-len(p.name)]
 	for {
 		spaced := m.space()
 		if m.at >= len(m.doc) || len(name) == 0 {
@@ -147,9 +161,25 @@ func (m *markup) nest(name []byte) error {
 	return nil
 }
 
+// parent is the name of the element that the last part, a start tag, stands in, without
+// its prefix.
+func (m *markup) parent() []byte {
+	at := len(m.open) - 1
+	if !m.part.closed {
+		at--
+	}
+	if at < 0 {
+		return nil
+	}
+	return local(m.open[at])
+}
+
 // attribute reads name="value".
 func (m *markup) attribute() bool {
 	a := attr{nameStart: m.at}
+	if c := m.doc[m.at] | 0x20; c < 'a' || c > 'z' {
+		return false
+	}
 	m.name()
 	a.nameEnd = m.at
 	m.space()
