@@ -18,25 +18,26 @@ import (
 // With only, what is listed and not opened by the token is left out: the innermost row
 // (tr), item (li), article, figure or div of the class entry around it, or, if other links
 // are in there as well, the link itself. Links that lead elsewhere than into the folder,
-// such as those to the folders above, are never left out.
+// such as those to the folders above, are never left out. A page that is too large for that is
+// nil.
 func ListingHTML(body []byte, l *Links, only bool) []byte {
 	p := page{lister: newLister(l), only: only}
 	p.read(body)
 	if len(p.references) > maxReferences {
-		return body
+		return unread(body, only)
 	}
 	if p.base == nil {
 		p.base = l.Page
 	}
 	for _, r := range p.references {
 		if p.sign(r); p.tooMuch() {
-			return body
+			return unread(body, only)
 		}
 	}
 	p.leaveOut()
 	p.fillForms()
 	if p.tooMuch() {
-		return body
+		return unread(body, only)
 	}
 	return apply(body, p.edits)
 }

@@ -11,7 +11,7 @@ import (
 // ListingJSON puts the token into the `url` of each item of a folder, as the browse
 // option of file_server lists it in JSON: an array of objects. With only, items that the
 // token does not open are left out. All other bytes stay as they are, and so does what is
-// no such array.
+// no such array; with only, that is nil.
 func ListingJSON(body []byte, l *Links, only bool) []byte {
 	array := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if token, err := array.ReadToken(); err != nil || token.Kind() != jsontext.KindBeginArray {

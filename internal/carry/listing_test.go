@@ -91,7 +91,7 @@ func TestTooLongAListing(t *testing.T) {
 		t.Error("forms")
 	}
 	l.Token = func(*url.URL, bool) string { return "T" }
-	if many := strings.Repeat("<a href=x>", maxReferences+1); string(ListingHTML([]byte(many), l, false)) != many {
+	if many := strings.Repeat("<a href=x>", maxReferences+1); string(ListingHTML([]byte(many), l, false)) != many || ListingHTML([]byte(many), l, true) != nil {
 		t.Error("too many")
 	}
 	if many := `<img srcset="` + strings.Repeat("x 1x,", maxReferences+1) + `">`; string(ListingHTML([]byte(many), l, false)) != many {
