@@ -76,6 +76,12 @@ func endOfQuery(ref string) int {
 // maxURL is how long a path with a reference may be, in bytes: longer than that of any file.
 const maxURL = 8 << 10
 
+// beforeQuery is a reference up to its query or fragment.
+func beforeQuery(ref string) string {
+	ref, _, _ = strings.Cut(ref[:endOfQuery(ref)], "?")
+	return ref
+}
+
 // resolve is where ref leads; false: nowhere, or clients might not agree.
 func resolve(base *url.URL, ref string) (*url.URL, bool) {
 	if len(base.Path)+len(ref) > maxURL {

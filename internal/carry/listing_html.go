@@ -316,10 +316,7 @@ func (p *page) token(action string) string {
 	if action == "" {
 		base = p.links.Page // whatever the base is (HTML section 4.10.21.3)
 	}
-	if i := strings.IndexAny(action, "?#"); i >= 0 {
-		action = action[:i]
-	}
-	if action == "" {
+	if action = beforeQuery(action); action == "" {
 		action = "?"
 	}
 	text := p.added(base, action)

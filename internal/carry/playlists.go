@@ -36,7 +36,7 @@ func unnamed(body []byte, l *Links) []byte {
 
 // isPlaylist tells whether a path or reference is named like a playlist.
 func isPlaylist(ref string) bool {
-	ref, _, _ = strings.Cut(ref[:endOfQuery(ref)], "?")
+	ref = beforeQuery(ref)
 	for _, extension := range []string{".m3u8", ".m3u", ".mpd"} {
 		if start := len(ref) - len(extension); start >= 0 && strings.EqualFold(ref[start:], extension) {
 			return true

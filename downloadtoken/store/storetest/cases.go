@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -10,86 +9,6 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
-
-var background = context.Background()
-
-// fresh is a presentation of a token issued after epoch, expiring a minute
-// later.
-func fresh(number int) rules.Presentation {
-	return from(0, number)
-}
-
-func from(by, number int) rules.Presentation {
-	return rules.Presentation{
-		Key:     rules.NewKey(signer(by), "issuer", fmt.Sprint(number), ""),
-		Signer:  signer(by),
-		Issued:  epoch.Add(time.Second),
-		Expires: epoch.Add(time.Minute),
-		Policy:  layouts[0],
-	}
-}
-
-func begin(d Disk, capacity int) store.Store {
-	return d.Open(Life{Capacity: capacity, Start: epoch})
-}
-
-// admit asks for a use of a token that has no grant.
-func admit(s store.Store, p rules.Presentation, now time.Time) (store.Use, error) {
-	return s.Admit(background, store.Query{Presentation: p}, stopped(now))
-}
-
-// statsOf asks a store how full it is.
-func statsOf(t testing.TB, s store.Store, now time.Time) store.Stats {
-	t.Helper()
-	stats, err := s.Stats(background, now)
-	if err != nil {
-		t.Fatalf("stats: %v", err)
-	}
-	return stats
-}
-
-// stopped is a clock that stands still.
-func stopped(now time.Time) func() time.Time { return func() time.Time { return now } }
-
-func reserve(t testing.TB, s store.Store, p rules.Presentation) store.Use {
-	t.Helper()
-	u, err := admit(s, p, epoch)
-	if err != nil {
-		t.Fatalf("admit: %v", err)
-	}
-	if u.Grant() != nil {
-		t.Fatal("admit: joined a grant that nobody opened")
-	}
-	return u
-}
-
-func commitUse(u store.Use) error {
-	_, err := u.Commit(background, nil)
-	return err
-}
-
-func commit(t testing.TB, u store.Use) {
-	t.Helper()
-	if err := commitUse(u); err != nil {
-		t.Fatalf("commit: %v", err)
-	}
-}
-
-func spend(t testing.TB, s store.Store, p rules.Presentation) {
-	t.Helper()
-	commit(t, reserve(t, s, p))
-}
-
-func refuse(t testing.TB, s store.Store, p rules.Presentation, now time.Time, want ...error) {
-	t.Helper()
-	_, err := admit(s, p, now)
-	for _, w := range want {
-		if errors.Is(err, w) {
-			return
-		}
-	}
-	t.Fatalf("admit: got %v, want one of %v", err, want)
-}
 
 func spendOnce(t *testing.T, d Disk) {
 	s := begin(d, 10)

@@ -12,56 +12,6 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 )
 
-// resumed asks about a token whose download can be resumed.
-func resumed(number int) store.Query {
-	p := fresh(number)
-	return store.Query{Presentation: p, Grants: []rules.GrantKey{rules.NewGrantKey(p.Key, "/a", "client", "")}, Patience: 10 * time.Second}
-}
-
-func termsOf(q store.Query, size int64) *rules.Terms {
-	return &rules.Terms{
-		Key: q.Grants[0], ETag: `"e"`, Size: size, Copies: 2, Begins: epoch, Ends: epoch.Add(30 * time.Second),
-	}
-}
-
-func admitQuery(t testing.TB, s store.Store, q store.Query, now time.Time) store.Use {
-	t.Helper()
-	u, err := s.Admit(background, q, stopped(now))
-	if err != nil {
-		t.Fatalf("admit: %v", err)
-	}
-	return u
-}
-
-// sameTerms compares times as moments: storage need not keep more of them.
-func sameTerms(a, b rules.Terms) bool {
-	return a.Key == b.Key && a.ETag == b.ETag && a.Size == b.Size && a.Copies == b.Copies && a.Begins.Equal(b.Begins) && a.Ends.Equal(b.Ends)
-}
-
-// draw takes bytes out of a budget.
-func draw(t testing.TB, g store.Grant, n int64) int64 {
-	t.Helper()
-	got, err := g.Draw(background, n)
-	if err != nil {
-		t.Fatalf("draw: %v", err)
-	}
-	return got
-}
-
-// refuseQuery wants an error of Admit and of Look.
-func refuseQuery(t testing.TB, s store.Store, q store.Query, now time.Time, want ...error) {
-	t.Helper()
-	q.Patience = 0
-	_, err := s.Admit(background, q, stopped(now))
-	_, looked := s.Look(background, q, stopped(now))
-	for _, w := range want {
-		if errors.Is(err, w) && errors.Is(looked, w) {
-			return
-		}
-	}
-	t.Fatalf("admit: %v, look: %v, want one of %v", err, looked, want)
-}
-
 // grantOnce: one use opens one grant, which others join until it ends.
 func grantOnce(t *testing.T, d Disk) {
 	s := begin(d, 10)
@@ -407,9 +357,4 @@ func waiters(t *testing.T, d Disk) {
 		}
 		u.Release()
 	}
-}
-
-// grantName names the grant of a token in the random worlds.
-func grantName(k rules.Key, client int) rules.GrantKey {
-	return rules.NewGrantKey(k, "", fmt.Sprint(client), "")
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -268,4 +269,9 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// grantName names the grant of a token in the random worlds.
+func grantName(k rules.Key, client int) rules.GrantKey {
+	return rules.NewGrantKey(k, "", fmt.Sprint(client), "")
 }
