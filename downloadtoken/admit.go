@@ -27,7 +27,7 @@ func (v *visit) admit() error {
 		return err
 	}
 	v.asks = v.wantsPage()
-	if h.oneTime != nil {
+	if v.oneTime != nil {
 		return v.admitOnce()
 	}
 	if err := h.store.Revoked(ctx, v.revocable, v.judged); err != nil {
@@ -53,7 +53,7 @@ func (v *visit) wantsPage() bool {
 // may use the token, though every client may join an open grant.
 func (v *visit) admitOnce() error {
 	h, ctx := v.h, v.r.Context()
-	q, err := h.oneTime.query(v)
+	q, err := v.oneTime.query(v)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (v *visit) admitOnce() error {
 			return err
 		}
 	}
-	dropUnresumable(v.r.Header, h.oneTime.resume != nil)
+	dropUnresumable(v.r.Header, v.oneTime.resume != nil)
 	if v.r.Method == http.MethodHead {
 		_, err := v.look(q)
 		return err
@@ -99,7 +99,7 @@ func (v *visit) admitOnce() error {
 		return nil
 	case mustJoin:
 		return confirm.ErrUnconfirmed // the grant has just ended
-	case h.oneTime.onRequest:
+	case v.oneTime.onRequest:
 		return v.commit(nil)
 	}
 	return nil

@@ -33,8 +33,8 @@ func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 	if err == nil {
 		err = v.judge()
 	}
-	if err == nil && h.oneTime != nil {
-		_, err = h.oneTime.present(v, h.PathPrefix+v.path)
+	if err == nil && v.oneTime != nil {
+		_, err = v.oneTime.present(v, h.PathPrefix+v.path)
 	}
 	if v.past { // with its grant open, it would go on
 		err = token.ErrExpired

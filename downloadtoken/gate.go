@@ -37,7 +37,7 @@ func (v *visit) spend(status int, header http.Header) (*response.Meter, error) {
 		return nil, err
 	}
 	terms := v.terms(status, header)
-	if (terms == nil || terms.Size == 0) && status == http.StatusPartialContent && v.h.oneTime.resume != nil {
+	if (terms == nil || terms.Size == 0) && status == http.StatusPartialContent && v.oneTime.resume != nil {
 		return nil, response.ErrPartial
 	}
 	if err := v.commit(terms); err != nil {
@@ -78,7 +78,7 @@ func (v *visit) resume(status int, header http.Header) (*response.Meter, error) 
 // terms are those of the grant that this answer opens when it spends the token;
 // nil if it opens none.
 func (v *visit) terms(status int, header http.Header) *rules.Terms {
-	keys, resume := v.keys, v.h.oneTime.resume
+	keys, resume := v.keys, v.oneTime.resume
 	if resume == nil && (keys.press == rules.GrantKey{}) {
 		return nil
 	}

@@ -60,7 +60,7 @@ func TestTerms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := &Handler{oneTime: &oneTime{resume: tt.resume}, now: func() time.Time { return now }}
 			v := &visit{
-				h:     h,
+				h: h, oneTime: h.oneTime,
 				token: &token.Token{Claims: token.Claims{ExpiresAt: now.Add(10 * time.Minute)}},
 				keys:  grantKeys{resume: key, press: tt.press},
 			}

@@ -20,6 +20,7 @@ func (v *visit) judge() (err error) {
 		return err
 	}
 	v.fingerprint = v.token.Fingerprint
+	v.oneTime = h.oneTime
 	if v.past, err = h.accept(v.token, v.judged); err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (v *visit) ask(next caddyhttp.Handler) error {
 		Name:   confirm.FileName(header.Get("Content-Disposition"), v.path),
 		Bytes:  -1,
 	}
-	if o := v.h.oneTime; o != nil {
+	if o := v.oneTime; o != nil {
 		page.Uses, page.Press = o.uses, confirm.NewPress(v.page, v.judged)
 	}
 	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && n >= 0 && status < 300 {
@@ -125,7 +125,7 @@ func (v *visit) brokeOff(err error) {
 	}
 	outcomeRefused["budget"].Inc()
 	line := "download broken off: as many bytes were sent as the grant allows"
-	if v.h.oneTime.resume != nil {
+	if v.oneTime.resume != nil {
 		line += "; for clients that read here and there, write: resume <window> random"
 	}
 	v.h.logger.Info(line,

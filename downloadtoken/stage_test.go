@@ -182,7 +182,7 @@ func signed(t testing.TB, claims map[string]any) string {
 
 // visiting is a request to the directive as Caddy hands it over.
 func visiting(h *Handler, w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{h: h, w: w, r: caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server))}
+	return &visit{h: h, oneTime: h.oneTime, w: w, r: caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server))}
 }
 
 // get is a GET.

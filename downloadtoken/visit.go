@@ -37,6 +37,7 @@ type visit struct {
 	unpressed   bool   // but as far as the browser tells, no person has pressed it
 	path        string // r.URL.Path as it was authorised
 	opening     scopes.Opening
+	oneTime     *oneTime // nil: the token may be used as often as one likes
 
 	// admit: what the store says.
 	held  bool // the store cannot close

@@ -21,23 +21,6 @@ type Permissions struct {
 	grants []grant
 }
 
-// Operation is what a request wants to do.
-type Operation int
-
-const (
-	// Download is the GET of a file. It needs a downloadFile slug.
-	Download Operation = iota
-
-	// Details is the HEAD of a file. It needs getFileDetails, or what Download
-	// needs.
-	Details
-
-	// List is the GET or HEAD of a listing, whose path ends in a slash. It
-	// needs listFolderChildren on the folder. A caller that admits it must see to it
-	// that nothing but a listing is served, not the folder's index file.
-	List
-)
-
 // grant is one entry of pathPermissions, as far as it lets anything be read.
 type grant struct {
 	path    string // "" is the root; never ends in a slash

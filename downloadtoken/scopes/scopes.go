@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
@@ -52,12 +53,27 @@ type Based interface {
 	Base(Query) string
 }
 
+// Writer is a [Scope] by which a token may also open a path for writing, for `methods`.
+// It is optional; by a scope that is not one, nothing is written.
+type Writer interface {
+	Scope
+
+	// Writes reports whether any token may write by this scope, as it is configured. If
+	// not, Permits is not asked.
+	Writes() bool
+
+	// Permits decides about one operation that writes, on one path. For the rest it is as
+	// Opens.
+	Permits(Query) bool
+}
+
 // Query is what a scope is asked.
 type Query struct {
-	Token   *token.Token  // genuine, and acceptable now
-	Path    string        // what scope.Path made of the request, with path_prefix in front
-	From    token.Source  // where the token was
-	Request *http.Request // without the token
+	Token     *token.Token    // genuine, and acceptable now
+	Path      string          // what scope.Path made of the request, with path_prefix in front
+	Operation scope.Operation // what is to be done with it; one that reads where [Scope.Opens] is asked
+	From      token.Source    // where the token was
+	Request   *http.Request   // without the token
 }
 
 // Opening is what a token may do with a path; of several scopes the most generous

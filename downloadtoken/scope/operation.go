@@ -1,0 +1,39 @@
+package scope
+
+// Operation is what a request wants to do with a path.
+type Operation int
+
+// The operations that read.
+const (
+	// Download is the GET of a file. Upload's tokens need a downloadFile slug for it.
+	Download Operation = iota
+
+	// Details is the HEAD of a file, or the PROPFIND of one. It needs getFileDetails, or
+	// what Download needs.
+	Details
+
+	// List is the GET or HEAD of a listing, whose path ends in a slash, or the PROPFIND of a
+	// folder. It needs listFolderChildren on the folder. A caller that admits it must see
+	// to it that nothing but a listing is served, not the folder's index file.
+	List
+)
+
+// The operations that write. The path of a folder has no slash at its end, except for
+// Upload and Describe.
+const (
+	CreateFile    Operation = iota + 16 // where there is nothing
+	OverwriteFile                       // or change its properties
+	DeleteFile
+	RenameFile   // away from its path; what becomes of the new one is asked for itself
+	CreateFolder // where there is nothing
+	DeleteFolder // the folder alone; what is in it is asked for itself
+	RenameFolder // likewise
+	Describe     // change the properties of a folder, whose path ends in a slash
+
+	// Upload is to create a file in a folder, whose path ends in a slash, under a name that
+	// is not known yet. CreateFile is asked for when it is.
+	Upload
+)
+
+// Writes tells whether the operation changes anything.
+func (op Operation) Writes() bool { return op >= CreateFile }
