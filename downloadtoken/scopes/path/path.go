@@ -111,8 +111,8 @@ func (s *Scope) Provision(caddy.Context) error {
 			return fmt.Errorf("allow: '%s' is neither a permission nor a prefix with permissions before it; write read, create, modify "+
 				"or rename, and at the end a prefix if need be, such as allow create rename storage.create:", prefix)
 		case s.Prefix == "":
-			return fmt.Errorf("allow: the prefix %s needs one on the scope line too, because without it each string is one path: "+
-				"write scope path %s download: for the paths that are without one now", prefix, s.Claim)
+			return fmt.Errorf("allow: the prefix %s needs one on the scope line, because without it each string is one path: "+
+				"write one there too, such as scope path %s download:", prefix, s.Claim)
 		default:
 			if err := s.allow(prefix, words); err != nil {
 				return err
