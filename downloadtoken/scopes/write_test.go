@@ -132,6 +132,7 @@ func TestPermits(t *testing.T) {
 		{"the way to a path", "path", storage, claims{"scope": "storage.create:/in/2026/a"}, scope.CreateFolder, "/in", true},
 		{"the default prefix", "path", `{"prefixes": {"download:": ["create"]}}`, claims{"scope": "download:/in"}, scope.CreateFile, "/in/a", true},
 		{"the prefix of the line, twice", "path", `{"allow": ["rename"], "prefixes": {"download:": ["create"]}}`, claims{"scope": "download:/in"}, scope.RenameFile, "/in/a", true},
+		{"the prefix of the line, without a colon", "path", `{"claim": "scope", "prefix": "in=", "prefixes": {"in=": ["create"]}}`, claims{"scope": "in=/in"}, scope.CreateFile, "/in/a", true},
 		{"the root", "any", `{"allow": ["modify"]}`, claims{}, scope.DeleteFolder, "/", false},
 		{"no path", "any", `{"allow": ["modify"]}`, claims{}, scope.DeleteFolder, "", false},
 	} {

@@ -96,7 +96,7 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	switch {
 	case strings.HasSuffix(q.Path, "/"):
 		operation, granted = scope.List, scopes.ListingOnly
-	case operation == scope.Download && q.Request.Method == http.MethodHead:
+	case q.Request.Method == http.MethodHead:
 		operation = scope.Details
 	}
 	if s.permissions(q).Admits(q.Path, s.Slug, operation) {
