@@ -35,6 +35,16 @@ func TestParsePermissionsRefuses(t *testing.T) {
 		{"getFileDetails is a string", `{"pathPermissions":[{"permissions":{"read":{"file":{"getFileDetails":"true"}}}}]}`},
 		{"getFileDetails is a number", `{"pathPermissions":[{"permissions":{"read":{"file":{"getFileDetails":1}}}}]}`},
 		{"listFolderChildren is null", `{"pathPermissions":[{"permissions":{"read":{"folder":{"listFolderChildren":null}}}}]}`},
+		{"write is null", `{"pathPermissions":[{"permissions":{"write":null}}]}`},
+		{"write is a list", `{"pathPermissions":[{"permissions":{"write":["secret"]}}]}`},
+		{"write.file is true", `{"pathPermissions":[{"permissions":{"write":{"file":true}}}]}`},
+		{"createFile is a string", `{"pathPermissions":[{"permissions":{"write":{"file":{"createFile":"secret"}}}}]}`},
+		{"overwriteFile is null", `{"pathPermissions":[{"permissions":{"write":{"file":{"overwriteFile":null}}}}]}`},
+		{"deleteFile is a list", `{"pathPermissions":[{"permissions":{"write":{"file":{"deleteFile":["*"]}}}}]}`},
+		{"createVirtualFolder is a number", `{"pathPermissions":[{"permissions":{"write":{"folder":{"createVirtualFolder":1}}}}]}`},
+		{"deleteVirtualFolder is an object", `{"pathPermissions":[{"permissions":{"write":{"folder":{"deleteVirtualFolder":{}}}}}]}`},
+		{"setFolderDescription is null", `{"pathPermissions":[{"permissions":{"write":{"folder":{"setFolderDescription":null}}}}]}`},
+		{"duplicate createFile", `{"pathPermissions":[{"permissions":{"write":{"file":{"createFile":false,"createFile":true}}}}]}`},
 		{"duplicate member", `{"pathPermissions":[],"pathPermissions":[]}`},
 		{"duplicate unknown member", `{"secret":1,"secret":2}`},
 		{"duplicate path", `{"pathPermissions":[{"match":{"path":"/secret","path":"/"}}]}`},
@@ -61,7 +71,7 @@ func TestParsePermissionsRefuses(t *testing.T) {
 func TestParsePermissionsIgnores(t *testing.T) {
 	p := parse(t, `{"tagPermissions":null,"PathPermissions":7,"new":{"a":[null]},"pathPermissions":[{"note":null,`+
 		`"match":{"path":"/u","scope":"This","Scope":"Children","priority":1},`+
-		`"permissions":{"write":null,"admin":true,"read":{"tag":{},"file":{"downloadFile":["raw"],"streamFile":1}}}}]}`)
+		`"permissions":{"write":{"tag":null,"file":{"tag":0}},"admin":true,"read":{"tag":{},"file":{"downloadFile":["raw"],"streamFile":1}}}}]}`)
 	if !p.Admits("/u", "raw", Download) || p.Admits("/u/a", "raw", Download) {
 		t.Error("unknown members changed the answer")
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 func init() {
@@ -38,6 +40,13 @@ type Scope struct {
 
 	logger *zap.Logger
 	warned sync.Once
+	last   atomic.Pointer[granted]
+}
+
+// granted is what a token grants. A request may ask about thousands of paths in a row.
+type granted struct {
+	token       *token.Token
+	permissions *scope.Permissions
 }
 
 // CaddyModule returns the Caddy module information.
@@ -60,7 +69,7 @@ func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	for d.NextBlock(0) {
 		if d.Val() != "account" {
-			return d.Errf("scope path_permissions: unrecognized option '%s'; it has only account", d.Val())
+			return d.Errf("scope path_permissions: unrecognized option '%s'; it has only account, since the token itself says what may be done", d.Val())
 		}
 		if s.Account != "" {
 			return d.Err("scope path_permissions: account specified more than once")
@@ -83,16 +92,42 @@ func (s *Scope) Provision(ctx caddy.Context) error {
 
 // Opens implements [scopes.Scope].
 func (s *Scope) Opens(q scopes.Query) scopes.Opening {
+	operation, granted := q.Operation, scopes.Open
+	switch {
+	case strings.HasSuffix(q.Path, "/"):
+		operation, granted = scope.List, scopes.ListingOnly
+	case q.Request.Method == http.MethodHead:
+		operation = scope.Details
+	}
+	if s.permissions(q).Admits(q.Path, s.Slug, operation) {
+		return granted
+	}
+	return scopes.Closed
+}
+
+// Writes implements [scopes.Writer]: the token itself says what.
+func (s *Scope) Writes() bool { return true }
+
+// Permits implements [scopes.Writer].
+func (s *Scope) Permits(q scopes.Query) bool {
+	return q.Operation.Writes() && s.permissions(q).Admits(q.Path, s.Slug, q.Operation)
+}
+
+// permissions are what the token grants to this request; nil is nothing.
+func (s *Scope) permissions(q scopes.Query) *scope.Permissions {
 	if !s.isForAccount(q) || !isForOrigin(q) {
-		return scopes.Closed
+		return nil
+	}
+	if last := s.last.Load(); last != nil && last.token == q.Token {
+		return last.permissions
 	}
 	access, ok := q.Token.Claims.Raw("access")
 	if !ok {
-		return scopes.Closed // "The access permissions for the JWT. Required: No": none are granted
+		return nil // "The access permissions for the JWT. Required: No": none are granted
 	}
 	permissions, unknown, err := scope.ParsePermissions(access)
 	if err != nil {
-		return scopes.Closed
+		return nil
 	}
 	if len(unknown) > 0 {
 		s.warned.Do(func() {
@@ -100,17 +135,8 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 				zap.String("fingerprint", q.Token.Fingerprint.String()))
 		})
 	}
-	operation, granted := scope.Download, scopes.Open
-	switch {
-	case strings.HasSuffix(q.Path, "/"):
-		operation, granted = scope.List, scopes.ListingOnly
-	case q.Request.Method == http.MethodHead:
-		operation = scope.Details
-	}
-	if permissions.Admits(q.Path, s.Slug, operation) {
-		return granted
-	}
-	return scopes.Closed
+	s.last.Store(&granted{q.Token, permissions})
+	return permissions
 }
 
 // Base implements [scopes.Based].
@@ -192,6 +218,7 @@ func originOf(r *http.Request) string {
 var (
 	_ scopes.Namer          = (*Scope)(nil)
 	_ scopes.Based          = (*Scope)(nil)
+	_ scopes.Writer         = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )
