@@ -60,7 +60,7 @@ func (e errand) plan(f *files) (p plan, err error) {
 			p.need(e.path, changes...)
 		}
 	case methodUnlock:
-		p.need(e.path, writes...)
+		p.need(e.path, allWrites...)
 	default:
 		err = errMethod
 	}
@@ -70,9 +70,9 @@ func (e errand) plan(f *files) (p plan, err error) {
 // The operations of which one is enough for a method that does nothing by itself: those
 // that change what is there, all that write, and all.
 var (
-	changes  = []scope.Operation{scope.OverwriteFile, scope.DeleteFile, scope.DeleteFolder, scope.RenameFile, scope.RenameFolder, scope.Describe}
-	writes   = append([]scope.Operation{scope.CreateFile, scope.CreateFolder, scope.Upload}, changes...)
-	anything = append([]scope.Operation{scope.Download, scope.Details, scope.List}, writes...)
+	changes   = []scope.Operation{scope.OverwriteFile, scope.DeleteFile, scope.DeleteFolder, scope.RenameFile, scope.RenameFolder, scope.Describe}
+	allWrites = append([]scope.Operation{scope.CreateFile, scope.CreateFolder, scope.Upload}, changes...)
+	anything  = append([]scope.Operation{scope.Download, scope.Details, scope.List}, allWrites...)
 )
 
 // store is the plan of what puts a file at the path, or into the folder.

@@ -1,6 +1,7 @@
 package downloadtoken
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -96,17 +97,31 @@ func (h *Handler) provisionMethods(systems caddy.FileSystems) error {
 			return fmt.Errorf("methods: %w", err)
 		}
 	}
-	writers := slices.ContainsFunc(h.scopes, func(s scopes.Scope) bool {
-		w, ok := s.(scopes.Writer)
-		return ok && w.Writes()
-	})
+	for i, raw := range h.ScopeRaw {
+		if !h.writable() && writes(h.scopes[i]) && saysAllow(raw) {
+			return fmt.Errorf("scope %d: allow: nothing is written by GET and HEAD; say which other methods pass, such as: methods GET HEAD PUT", i+1)
+		}
+	}
 	switch {
-	case h.writable() && !writers:
+	case h.writable() && !slices.ContainsFunc(h.scopes, writes):
 		return errors.New("methods: no scope lets a token write anything; write into the block of one what it is good for, such as: allow read create")
 	case h.Confirm != nil && slices.Contains(h.admitted(), http.MethodPost):
 		return errors.New("methods: with confirm, a POST is the press of its button; leave out POST, or confirm")
 	}
 	return nil
+}
+
+// writes reports whether anything can be written by a scope.
+func writes(s scopes.Scope) bool {
+	w, ok := s.(scopes.Writer)
+	return ok && w.Writes()
+}
+
+// saysAllow reports whether the configuration of a scope says what may be written; by
+// path_permissions the token does.
+func saysAllow(raw json.RawMessage) bool {
+	var said struct{ Allow, Prefixes json.RawMessage }
+	return json.Unmarshal(raw, &said) == nil && (said.Allow != nil || said.Prefixes != nil)
 }
 
 // prepare checks the settings.

@@ -102,10 +102,7 @@ func (v *visit) permits(op scope.Operation, path string) bool {
 		return false
 	}
 	q := scopes.Query{Token: v.token, Path: path, Operation: op, From: v.source, Request: v.r}
-	return slices.ContainsFunc(v.h.scopes, func(s scopes.Scope) bool {
-		w, ok := s.(scopes.Writer)
-		return ok && w.Writes() && w.Permits(q)
-	})
+	return slices.ContainsFunc(v.h.scopes, func(s scopes.Scope) bool { return writes(s) && s.(scopes.Writer).Permits(q) })
 }
 
 // mayUpload reports whether something could be uploaded where the request is for.
