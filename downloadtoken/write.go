@@ -162,16 +162,17 @@ func (s *sent) Read(p []byte) (int, error) {
 }
 
 // settle spends the token of a write that was done, or that may have been: when a client
-// goes away after all of its request has come, what is behind a proxy may still do it. If
-// that fails, the reservation stays, so that nothing is written twice.
+// goes away after all of its request has come, reverse_proxy breaks off, with 499, and what
+// is behind it may still do it. If that fails, the reservation stays, so that nothing is
+// written twice.
 func (v *visit) settle() {
 	if v.use == nil || v.spent || !v.writes {
 		return
 	}
 	status := v.answer.Status()
 	done := status >= 200 && status < 300
-	if status == 0 && v.ticket != nil && errors.Is(v.r.Context().Err(), context.Canceled) {
-		done = v.sent == nil || v.sent.whole.Load()
+	if refused := status >= 300 && status < 499; !refused && v.ticket != nil && errors.Is(v.r.Context().Err(), context.Canceled) {
+		done = done || v.sent == nil || v.sent.whole.Load()
 	}
 	if done && v.commit(nil) != nil {
 		v.use = nil

@@ -231,6 +231,12 @@ func TestOneTimeWrites(t *testing.T) {
 		"gone when it was done": {"PUT", func(leave context.CancelFunc) caddyhttp.HandlerFunc {
 			return func(w http.ResponseWriter, _ *http.Request) error { leave(); w.WriteHeader(201); return nil }
 		}, spent},
+		"gone, 499": {"DELETE", func(leave context.CancelFunc) caddyhttp.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) error { leave(); w.WriteHeader(499); return nil }
+		}, spent},
+		"gone, and refused": {"DELETE", func(leave context.CancelFunc) caddyhttp.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) error { leave(); w.WriteHeader(409); return nil }
+		}, kept},
 		"gone, nothing to send": {"DELETE", gone(false), spent},
 	} {
 		t.Run(name, func(t *testing.T) {
