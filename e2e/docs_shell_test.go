@@ -67,6 +67,7 @@ var notTyped = map[string]string{
 	"go test ./e2e -run TestDoubleClick -doubleclick.rounds 10 -timeout 1h":                                              "it takes half an hour",
 	"go test ./e2e -run TestPastExp -pastexp.bytes 1073741824 -pastexp.takes 60s -pastexp.lasts 4s":                      "it takes minutes",
 	"go test ./e2e -run TestStream -stream.seconds 120 -stream.whole -timeout 1h":                                        "it takes minutes",
+	"go test ./e2e -run 'TestRandomWrites|TestWritesInARace' -writes.operations 10000":                                   "TestRandomWrites, with fewer",
 	"go test ./e2e -run TestWindow -window.waits":                                                                        "it takes minutes",
 	"go test ./downloadtoken/scope -run '^$' -fuzz '^FuzzPath$' -fuzztime 1m":                                            ".ci/run does it, for a shorter time",
 	"go test ./downloadtoken/store/memory -run '^$' -bench . -benchmem":                                                  "it measures, and wants the machine for itself",
