@@ -21,7 +21,7 @@ func (v *visit) carrying(next caddyhttp.Handler) caddyhttp.Handler {
 	c := v.h.carrier
 	listings := c != nil && c.Listings != nil && (c.Listings.Only || v.carries())
 	playlists := v.carries() && c.Playlists != nil
-	if !playlists && !listings {
+	if !playlists && !listings || v.errand != nil {
 		return next
 	}
 	links, ok := v.links()
@@ -60,7 +60,7 @@ func (v *visit) links() (l *carry.Links, ok bool) {
 				return false
 			}
 			judged, ok := m.of(path)
-			return ok && v.opens(judged) != scopes.Closed
+			return ok && v.opens(reading(http.MethodGet, judged), judged) != scopes.Closed
 		},
 		Token: func(u *url.URL, index bool) string {
 			if !v.carries() {
