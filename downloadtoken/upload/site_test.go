@@ -212,3 +212,17 @@ func (s *site) post(path, name, content string, header ...string) answer {
 	body, contentType := form(nil, name, "application/octet-stream", content)
 	return s.do(http.MethodPost, path, body, append(header, "Content-Type", contentType)...)
 }
+
+func (s *site) mkdir(name string) {
+	s.t.Helper()
+	if err := os.MkdirAll(filepath.Join(s.root, name), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) remove(name string) {
+	s.t.Helper()
+	if err := os.RemoveAll(filepath.Join(s.root, filepath.FromSlash(name))); err != nil {
+		s.t.Fatal(err)
+	}
+}
