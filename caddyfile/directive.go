@@ -59,6 +59,12 @@ func init() {
 //		}
 //		path_prefix <path>
 //
+//		methods <method>...|webdav {
+//			root <path>
+//			fs <name>
+//			strip_prefix <path>
+//		}
+//
 //		one_time [<claim>...] {
 //			spend response|request
 //			resume <window> [<copies>|random] {
@@ -109,6 +115,7 @@ var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler
 	"ip_claim":    word(func(h *downloadtoken.Handler) *string { return &h.IPClaim }, "ip_claim ip"),
 	"scope":       parseScope,
 	"path_prefix": word(func(h *downloadtoken.Handler) *string { return &h.PathPrefix }, "path_prefix /pub"),
+	"methods":     parseMethods,
 	"one_time":    parseOneTime,
 	"store":       word(func(h *downloadtoken.Handler) *string { return &h.Store }, "store default"),
 	"carry":       parseCarry,

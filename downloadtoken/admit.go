@@ -26,12 +26,17 @@ func (v *visit) admit() error {
 	if err := v.again(); err != nil {
 		return err
 	}
-	v.asks = v.wantsPage()
+	v.asks = v.wantsPage() && !v.pageOnly
 	if v.oneTime != nil {
 		return v.admitOnce()
 	}
 	if err := h.store.Revoked(ctx, v.revocable, v.judged); err != nil {
 		return err
+	}
+	if v.writes { // it may not be what its sender wants, or come twice
+		if err := unasked(v.r); err != nil {
+			return err
+		}
 	}
 	if v.unpressed {
 		return confirm.ErrUnconfirmed
@@ -63,7 +68,7 @@ func (v *visit) admitOnce() error {
 		}
 	}
 	dropUnresumable(v.r.Header, v.oneTime.resume != nil)
-	if v.r.Method == http.MethodHead {
+	if v.leavesNoTrace() {
 		_, err := v.look(q)
 		return err
 	}

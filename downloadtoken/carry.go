@@ -94,7 +94,7 @@ func (v *visit) cookiePath() string {
 
 // base is where everything is that the token opens by the scope that opens the path.
 func (v *visit) base(path string) string {
-	q := scopes.Query{Token: v.token, Path: path, From: v.source, Request: v.r}
+	q := scopes.Query{Token: v.token, Path: path, Operation: reading(http.MethodGet, path), From: v.source, Request: v.r}
 	for _, s := range v.h.scopes {
 		if s.Opens(q) != v.opening {
 			continue

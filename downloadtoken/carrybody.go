@@ -60,7 +60,7 @@ func (v *visit) links() (l *carry.Links, ok bool) {
 				return false
 			}
 			judged, ok := m.of(path)
-			return ok && v.opens(judged) != scopes.Closed
+			return ok && v.opens(reading(http.MethodGet, judged), judged) != scopes.Closed
 		},
 		Token: func(u *url.URL, index bool) string {
 			if !v.carries() {

@@ -33,7 +33,7 @@ func (v *visit) account() {
 	if sent > 0 {
 		delivered.Add(float64(sent))
 	}
-	if v.download == nil && !v.spent {
+	if v.download == nil && !v.spent || v.writes {
 		return
 	}
 	answer, now := downloads.Answer{Sent: sent, Size: -1, Whole: v.whole}, v.h.now()

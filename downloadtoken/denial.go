@@ -16,13 +16,16 @@ import (
 // Refusals that are decided in this package; the others are sentinels of
 // packages token, scope and nonce.
 var (
-	errMethod   = errors.New("method is not GET or HEAD")
+	errMethod   = errors.New("method is not one of those that pass")
+	errRequest  = errors.New("request is ambiguous, or not one for this method")
 	errScope    = errors.New("no scope of the token opens this path")
 	errClientIP = errors.New("token is bound to another client address")
 	errPrefetch = errors.New("a browser asks ahead of its user")
 	errEarly    = errors.New("request is early data and could be a replay")
 	errReloaded = errors.New("the configuration was replaced while the request waited")
 	errSoon     = errors.New("token is valid in a moment")
+
+	errCrossOrigin = errors.New("a browser sends the token along with a request of another site")
 )
 
 // denial is one way to be refused: one row of the table in which reason,
@@ -54,8 +57,10 @@ var denials = []*denial{
 	{token.ErrHeaderTyp, "header_typ", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrTooLongLived, "too_long_lived", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{errMethod, "method", http.StatusMethodNotAllowed, toldMethod, ""},
+	{errCrossOrigin, "cross_origin", http.StatusForbidden, toldForbidden, ""},
 	{confirm.ErrUnconfirmed, "unconfirmed", http.StatusForbidden, toldUnconfirmed, ""},
 	{scope.ErrPath, "bad_path", http.StatusBadRequest, toldMalformed, "invalid_request"},
+	{errRequest, "bad_request", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{rules.ErrRevoked, "revoked", http.StatusUnauthorized, toldInvalid, "invalid_token"},

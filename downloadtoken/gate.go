@@ -21,6 +21,10 @@ type gate struct{ v *visit }
 func (g gate) Admit(status int, header http.Header) (*response.Meter, error) {
 	v := g.v
 	switch {
+	case v.ticket != nil && v.ticket.Page && !v.writes:
+		return nil, nil // nothing that is stored: nothing is spent on it
+	case v.pageOnly:
+		return nil, errScope
 	case v.opening == scopes.ListingOnly && !v.listing && !response.IsListing(status, header):
 		return nil, errScope
 	case v.grant != nil:
@@ -33,6 +37,9 @@ func (g gate) Admit(status int, header http.Header) (*response.Meter, error) {
 
 // spend spends the token and opens a grant, if there is to be one.
 func (v *visit) spend(status int, header http.Header) (*response.Meter, error) {
+	if v.writes {
+		return nil, v.commit(nil) // even if the client has gone: it is done
+	}
 	if err := context.Cause(v.r.Context()); err != nil {
 		return nil, err
 	}

@@ -81,6 +81,10 @@ type Handler struct {
 	// what `handle_path` or `uri strip_prefix` took off. Default: none.
 	PathPrefix string `json:"path_prefix,omitempty"`
 
+	// Which methods requests may have. With one that writes, what a request would do to
+	// the files is asked of the scopes; without this, GET and HEAD pass.
+	Methods *Methods `json:"methods,omitempty"`
+
 	// If set, a token can be used once.
 	OneTime *OneTime `json:"one_time,omitempty"`
 

@@ -3,6 +3,7 @@ package downloadtoken
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
@@ -30,8 +31,8 @@ func (v *visit) judge() (err error) {
 	if v.path, err = scope.Path(v.r.URL); err != nil {
 		return err
 	}
-	if v.opening = v.opens(h.PathPrefix + v.path); v.opening == scopes.Closed {
-		return errScope
+	if err = v.authorise(); err != nil {
+		return err
 	}
 	if !v.admitsClient() {
 		return errClientIP
@@ -39,37 +40,53 @@ func (v *visit) judge() (err error) {
 	return nil
 }
 
-// admitMethod lets GET and HEAD through, and makes the GET that it stands for of the
-// button's POST.
+// admitMethod lets the methods through that are configured, and makes the GET that it
+// stands for of the button's POST.
 func (v *visit) admitMethod() error {
-	switch v.r.Method {
-	case http.MethodGet, http.MethodHead:
-		return nil
-	case http.MethodPost:
-		if v.h.Confirm != nil {
-			v.confirmed, v.unpressed = true, !confirm.Pressed(v.r)
-			v.r.Method = http.MethodGet
-			response.DropBody(v.r)
-			return nil
-		}
+	if v.r.Method == http.MethodPost && v.h.Confirm != nil {
+		v.confirmed, v.unpressed = true, !confirm.Pressed(v.r)
+		v.r.Method = http.MethodGet
+		response.DropBody(v.r)
 	}
-	return errMethod
+	if !slices.Contains(v.h.admitted(), v.r.Method) {
+		return errMethod
+	}
+	if v.writes = !onlyReads(v.r.Method); v.writes && v.source.IsAmbient() && new(http.CrossOriginProtection).Check(v.r) != nil {
+		return errCrossOrigin
+	}
+	return nil
 }
 
-// methods is what Allow names.
-func (h *Handler) methods() string {
-	if h.Confirm != nil {
-		return "GET, HEAD, POST"
+// authorise asks the scopes about what the request would do.
+func (v *visit) authorise() error {
+	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		return v.authoriseErrand()
 	}
-	return "GET, HEAD"
+	v.opening = v.opens(reading(v.r.Method, v.path), v.h.PathPrefix+v.path)
+	v.pageOnly = v.opening == scopes.Closed && v.mayUpload()
+	if v.opening == scopes.Closed && !v.pageOnly {
+		return errScope
+	}
+	return nil
+}
+
+// reading is what GET or HEAD does to a path.
+func reading(method, path string) scope.Operation {
+	switch {
+	case strings.HasSuffix(path, "/"):
+		return scope.List
+	case method == http.MethodHead:
+		return scope.Details
+	}
+	return scope.Download
 }
 
 // opens asks the scopes in turn; the most generous answer counts.
-func (v *visit) opens(path string) scopes.Opening {
+func (v *visit) opens(op scope.Operation, path string) scopes.Opening {
 	if !strings.HasPrefix(path, v.within) {
 		return scopes.Closed
 	}
-	q := scopes.Query{Token: v.token, Path: path, From: v.source, Request: v.r}
+	q := scopes.Query{Token: v.token, Path: path, Operation: op, From: v.source, Request: v.r}
 	best := scopes.Closed
 	for _, s := range v.h.scopes {
 		if best = max(best, s.Opens(q)); best == scopes.Open {

@@ -123,7 +123,9 @@ func (o *oneTime) query(v *visit) (store.Query, error) {
 	if err != nil {
 		return store.Query{}, err
 	}
-	v.keys = o.grantKeys(p.Key, v, judged)
+	if !v.writes { // what can be continued is a download
+		v.keys = o.grantKeys(p.Key, v, judged)
+	}
 	return store.Query{Presentation: p, Fingerprint: v.fingerprint, Revocable: v.revocable, Grants: v.keys.list(), Patience: patience}, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
@@ -53,6 +51,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.rules = trust.Rules(&h.Config)
 	h.rules.OneTime = h.OneTime != nil
 	if err := h.provisionScopes(ctx); err != nil {
+		return err
+	}
+	if err := h.provisionMethods(ctx.FileSystems()); err != nil {
 		return err
 	}
 	if err := h.provisionStore(ctx, anchors); err != nil {
@@ -215,15 +216,7 @@ func (h *Handler) provisionScopes(ctx caddy.Context) error {
 		}
 		h.scopes = append(h.scopes, s)
 	}
-	if h.PathPrefix != "" {
-		if strings.HasSuffix(h.PathPrefix, "/") {
-			return fmt.Errorf("path_prefix: leave out the slash at the end of '%s'", h.PathPrefix)
-		}
-		if _, err := scope.Path(&url.URL{Path: h.PathPrefix}); err != nil {
-			return fmt.Errorf("path_prefix: '%s' must be an absolute path without dots, backslashes or double slashes, such as /pub", h.PathPrefix)
-		}
-	}
-	return nil
+	return checkPrefix("path_prefix", h.PathPrefix)
 }
 
 // provisionStore opens the store and makes sure that no other directive uses the

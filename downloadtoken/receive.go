@@ -23,7 +23,10 @@ func (v *visit) receive() (err error) {
 		v.answer.Asked.URL = *original.URL
 	}
 	h.strip(r)
-	if v.passes = h.Optional && err == token.ErrMissing; v.passes {
+	if v.passes = h.Optional && err == token.ErrMissing && (onlyReads(r.Method) || !h.writable()); v.passes {
+		if h.writable() {
+			response.Confine(r) // no other method may hide in it
+		}
 		return nil
 	}
 	response.Confine(r)
@@ -51,6 +54,7 @@ func (h *Handler) strip(r *http.Request) {
 		return
 	}
 	token.Strip(r, h.sources)
+	stripDestination(r.Header, h.queryNames)
 	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || orig.URL == nil {
 		return

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
@@ -100,7 +101,7 @@ func TestOpening(t *testing.T) {
 			for _, answer := range tt.answers {
 				h.scopes = append(h.scopes, &toyScope{answer, &asked})
 			}
-			if got := v.opens("/a"); got != tt.want || asked != tt.asked {
+			if got := v.opens(scope.Download, "/a"); got != tt.want || asked != tt.asked {
 				t.Errorf("%d, %d asked; want %d, %d", got, asked, tt.want, tt.asked)
 			}
 		})

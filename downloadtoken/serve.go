@@ -31,12 +31,14 @@ func (v *visit) serve(next caddyhttp.Handler) error {
 
 // delivery is what the next handlers write their answer to.
 func (v *visit) delivery() *response.Delivery {
+	v.issue()
 	d := &v.answer
 	d.Policy = &v.h.answers
 	d.Gate = gate{v}
 	d.InURL = v.source.Kind == token.Query
 	d.Lifetime = v.token.Claims.ExpiresAt.Sub(v.judged)
 	d.Spends = v.use != nil && v.grant == nil
+	d.Writes = v.writes
 	d.Begin(v.w, v.r)
 	return d
 }
@@ -83,6 +85,8 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 			v.fields = budgetFields(v.grant)
 		}
 		return v.deny(err)
+	case v.pageOnly && !v.ticket.Page && !d.Sent():
+		return v.deny(errScope) // not even that there is nothing
 	case d.Unanswered():
 		v.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download; "+
 			"add one that does, such as file_server",

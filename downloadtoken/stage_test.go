@@ -59,6 +59,9 @@ func staged(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
 	if err := h.provisionChildren(table.Keys()); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.provisionMethods(new(caddy.Context).FileSystems()); err != nil {
+		t.Fatal(err)
+	}
 	if err := h.provisionAnswers(); err != nil {
 		t.Fatal(err)
 	}

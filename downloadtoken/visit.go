@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/internal/downloads"
 	"github.com/caddy-download-token/caddy-download-token/internal/response"
+	"github.com/caddy-download-token/caddy-download-token/internal/ticket"
 )
 
 // visit is one request on its way through the handler. Each step adds what it has
@@ -37,7 +38,14 @@ type visit struct {
 	unpressed   bool   // but as far as the browser tells, no person has pressed it
 	path        string // r.URL.Path as it was authorised
 	opening     scopes.Opening
-	oneTime     *oneTime // nil: the token may be used as often as one likes
+	oneTime     *oneTime       // nil: the token may be used as often as one likes
+	writes      bool           // the request may change something
+	errand      *errand        // what it is about; nil for GET and HEAD
+	plan        plan           // of the errand
+	unlock      func()         // lets go of the paths of the errand; nil: none are locked
+	pageOnly    bool           // see ticket.Ticket
+	ticket      *ticket.Ticket // for the handlers behind; nil if nothing can be written
+	sent        *sent          // what has come of the body; nil if it does not matter
 
 	// admit: what the store says.
 	held  bool // the store cannot close
@@ -63,7 +71,11 @@ type visit struct {
 // leave gives back what the request has not used, and tells what it has delivered. A
 // reservation that was committed is none any more.
 func (v *visit) leave() {
+	if v.unlock != nil {
+		defer v.unlock()
+	}
 	v.account()
+	v.settle()
 	if v.use != nil {
 		v.use.Release()
 	}

@@ -21,13 +21,12 @@ type Permissions struct {
 	grants []grant
 }
 
-// grant is one entry of pathPermissions, as far as it lets anything be read.
+// grant is one entry of pathPermissions.
 type grant struct {
-	path    string // "" is the root; never ends in a slash
-	reach   reach
-	slugs   []string
-	details bool
-	list    bool
+	path  string // "" is the root; never ends in a slash
+	reach reach
+	slugs []string
+	may   Allowance // all that needs no slug, and no second permission
 }
 
 // reach says how far below its path a grant extends. The three are disjoint:
@@ -51,7 +50,7 @@ const (
 // ParsePermissions reads the access claim, given as JSON. It is strict:
 // duplicate members, members of a wrong type (null is one) and text that is
 // not UTF-8 are [ErrPermissions]. Members that it does not know, and those that
-// grant anything but reading, are ignored.
+// grant what is no [Operation], are ignored.
 //
 // An entry with a path that is not canonical or not 1 to 512 characters long,
 // and one with a scope other than This, Children or Grandchildren+, admits
@@ -82,13 +81,11 @@ func ParsePermissions(access []byte) (*Permissions, []string, error) {
 		if !canonical(path) || utf8.RuneCountInString(path) > 512 {
 			continue
 		}
-		read := entry.Permissions.Read
 		p.grants = append(p.grants, grant{
-			path:    strings.TrimSuffix(path, "/"),
-			reach:   reach,
-			slugs:   read.File.DownloadFile,
-			details: read.File.GetFileDetails,
-			list:    read.Folder.ListFolderChildren,
+			path:  strings.TrimSuffix(path, "/"),
+			reach: reach,
+			slugs: entry.Permissions.Read.File.DownloadFile,
+			may:   entry.Permissions.allowance(),
 		})
 	}
 	return p, unknown, nil
@@ -99,16 +96,29 @@ func ParsePermissions(access []byte) (*Permissions, []string, error) {
 // for; "raw" is the file as it is. It is matched by a downloadFile pattern that
 // equals it, or that ends in a star and is equal up to there.
 //
-// The path of a listing ends in a slash, that of a file does not: all else is
-// refused, and so is an empty slug. The cost is linear in the number of
-// entries.
+// To rename a file is to download it and to delete it, a folder to list it and to
+// delete it. Upload needs createFile for whatever is in the folder.
+//
+// The path of a listing ends in a slash, that of a file does not, see [Operation]: all
+// else is refused, and so is an empty slug. The cost is linear in the number of entries.
 func (p *Permissions) Admits(path, slug string, op Operation) bool {
-	target, folder := strings.CutSuffix(path, "/")
-	if p == nil || folder != (op == List) || !canonical(path) {
+	if p == nil || !fits(op, path) {
 		return false
 	}
+	target := strings.TrimSuffix(path, "/")
+	switch op {
+	case RenameFile:
+		return p.grant(target, slug, Download) && p.grant(target, slug, DeleteFile)
+	case RenameFolder:
+		return p.grant(target, slug, List) && p.grant(target, slug, DeleteFolder)
+	}
+	return p.grant(target, slug, op)
+}
+
+// grant needs a target that has no slash at its end, as the paths of the grants.
+func (p *Permissions) grant(target, slug string, op Operation) bool {
 	for i := range p.grants {
-		if g := &p.grants[i]; g.reaches(target) && g.allows(slug, op) {
+		if g := &p.grants[i]; g.reaches(target, op) && g.allows(slug, op) {
 			return true
 		}
 	}
@@ -121,7 +131,7 @@ func (p *Permissions) Base() string {
 	var all []string
 	if p != nil {
 		for _, g := range p.grants {
-			if len(g.slugs) > 0 || g.details || g.list {
+			if len(g.slugs) > 0 || g.may&read != 0 {
 				all = append(all, g.path)
 			}
 		}
@@ -129,33 +139,34 @@ func (p *Permissions) Base() string {
 	return common(all)
 }
 
-// reaches compares with a target that, like the grant's path, has no slash at
-// its end.
-func (g *grant) reaches(target string) bool {
+// reaches tells whether the grant is about the target, or for Upload, about all that is
+// one segment below it.
+func (g *grant) reaches(target string, op Operation) bool {
+	depth := g.depth(target)
+	if op == Upload && depth != 0 {
+		depth = min(depth+1, grandchildren)
+	}
+	return g.reach == depth
+}
+
+// depth returns how far below the path of the grant the target is, 0 if it is not.
+func (g *grant) depth(target string) reach {
 	below, ok := strings.CutPrefix(target, g.path)
 	switch {
 	case !ok:
-		return false
+		return 0
 	case below == "":
-		return g.reach == this
+		return this
 	case below[0] != '/': // in the middle of a segment
-		return false
+		return 0
 	case strings.Contains(below[1:], "/"):
-		return g.reach == grandchildren
+		return grandchildren
 	}
-	return g.reach == children
+	return children
 }
 
 func (g *grant) allows(slug string, op Operation) bool {
-	switch op {
-	case Download:
-		return g.serves(slug)
-	case Details:
-		return g.details || g.serves(slug)
-	case List:
-		return g.list
-	}
-	return false
+	return g.may.Allows(op) || (op == Download || op == Details) && g.serves(slug)
 }
 
 func (g *grant) serves(slug string) bool {
@@ -166,25 +177,61 @@ func (g *grant) serves(slug string) bool {
 }
 
 // accessClaim is the part of the vendor's UploadJwtAccess type that decides
-// about reading.
+// about an [Operation].
 type accessClaim struct {
 	PathPermissions []struct {
 		Match struct {
 			Path  string `json:"path"`
 			Scope string `json:"scope"`
 		} `json:"match"`
-		Permissions struct {
-			Read struct {
-				File struct {
-					DownloadFile   []string `json:"downloadFile"`
-					GetFileDetails bool     `json:"getFileDetails"`
-				} `json:"file"`
-				Folder struct {
-					ListFolderChildren bool `json:"listFolderChildren"`
-				} `json:"folder"`
-			} `json:"read"`
-		} `json:"permissions"`
+		Permissions permissions `json:"permissions"`
 	} `json:"pathPermissions"`
+}
+
+type permissions struct {
+	Read struct {
+		File struct {
+			DownloadFile   []string `json:"downloadFile"`
+			GetFileDetails bool     `json:"getFileDetails"`
+		} `json:"file"`
+		Folder struct {
+			ListFolderChildren bool `json:"listFolderChildren"`
+		} `json:"folder"`
+	} `json:"read"`
+	Write struct {
+		File struct {
+			CreateFile    bool `json:"createFile"`
+			OverwriteFile bool `json:"overwriteFile"`
+			DeleteFile    bool `json:"deleteFile"`
+		} `json:"file"`
+		Folder struct {
+			CreateVirtualFolder  bool `json:"createVirtualFolder"`
+			DeleteVirtualFolder  bool `json:"deleteVirtualFolder"`
+			SetFolderDescription bool `json:"setFolderDescription"`
+		} `json:"folder"`
+	} `json:"write"`
+}
+
+func (p *permissions) allowance() (may Allowance) {
+	file, folder := &p.Write.File, &p.Write.Folder
+	for _, one := range []struct {
+		granted bool
+		may     Allowance
+	}{
+		{p.Read.File.GetFileDetails, allowing(Details)},
+		{p.Read.Folder.ListFolderChildren, allowing(List)},
+		{file.CreateFile, allowing(CreateFile, Upload)},
+		{file.OverwriteFile, allowing(OverwriteFile)},
+		{file.DeleteFile, allowing(DeleteFile)},
+		{folder.CreateVirtualFolder, allowing(CreateFolder)},
+		{folder.DeleteVirtualFolder, allowing(DeleteFolder)},
+		{folder.SetFolderDescription, allowing(Describe)},
+	} {
+		if one.granted {
+			may |= one.may
+		}
+	}
+	return may
 }
 
 // strict refuses null, which the decoder would take for the zero value of any

@@ -61,7 +61,7 @@ func TestParsePermissionsRefuses(t *testing.T) {
 func TestParsePermissionsIgnores(t *testing.T) {
 	p := parse(t, `{"tagPermissions":null,"PathPermissions":7,"new":{"a":[null]},"pathPermissions":[{"note":null,`+
 		`"match":{"path":"/u","scope":"This","Scope":"Children","priority":1},`+
-		`"permissions":{"write":null,"admin":true,"read":{"tag":{},"file":{"downloadFile":["raw"],"streamFile":1}}}}]}`)
+		`"permissions":{"write":{"tag":null,"file":{"tag":0}},"admin":true,"read":{"tag":{},"file":{"downloadFile":["raw"],"streamFile":1}}}}]}`)
 	if !p.Admits("/u", "raw", Download) || p.Admits("/u/a", "raw", Download) {
 		t.Error("unknown members changed the answer")
 	}

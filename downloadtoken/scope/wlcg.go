@@ -55,16 +55,18 @@ func (s PathScope) Admits(values []string, path string) bool {
 
 // Base returns the longest path, without a slash at its end, that everything is or is
 // below that the claim's values open.
-func (s PathScope) Base(values []string) string {
-	var all []string
+func (s PathScope) Base(values []string) string { return common(s.canonical(values)) }
+
+// canonical are the paths in the claim's values that open anything.
+func (s PathScope) canonical(values []string) (entries []string) {
 	for _, value := range values {
 		for entry := range s.entries(value) {
-			if canonical(entry) { // all others open nothing
-				all = append(all, entry)
+			if canonical(entry) {
+				entries = append(entries, entry)
 			}
 		}
 	}
-	return common(all)
+	return entries
 }
 
 func (s PathScope) admits(value, path string) bool {

@@ -51,6 +51,10 @@ func (s Source) Field() string {
 	return ""
 }
 
+// IsAmbient reports whether browsers send the token along by themselves, so that the
+// request may be the idea of another site.
+func (s Source) IsAmbient() bool { return s.Kind == Cookie || s.Kind == Carried || s.Kind == Basic }
+
 // Find returns the token of a request as it came, and the source it came from.
 // Sources are asked in order, and the first that is present decides, whatever it
 // holds: a refused token must never fall back to another one, or to none.

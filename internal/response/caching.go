@@ -29,7 +29,7 @@ func (d *Delivery) setHeaders() {
 	if d.Policy.Negotiated {
 		header.Add("Vary", "Accept") // a browser that has the file must not take it for the page
 	}
-	if d.status < 200 || d.status >= 300 {
+	if d.status < 200 || d.status >= 300 || d.r.Method != http.MethodGet && d.r.Method != http.MethodHead {
 		return
 	}
 	if d.Cookie != "" && isPrivate(header) {

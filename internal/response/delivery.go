@@ -46,6 +46,10 @@ type Delivery struct {
 	// first byte.
 	Spends bool
 
+	// Whether the request may have changed something. An answer that is left to the server
+	// is then the 200 that it is to the client.
+	Writes bool
+
 	// Set-Cookie of a 2xx answer that shared caches may not keep. Default: none.
 	Cookie string
 

@@ -68,7 +68,7 @@ func (d *Delivery) finish(err error) error {
 	held := d.status != 0
 	if d.stopped == nil && err == nil {
 		switch {
-		case !held:
+		case !held && !d.Writes:
 			if d.stopped = d.leaveUnanswered(); d.stopped == nil {
 				return nil
 			}

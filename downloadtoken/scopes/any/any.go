@@ -5,6 +5,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 )
 
@@ -13,7 +14,13 @@ func init() {
 }
 
 // Scope opens every path.
-type Scope struct{}
+type Scope struct {
+	// What may be done with the paths: `read`, `create` (only where nothing is),
+	// `modify` (everything that writes), `rename`. Default: `read`.
+	Allow []string `json:"allow,omitempty"`
+
+	allow scope.Allowance
+}
 
 // CaddyModule returns the Caddy module information.
 func (Scope) CaddyModule() caddy.ModuleInfo {
@@ -25,27 +32,60 @@ func (Scope) CaddyModule() caddy.ModuleInfo {
 
 // UnmarshalCaddyfile sets up the scope from Caddyfile tokens. Syntax:
 //
-//	scope any
-func (*Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+//	scope any {
+//		allow read|create|modify|rename...
+//	}
+func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 	d.Next() // consume kind
 	if d.NextArg() {
 		return d.Err("scope any: wrong number of arguments; write it like this: scope any")
 	}
+	for d.NextBlock(0) {
+		if d.Val() != "allow" {
+			return d.Errf("scope any: unrecognized option '%s'; it has only allow", d.Val())
+		}
+		if s.Allow, err = scopes.Allow(d, s.Allow); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
+// Provision reads what is allowed.
+func (s *Scope) Provision(caddy.Context) (err error) {
+	s.allow, err = scope.ParseAllowance(s.Allow)
+	return err
+}
+
 // Opens implements [scopes.Scope].
-func (*Scope) Opens(scopes.Query) scopes.Opening { return scopes.Open }
+func (s *Scope) Opens(q scopes.Query) scopes.Opening {
+	if s.allow.Allows(q.Operation) {
+		return scopes.Open
+	}
+	return scopes.Closed
+}
+
+// Writes implements [scopes.Writer].
+func (s *Scope) Writes() bool { return s.allow.Writes() }
+
+// Permits implements [scopes.Writer].
+func (s *Scope) Permits(q scopes.Query) bool {
+	return s.allow.Permits(q.Operation, q.Path, func(string) bool { return true })
+}
 
 // Base implements [scopes.Based]: everything is opened.
 func (*Scope) Base(scopes.Query) string { return "" }
 
 // Name implements [scopes.Namer]: nothing has to be said.
-func (*Scope) Name(string) (claims map[string]any, ok bool) { return nil, true }
+func (s *Scope) Name(string) (claims map[string]any, ok bool) {
+	return nil, s.allow.Allows(scope.Download)
+}
 
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
 	_ scopes.Based          = (*Scope)(nil)
+	_ scopes.Writer         = (*Scope)(nil)
+	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

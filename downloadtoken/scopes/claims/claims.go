@@ -23,7 +23,12 @@ type Scope struct {
 	// as the last segment is everything below the directory.
 	Path string `json:"path,omitempty"`
 
-	path *scope.ClaimsPath
+	// What may be done with the paths: `read`, `create` (only where nothing is),
+	// `modify` (everything that writes), `rename`. Default: `read`.
+	Allow []string `json:"allow,omitempty"`
+
+	path  *scope.ClaimsPath
+	allow scope.Allowance
 }
 
 // CaddyModule returns the Caddy module information.
@@ -36,27 +41,50 @@ func (Scope) CaddyModule() caddy.ModuleInfo {
 
 // UnmarshalCaddyfile sets up the scope from Caddyfile tokens. Syntax:
 //
-//	scope claims <path pattern>
-func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+//	scope claims <path pattern> {
+//		allow read|create|modify|rename...
+//	}
+func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 	d.Next() // consume kind
 	if !d.AllArgs(&s.Path) {
 		return d.Err("scope claims: wrong number of arguments; write it like this: scope claims /users/{sub}/*")
 	}
+	for d.NextBlock(0) {
+		if d.Val() != "allow" {
+			return d.Errf("scope claims: unrecognized option '%s'; it has only allow", d.Val())
+		}
+		if s.Allow, err = scopes.Allow(d, s.Allow); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// Provision reads the pattern.
+// Provision reads the pattern and what is allowed.
 func (s *Scope) Provision(caddy.Context) (err error) {
-	s.path, err = scope.ParseClaimsPath(s.Path)
+	if s.path, err = scope.ParseClaimsPath(s.Path); err != nil {
+		return err
+	}
+	s.allow, err = scope.ParseAllowance(s.Allow)
 	return err
 }
 
 // Opens implements [scopes.Scope].
 func (s *Scope) Opens(q scopes.Query) scopes.Opening {
-	if s.path.Admits(q.Token.Claims.String, q.Path) {
+	if s.allow.Allows(q.Operation) && s.path.Admits(q.Token.Claims.String, q.Path) {
 		return scopes.Open
 	}
 	return scopes.Closed
+}
+
+// Writes implements [scopes.Writer].
+func (s *Scope) Writes() bool { return s.allow.Writes() }
+
+// Permits implements [scopes.Writer].
+func (s *Scope) Permits(q scopes.Query) bool {
+	return s.allow.Permits(q.Operation, q.Path, func(path string) bool {
+		return s.path.Admits(q.Token.Claims.String, path)
+	})
 }
 
 // Base implements [scopes.Based].
@@ -69,13 +97,14 @@ func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 	for name, value := range named {
 		claims[name] = value
 	}
-	return claims, ok
+	return claims, ok && s.allow.Allows(scope.Download)
 }
 
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
 	_ scopes.Based          = (*Scope)(nil)
+	_ scopes.Writer         = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -1,10 +1,14 @@
 // Package path is the scope of tokens that name paths. What they open is decided by
-// [scope.PathScope].
+// [scope.PathScopes].
 package path
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -38,7 +42,15 @@ type Scope struct {
 	// percent-encoded. Default: none, each string is one path.
 	Prefix string `json:"prefix,omitempty"`
 
-	paths scope.PathScope
+	// What may be done with the paths behind Prefix: `read`, `create` (only where
+	// nothing is), `modify` (everything that writes), `rename`. Default: `read`.
+	Allow []string `json:"allow,omitempty"`
+
+	// Other prefixes, and what may be done with the paths behind each, such as
+	// `{"storage.create:": ["create", "rename"]}`. They end in a colon. Default: none.
+	Prefixes map[string][]string `json:"prefixes,omitempty"`
+
+	paths scope.PathScopes // that of Prefix is the first
 }
 
 // CaddyModule returns the Caddy module information.
@@ -51,16 +63,36 @@ func (Scope) CaddyModule() caddy.ModuleInfo {
 
 // UnmarshalCaddyfile sets up the scope from Caddyfile tokens. Syntax:
 //
-//	scope path [<claim> [<prefix>]]
+//	scope path [<claim> [<prefix>]] {
+//		allow read|create|modify|rename... [<prefix>]
+//	}
 func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume kind
 	if d.Args(&s.Claim, &s.Prefix); d.NextArg() {
 		return d.Err("scope path: wrong number of arguments; write it like this: scope path scope download:")
 	}
+	for d.NextBlock(0) {
+		if d.Val() != "allow" {
+			return d.Errf("scope path: unrecognized option '%s'; it has only allow", d.Val())
+		}
+		words, err := scopes.Allow(d, nil)
+		if err != nil {
+			return err
+		}
+		last := len(words) - 1
+		if scope.IsPermission(words[last]) {
+			s.Allow = append(s.Allow, words...)
+			continue
+		}
+		if s.Prefixes == nil {
+			s.Prefixes = make(map[string][]string)
+		}
+		s.Prefixes[words[last]] = append(s.Prefixes[words[last]], words[:last]...)
+	}
 	return nil
 }
 
-// Provision sets the default.
+// Provision sets the default and reads what is allowed.
 func (s *Scope) Provision(caddy.Context) error {
 	if s.Claim == "" {
 		if s.Prefix != "" {
@@ -68,17 +100,52 @@ func (s *Scope) Provision(caddy.Context) error {
 		}
 		s.Claim, s.Prefix = defaultClaim, defaultPrefix
 	}
-	s.paths = scope.PathScope{Prefix: s.Prefix, Escaped: s.Prefix != ""}
+	if err := s.allow(s.Prefix, append(slices.Clone(s.Allow), s.Prefixes[s.Prefix]...)); err != nil {
+		return err
+	}
+	for _, prefix := range slices.Sorted(maps.Keys(s.Prefixes)) {
+		switch words := s.Prefixes[prefix]; {
+		case prefix == s.Prefix:
+			continue
+		case len(words) == 0 || !strings.HasSuffix(prefix, ":"):
+			return fmt.Errorf("allow: '%s' is neither a permission nor a prefix with permissions before it; write read, create, modify "+
+				"or rename, and at the end a prefix if need be, such as allow create rename storage.create:", prefix)
+		case s.Prefix == "":
+			return fmt.Errorf("allow: the prefix %s needs one on the scope line too, because without it each string is one path: "+
+				"write scope path %s download: for the paths that are without one now", prefix, s.Claim)
+		default:
+			if err := s.allow(prefix, words); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// allow adds a prefix to those that there are.
+func (s *Scope) allow(prefix string, words []string) error {
+	allowed, err := scope.ParseAllowance(words)
+	if err != nil {
+		return err
+	}
+	return s.paths.Add(scope.PathScope{Prefix: prefix, Escaped: prefix != ""}, allowed)
 }
 
 // Opens implements [scopes.Scope].
 func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	values, _ := q.Token.Claims.Strings(s.Claim)
-	if s.paths.Admits(values, q.Path) {
+	if s.paths.Admits(values, q.Path, q.Operation) {
 		return scopes.Open
 	}
 	return scopes.Closed
+}
+
+// Writes implements [scopes.Writer].
+func (s *Scope) Writes() bool { return s.paths.Writes() }
+
+// Permits implements [scopes.Writer].
+func (s *Scope) Permits(q scopes.Query) bool {
+	return q.Operation.Writes() && s.Opens(q) == scopes.Open
 }
 
 // Base implements [scopes.Based].
@@ -89,16 +156,22 @@ func (s *Scope) Base(q scopes.Query) string {
 
 // Name implements [scopes.Namer].
 func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
-	if s.paths.Escaped {
-		path = (&url.URL{Path: path}).EscapedPath()
+	for _, one := range s.paths {
+		if one.Allows(scope.Download) {
+			if one.Escaped {
+				path = (&url.URL{Path: path}).EscapedPath()
+			}
+			return map[string]any{s.Claim: one.Prefix + path}, true
+		}
 	}
-	return map[string]any{s.Claim: s.Prefix + path}, true
+	return nil, false
 }
 
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
 	_ scopes.Based          = (*Scope)(nil)
+	_ scopes.Writer         = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

@@ -83,16 +83,39 @@ func (s *Scope) Provision(ctx caddy.Context) error {
 
 // Opens implements [scopes.Scope].
 func (s *Scope) Opens(q scopes.Query) scopes.Opening {
+	operation, granted := q.Operation, scopes.Open
+	switch {
+	case strings.HasSuffix(q.Path, "/"):
+		operation, granted = scope.List, scopes.ListingOnly
+	case operation == scope.Download && q.Request.Method == http.MethodHead:
+		operation = scope.Details
+	}
+	if s.permissions(q).Admits(q.Path, s.Slug, operation) {
+		return granted
+	}
+	return scopes.Closed
+}
+
+// Writes implements [scopes.Writer]: the token itself says what.
+func (s *Scope) Writes() bool { return true }
+
+// Permits implements [scopes.Writer].
+func (s *Scope) Permits(q scopes.Query) bool {
+	return q.Operation.Writes() && s.permissions(q).Admits(q.Path, s.Slug, q.Operation)
+}
+
+// permissions are what the token grants to this request; nil is nothing.
+func (s *Scope) permissions(q scopes.Query) *scope.Permissions {
 	if !s.isForAccount(q) || !isForOrigin(q) {
-		return scopes.Closed
+		return nil
 	}
 	access, ok := q.Token.Claims.Raw("access")
 	if !ok {
-		return scopes.Closed // "The access permissions for the JWT. Required: No": none are granted
+		return nil // "The access permissions for the JWT. Required: No": none are granted
 	}
 	permissions, unknown, err := scope.ParsePermissions(access)
 	if err != nil {
-		return scopes.Closed
+		return nil
 	}
 	if len(unknown) > 0 {
 		s.warned.Do(func() {
@@ -100,17 +123,7 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 				zap.String("fingerprint", q.Token.Fingerprint.String()))
 		})
 	}
-	operation, granted := scope.Download, scopes.Open
-	switch {
-	case strings.HasSuffix(q.Path, "/"):
-		operation, granted = scope.List, scopes.ListingOnly
-	case q.Request.Method == http.MethodHead:
-		operation = scope.Details
-	}
-	if permissions.Admits(q.Path, s.Slug, operation) {
-		return granted
-	}
-	return scopes.Closed
+	return permissions
 }
 
 // Base implements [scopes.Based].
@@ -192,6 +205,7 @@ func originOf(r *http.Request) string {
 var (
 	_ scopes.Namer          = (*Scope)(nil)
 	_ scopes.Based          = (*Scope)(nil)
+	_ scopes.Writer         = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

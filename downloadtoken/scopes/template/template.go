@@ -39,7 +39,12 @@ type Scope struct {
 	// each string is one scope.
 	List bool `json:"list,omitempty"`
 
+	// What may be done with the paths: `read`, `create` (only where nothing is),
+	// `modify` (everything that writes), `rename`. Default: `read`.
+	Allow []string `json:"allow,omitempty"`
+
 	template *scope.Template
+	allow    scope.Allowance
 }
 
 // CaddyModule returns the Caddy module information.
@@ -55,8 +60,9 @@ func (Scope) CaddyModule() caddy.ModuleInfo {
 //	scope template <scope> <path pattern> {
 //		claim <name>
 //		list
+//		allow read|create|modify|rename...
 //	}
-func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 	d.Next() // consume kind
 	if !d.AllArgs(&s.Scope, &s.Path) {
 		return d.Err("scope template: wrong number of arguments; write it like this: scope template dataset:{id} /datasets/{id}/*")
@@ -73,36 +79,59 @@ func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if s.List = true; d.NextArg() {
 				return d.Err("scope template: list takes no argument")
 			}
+		case option == "allow":
+			if s.Allow, err = scopes.Allow(d, s.Allow); err != nil {
+				return err
+			}
 		default:
-			return d.Errf("scope template: unrecognized option '%s'; it has claim and list", option)
+			return d.Errf("scope template: unrecognized option '%s'; it has claim, list and allow", option)
 		}
 	}
 	return nil
 }
 
-// Provision reads the patterns.
+// Provision reads the patterns and what is allowed.
 func (s *Scope) Provision(caddy.Context) (err error) {
-	s.template, err = scope.ParseTemplate(s.Scope, s.Path)
+	if s.template, err = scope.ParseTemplate(s.Scope, s.Path); err != nil {
+		return err
+	}
+	s.allow, err = scope.ParseAllowance(s.Allow)
 	return err
 }
 
 // Opens implements [scopes.Scope].
 func (s *Scope) Opens(q scopes.Query) scopes.Opening {
+	if s.allow.Allows(q.Operation) && s.names(q, q.Path) {
+		return scopes.Open
+	}
+	return scopes.Closed
+}
+
+// Writes implements [scopes.Writer].
+func (s *Scope) Writes() bool { return s.allow.Writes() }
+
+// Permits implements [scopes.Writer].
+func (s *Scope) Permits(q scopes.Query) bool {
+	return s.allow.Permits(q.Operation, q.Path, func(path string) bool { return s.names(q, path) })
+}
+
+// names reports whether the token's claim has a scope that names path.
+func (s *Scope) names(q scopes.Query, path string) bool {
 	named, _ := q.Token.Claims.Strings(cmp.Or(s.Claim, defaultClaim))
 	for _, text := range named {
 		if !s.List {
-			if s.template.Admits(text, q.Path) {
-				return scopes.Open
+			if s.template.Admits(text, path) {
+				return true
 			}
 			continue
 		}
 		for one := range strings.SplitSeq(text, " ") {
-			if s.template.Admits(one, q.Path) {
-				return scopes.Open
+			if s.template.Admits(one, path) {
+				return true
 			}
 		}
 	}
-	return scopes.Closed
+	return false
 }
 
 // Base implements [scopes.Based].
@@ -117,13 +146,15 @@ func (s *Scope) Base(q scopes.Query) string {
 // Name implements [scopes.Namer].
 func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
 	one, ok := s.template.Name(path)
-	return map[string]any{cmp.Or(s.Claim, defaultClaim): one}, ok && !(s.List && strings.Contains(one, " "))
+	ok = ok && s.allow.Allows(scope.Download) && !(s.List && strings.Contains(one, " "))
+	return map[string]any{cmp.Or(s.Claim, defaultClaim): one}, ok
 }
 
 // Interface guards
 var (
 	_ scopes.Namer          = (*Scope)(nil)
 	_ scopes.Based          = (*Scope)(nil)
+	_ scopes.Writer         = (*Scope)(nil)
 	_ caddy.Provisioner     = (*Scope)(nil)
 	_ caddyfile.Unmarshaler = (*Scope)(nil)
 )

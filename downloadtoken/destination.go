@@ -1,0 +1,89 @@
+package downloadtoken
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+)
+
+// destination is the path to which the request copies or moves something (RFC 4918
+// section 10.3), spelled as that of the request is here. It must be on this host, and
+// there must be only one way to read it. asked is the URL that the client asked for, of
+// whose path a handler in front may have taken something off.
+func destination(r *http.Request, asked *url.URL) (path string, err error) {
+	fields := r.Header.Values("Destination")
+	if len(fields) != 1 {
+		return "", badDestination("it must be there once")
+	}
+	u, err := url.Parse(fields[0])
+	switch {
+	case err != nil:
+		return "", badDestination("it is no URI")
+	case strings.Contains(fields[0], "#"), u.User != nil:
+		return "", badDestination("it has a fragment or a user name")
+	case u.Scheme == "" && u.Host == "": // a path
+	case u.Scheme != "http" && u.Scheme != "https" || !sameHost(u, r.Host):
+		return "", badDestination("it is not on this host")
+	}
+	if path, err = scope.Path(u); err != nil {
+		return "", err
+	}
+	taken, ok := strings.CutSuffix(asked.Path, r.URL.Path)
+	if !ok {
+		return "", badDestination("a rewrite in front of download_token has changed the path of the request, and where it leads cannot be told")
+	}
+	path, ok = strings.CutPrefix(path, taken)
+	if !ok || !strings.HasPrefix(path, "/") {
+		return "", badDestination("it is not below the path that was taken off that of the request")
+	}
+	return path, nil
+}
+
+func badDestination(why string) error { return fmt.Errorf("%w: Destination: %s", errRequest, why) }
+
+// sameHost compares the host of a URL with one that a client asks: a port that is left
+// out is that of the scheme.
+func sameHost(u *url.URL, host string) bool {
+	own := &url.URL{Scheme: u.Scheme, Host: host}
+	return u.Hostname() != "" && strings.EqualFold(u.Hostname(), own.Hostname()) && portOf(u) == portOf(own)
+}
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
+}
+
+// stripDestination takes the token out of Destination, which clients make of their own
+// URL.
+func stripDestination(header http.Header, names []string) {
+	for i, field := range header["Destination"] {
+		header["Destination"][i] = token.StripURI(field, names)
+	}
+}
+
+// apply makes the request say what was judged, in a form that can be read in one way
+// only: a path-absolute reference is a URI to all readers (RFC 4918 section 8.3).
+func (e errand) apply(header http.Header, p plan) {
+	if p.creates {
+		header.Set("If-None-Match", "*") // RFC 9110 section 13.1.2
+	}
+	if p.fresh {
+		header.Set("Overwrite", "F") // RFC 4918 section 10.6
+	}
+	if e.destination != "" {
+		u := url.URL{Path: e.destination}
+		if _, query, _ := strings.Cut(header.Get("Destination"), "?"); query != "" {
+			u.RawQuery = query
+		}
+		header.Set("Destination", u.String())
+	}
+}
