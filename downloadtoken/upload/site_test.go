@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -224,5 +225,17 @@ func (s *site) remove(name string) {
 	s.t.Helper()
 	if err := os.RemoveAll(filepath.Join(s.root, filepath.FromSlash(name))); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// The types of extensions that not every system knows.
+func init() {
+	for extension, mediaType := range map[string]string{
+		".txt": "text/plain", ".ico": "image/vnd.microsoft.icon", ".zip": "application/zip", ".ogg": "audio/ogg", ".mp4": "video/mp4",
+		".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+	} {
+		if err := mime.AddExtensionType(extension, mediaType); err != nil {
+			panic(err)
+		}
 	}
 }

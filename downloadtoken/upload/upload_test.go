@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 )
 
 const png = "\x89PNG\r\n\x1a\n0123456789"
@@ -159,5 +161,122 @@ func TestPut(t *testing.T) {
 				t.Errorf("left %q, want %q", left, want)
 			}
 		})
+	}
+}
+
+// TestEveryRefusalSaysWhatToDo, to people and programs.
+func TestEveryRefusalSaysWhatToDo(t *testing.T) {
+	source, err := os.ReadFile("refusal.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := regexp.MustCompile(`&refusal\{http\.\w+, "(\w+)"\}`).FindAllStringSubmatch(string(source), -1)
+	if len(reasons) < 15 {
+		t.Errorf("%d refusals", len(reasons))
+	}
+	for _, match := range reasons {
+		if confirm.UploadDetail(match[1]) == "" {
+			t.Errorf("there is no text for %s", match[1])
+		}
+	}
+}
+
+// TestPage: people get the page, with the limits of the token, and with what was wrong.
+func TestPage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		method, path string // default: GET
+		page         bool
+		claims       map[string]any
+		permits      permits
+		status       int
+		says         []string
+		silent       []string
+	}{
+		"a folder":              {path: "/", page: true, status: 200, says: []string{"Send a file", "At most 2.0 KB", "<form"}, silent: []string{"name=\"name\"", "Accepted"}},
+		"limits of the token":   {path: "/", page: true, claims: map[string]any{"max_size": 999, "content_type": "image/*"}, status: 200, says: []string{"At most 999 bytes", `accept="image/*"`, `data-max="999"`}},
+		"a file":                {path: "/new.txt", page: true, status: 200, says: []string{"Send a file", "<form"}},
+		"a file that is there":  {path: "/old.txt", page: true, status: 200, says: []string{"There is already a file of this name"}, silent: []string{"<form"}},
+		"one to be overwritten": {path: "/old.txt", page: true, permits: all, status: 200, says: []string{"Send a file", "<form"}},
+		"a claim":               {path: "/", page: true, claims: map[string]any{"max_size": "large"}, status: 403, says: []string{"cannot be understood"}, silent: []string{"<form"}},
+		"created":               {method: "PUT", path: "/new.txt", status: 201, says: []string{"The file was received", "3 bytes"}, silent: []string{"<form"}},
+		"overwritten":           {method: "PUT", path: "/old.txt", permits: all, status: 200, says: []string{"The file was received"}},
+		"refused":               {method: "PUT", path: "/old.txt", status: 412, says: []string{"There is already a file of this name"}},
+		"without a ticket":      {method: "PUT", path: "/new.txt", permits: func(scope.Operation, string) bool { return false }, status: 403, says: []string{"does not permit"}},
+	} {
+		s := newSite(t, &Upload{MaxSize: 2000})
+		s.put("old.txt", "old")
+		s.page, s.claims = tt.page, claimsOf(t, tt.claims)
+		if tt.permits != nil {
+			s.permits = tt.permits
+		}
+		method := tt.method
+		if method == "" {
+			method = http.MethodGet
+		}
+		got := s.do(method, tt.path, strings.NewReader("abc"), "Accept", "text/html")
+		if got.StatusCode != tt.status || got.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: %s, %v", name, got.Status, got.Header)
+		}
+		if location := got.Header.Get("Location"); (location != "") != (tt.status == 201) {
+			t.Errorf("%s: Location %q", name, location)
+		}
+		for _, text := range tt.says {
+			if !strings.Contains(got.body, text) {
+				t.Errorf("%s: does not say %s: %s", name, text, got.body)
+			}
+		}
+		for _, text := range tt.silent {
+			if strings.Contains(got.body, text) {
+				t.Errorf("%s: says %s: %s", name, text, got.body)
+			}
+		}
+		if want := method == http.MethodGet && tt.status == 200; s.paged != want {
+			t.Errorf("%s: the ticket has Page %v", name, s.paged)
+		}
+	}
+}
+
+// TestTypes: what the first bytes may show, by the type of the name.
+func TestTypes(t *testing.T) {
+	const zip, pdf, html, ogg, mp4 = "PK\x03\x04", "%PDF-1.7", "<html>", "OggS\x00", "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+	for _, tt := range []struct {
+		types, name, head string
+		want              bool
+	}{
+		{"image/*", "a.png", png, true},
+		{"image/*", "a.jpg", png, true}, // another image, of those that are welcome
+		{"image/jpeg", "a.jpg", png, false},
+		{"image/*", "a.png", html, false},
+		{"image/*", "a.png", "plain text", false},
+		{"image/*", "a.png", pdf, false},
+		{"image/*", "a.png", "\x00\x01\x02", true},
+		{"image/*", "a.png", "", true},
+		{"image/*", "a.svg", "<?xml version='1.0'?><svg>", true},
+		{"image/*", "a.svg", "<!-- a comment --><svg>", true},
+		{"image/*", "a.ico", "\x00\x00\x01\x00", true},
+		{"application/pdf", "a.pdf", pdf, true},
+		{"application/pdf", "a.pdf", html, false},
+		{"application/pdf", "a.pdf", zip, false},
+		{"application/zip", "a.zip", zip, true},
+		{"application/*", "a.docx", zip, true},
+		{"application/json", "a.json", "{}", true},
+		{"text/*", "a.txt", html, true}, // which is not run: it is served as plain text
+		{"text/plain", "a.txt", png, false},
+		{"audio/*", "a.ogg", ogg, true},
+		{"video/*", "a.mp4", mp4, true},
+		{"video/*", "a.mp4", html, false},
+		{"*/*", "a.png", html, true},
+	} {
+		parsed, err := parseTypes([]string{tt.types})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := limits{types: []types{parsed}}
+		if !l.admitsName(tt.name, "") {
+			t.Errorf("%s does not admit %s, which is %q", tt.types, tt.name, servedAs(tt.name))
+		}
+		if got := l.admitsContent(tt.name, []byte(tt.head)); got != tt.want {
+			t.Errorf("%s, %s, %q: %v", tt.types, tt.name, tt.head, got)
+		}
 	}
 }
