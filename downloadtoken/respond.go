@@ -98,6 +98,9 @@ func (v *visit) deny(err error) error {
 	if f.retryAfter != "" {
 		header.Set("Retry-After", f.retryAfter)
 	}
+	if v.r.ProtoMajor == 1 && v.r.Header.Get("Expect") != "" {
+		header.Set("Connection", "close") // else the server waits for the body, and the client for the answer
+	}
 	// Caddy gives error routes the CONNECT back, and a reverse_proxy among them
 	// would open the tunnel.
 	if v.r.Method != http.MethodConnect && len(problem.ErrorRoutes(v.r)) > 0 {
