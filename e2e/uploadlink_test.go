@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // inbox is a site to which files are sent.
@@ -190,6 +192,34 @@ func TestUploadLinkRace(t *testing.T) {
 		all.Wait()
 		if len(created) != 1 || s.received(t)[path[1:]] != created[0] {
 			t.Fatalf("%d have created it", len(created))
+		}
+	}
+}
+
+// TestUploadLinkStalls: an upload that stands still is ended by the idle timeout of Caddy,
+// one that is slow is not. It leaves nothing and costs nothing.
+func TestUploadLinkStalls(t *testing.T) {
+	s := startWith(t, map[string]string{"alice/there.txt": ""}, "servers {\n\t\ttimeouts {\n\t\t\tread_body_idle 2s\n\t\t}\n\t}", inbox)
+	link := strings.TrimPrefix(strings.Replace(s.dropLink(t, "alice", nil), "/?", "/slow.txt?", 1), s.url)
+	for _, slow := range []bool{false, true} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 4\r\n\r\nab", link, strings.TrimPrefix(s.url, "http://"))
+		want := http.StatusRequestTimeout
+		if slow {
+			for _, c := range "cd" {
+				time.Sleep(1500 * time.Millisecond)
+				fmt.Fprintf(conn, "%c", c)
+			}
+			want = http.StatusCreated
+		}
+		readAnswer(t, conn).want(t, want)
+		if got, stored := s.received(t)["alice/slow.txt"]; stored != slow || slow && got != "abcd" {
+			t.Errorf("received %q", s.received(t))
 		}
 	}
 }

@@ -117,7 +117,7 @@ func removeLeftOvers(ctx interface{ Err() error }, root string, before time.Time
 	if err != nil {
 		return
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	_ = fs.WalkDir(r.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:

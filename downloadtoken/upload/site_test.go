@@ -61,7 +61,7 @@ type site struct {
 func newSite(t testing.TB, u *Upload) *site {
 	t.Helper()
 	s := &site{t: t, root: t.TempDir(), permits: creating, claims: claimsOf(t, nil)}
-	if u.Root != "" {
+	if filepath.IsAbs(u.Root) {
 		s.root = u.Root
 	}
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"os"
@@ -103,6 +104,8 @@ func (u *Upload) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return next.ServeHTTP(w, r)
 }
 
+var errNoRoot = errors.New("there is no folder for the files; write root, for the site or for download_token_upload")
+
 func isForm(header http.Header) bool {
 	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	return err == nil && mediaType == "multipart/form-data"
@@ -136,6 +139,9 @@ func (x *exchange) begin() error {
 	}
 	x.page.MaxSize, x.page.Types, x.page.Folder = x.limits.maxSize, x.limits.names(), strings.HasSuffix(x.path, "/")
 	root := replacerOf(x.r).ReplaceAll(x.u.Root, "")
+	if root == "" {
+		return x.because(refusedInternal, errNoRoot)
+	}
 	if x.root, err = os.OpenRoot(root); err != nil {
 		return x.because(refusedInternal, err)
 	}
