@@ -47,13 +47,20 @@ func init() {
 //		leeway <duration>
 //		ip_claim <claim>
 //
-//		scope any
+//		scope any {
+//			allow read|create|modify|rename...
+//		}
 //		scope template <scope> <path pattern> {
 //			claim <name>
 //			list
+//			allow read|create|modify|rename...
 //		}
-//		scope claims <path pattern>
-//		scope path [<claim> [<prefix>]]
+//		scope claims <path pattern> {
+//			allow read|create|modify|rename...
+//		}
+//		scope path [<claim> [<prefix>]] {
+//			allow read|create|modify|rename... [<prefix>]
+//		}
 //		scope path_permissions [<slug>] {
 //			account <id>
 //		}

@@ -105,8 +105,12 @@ func (f *files) tree(path string) ([]entry, error) {
 		}
 		for _, one := range content {
 			e := entry{strings.TrimSuffix(all[i].path, "/") + "/" + one.Name(), aFile}
-			if one.IsDir() || one.Type()&fs.ModeSymlink != 0 && f.look(e.path) == aFolder {
+			if one.IsDir() {
 				e.kind = aFolder
+			} else if one.Type()&fs.ModeSymlink != 0 {
+				if at := f.look(e.path); at != nothing {
+					e.kind = at
+				}
 			}
 			all = append(all, e)
 		}

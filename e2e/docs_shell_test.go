@@ -102,6 +102,8 @@ var notTyped = map[string]string{
 	`pip download --index-url "https://oauth2:$TOKEN@files.example.com/simple/" package`:                                      "TestPasswordClients",
 	`curl -u "oauth2:$TOKEN" -O https://files.example.com/data.zip`:                                                           "TestPasswordClients",
 	`wget --user=oauth2 --password="$TOKEN" https://files.example.com/data.zip`:                                               "TestPasswordClients",
+	`curl -H "Authorization: Bearer $token" -T report.pdf https://files.example.com/users/ada/report.pdf`:                     "TestWebDAVPrograms",
+	`rclone copy report.pdf :webdav:/users/ada --webdav-url https://files.example.com --webdav-bearer-token "$token"`:         "TestWebDAVPrograms",
 	"sudo chown root:caddy /etc/caddy/download.key":                                                                           "there is no user caddy",
 	"strace -f -c -e trace=sendfile,read,write caddy file-server --listen :8080 --root /srv":                                  "it opens a port to the network",
 	"curl -so /dev/null http://localhost:8080/1GiB":                                                                           "it belongs to the line before",

@@ -53,7 +53,7 @@ func IsPermission(word string) bool { return allowances[word] != 0 }
 var allowances = map[string]Allowance{"read": read, "create": create, "modify": modify, "rename": rename}
 
 // Allows tells whether op is in the set.
-func (a Allowance) Allows(op Operation) bool { return 0 <= op && op <= Upload && a&(1<<op) != 0 }
+func (a Allowance) Allows(op Operation) bool { return op >= 0 && a&(1<<op) != 0 }
 
 // Writes tells whether any operation that writes is in the set.
 func (a Allowance) Writes() bool { return a&modify != 0 }

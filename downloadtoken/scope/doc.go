@@ -20,11 +20,19 @@
 //
 //   - [Template] is for tokens that name a thing, and a site that keeps that
 //     thing under a path: the claim dataset:42 opens /datasets/42/*.
+//   - [ClaimsPath] is for tokens whose own claims stand in the path:
+//     /users/{sub}/* is the folder of whom the token is for.
 //   - [PathScope] is for tokens that name paths, by the rules of the WLCG
 //     token profile: download:/a/b/ opens that directory, and so does a plain
-//     claim that holds a path.
+//     claim that holds a path. [PathScopes] is several of them.
 //   - [Permissions] is for the tokens of Upload (now Bytescale), whose access
 //     claim holds a list of path permissions.
+//
+// # What may be done there
+//
+// An [Operation] reads or writes. What a scope lets be done with the paths that
+// it opens is an [Allowance], which is reading unless something else is said;
+// Permissions hold what the token says.
 //
 // # What holds for all of them
 //

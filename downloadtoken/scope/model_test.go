@@ -244,11 +244,26 @@ type modelEntry struct {
 	path, scope   string
 	slugs         []string
 	details, list bool
+	writes        map[string]bool // by the vendor's names
+}
+
+// modelWrites is the vendor's name for an operation that one permission is enough for.
+var modelWrites = map[Operation]string{
+	CreateFile: "createFile", OverwriteFile: "overwriteFile", DeleteFile: "deleteFile",
+	CreateFolder: "createVirtualFolder", DeleteFolder: "deleteVirtualFolder", Describe: "setFolderDescription",
 }
 
 func modelPermissions(entries []modelEntry, path, slug string, op Operation) bool {
-	if !modelCanonical(path) || strings.HasSuffix(path, "/") != (op == List) {
+	if !modelCanonical(path) || strings.HasSuffix(path, "/") != (op == List || op == Describe || op == Upload) {
 		return false
+	}
+	switch op {
+	case RenameFile:
+		return modelPermissions(entries, path, slug, Download) && modelPermissions(entries, path, slug, DeleteFile)
+	case RenameFolder:
+		return modelPermissions(entries, path+"/", slug, List) && modelPermissions(entries, path, slug, DeleteFolder)
+	case Upload: // no entry is about a name as long as that
+		return modelPermissions(entries, path+strings.Repeat("n", 600), slug, CreateFile)
 	}
 	target, _ := names(path)
 	for _, e := range entries {
@@ -265,7 +280,7 @@ func modelPermissions(entries []modelEntry, path, slug string, op Operation) boo
 			begins := len(p) > 0 && p[len(p)-1] == '*' && strings.Index(slug, p[:len(p)-1]) == 0
 			download = download || slug != "" && (slug == p || begins)
 		}
-		if op == Download && download || op == Details && (e.details || download) || op == List && e.list {
+		if op == Download && download || op == Details && (e.details || download) || op == List && e.list || e.writes[modelWrites[op]] {
 			return true
 		}
 	}

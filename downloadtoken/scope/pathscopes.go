@@ -18,7 +18,7 @@ type pathAllowance struct {
 func (s *PathScopes) Add(paths PathScope, allowed Allowance) error {
 	for _, other := range *s {
 		if strings.HasPrefix(paths.Prefix, other.Prefix+"/") || strings.HasPrefix(other.Prefix, paths.Prefix+"/") {
-			return fmt.Errorf("the prefixes %s and %s could be mixed up: write one that does not begin like the other with a path behind",
+			return fmt.Errorf("the prefixes %s and %s could be taken for each other: write prefixes of which none is another with a path behind it",
 				other.Prefix, paths.Prefix)
 		}
 	}

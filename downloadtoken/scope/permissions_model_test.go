@@ -18,6 +18,12 @@ func drawEntry(t *rapid.T, path string) (modelEntry, string) {
 		slugs:   rapid.SliceOfN(rapid.SampledFrom([]string{"*", "raw", "r*", "raw*", "image", "", "x*"}), 0, 3).Draw(t, "slugs"),
 		details: rapid.Bool().Draw(t, "details"),
 		list:    rapid.Bool().Draw(t, "list"),
+		writes:  make(map[string]bool),
+	}
+	for _, op := range modelOperations {
+		if name := modelWrites[op]; name != "" {
+			e.writes[name] = rapid.Bool().Draw(t, name)
+		}
 	}
 	if rapid.IntRange(0, 4).Draw(t, "above") > 0 {
 		e.path = path
@@ -36,9 +42,20 @@ func drawEntry(t *rapid.T, path string) (modelEntry, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e, at(e.path, e.scope, fmt.Sprintf(`{"read":{"file":{"downloadFile":%s,"getFileDetails":%t},"folder":{"listFolderChildren":%t}}}`,
-		list, e.details, e.list))
+	member := func(names ...string) string {
+		var members []string
+		for _, name := range names {
+			members = append(members, fmt.Sprintf("%q:%t", name, e.writes[name]))
+		}
+		return "{" + strings.Join(members, ",") + "}"
+	}
+	return e, at(e.path, e.scope, fmt.Sprintf(`{"read":{"file":{"downloadFile":%s,"getFileDetails":%t},"folder":{"listFolderChildren":%t}},`+
+		`"write":{"file":%s,"folder":%s}}`, list, e.details, e.list, member("createFile", "overwriteFile", "deleteFile"),
+		member("createVirtualFolder", "deleteVirtualFolder", "setFolderDescription")))
 }
+
+var modelOperations = []Operation{Download, Details, List, CreateFile, OverwriteFile, DeleteFile, RenameFile,
+	CreateFolder, DeleteFolder, RenameFolder, Describe, Upload}
 
 func TestPermissionsAgreeWithModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -54,7 +71,10 @@ func TestPermissionsAgreeWithModel(t *testing.T) {
 			t.Fatalf("%s: %v", access(texts...), err)
 		}
 		slug := rapid.SampledFrom([]string{"raw", "rawer", "image", "r", ""}).Draw(t, "slug")
-		op := rapid.SampledFrom([]Operation{Download, Details, List}).Draw(t, "operation")
+		op := rapid.SampledFrom(modelOperations).Draw(t, "operation")
+		if (op == List || op == Describe || op == Upload) && !strings.HasSuffix(path, "/") && rapid.IntRange(0, 3).Draw(t, "fits") > 0 {
+			path += "/"
+		}
 		if got, want := p.Admits(path, slug, op), modelPermissions(entries, path, slug, op); got != want {
 			t.Fatalf("%s: %q %q %d: %t", access(texts...), path, slug, op, got)
 		}
@@ -67,6 +87,10 @@ func FuzzPermissions(f *testing.F) {
 	f.Add([]byte(access(at("/u/", "This", slugs("thumb*")))), "/u", "thumb-s", 1)
 	f.Add([]byte(access(at("/", "This", everything))), "/", "raw", 2)
 	f.Add([]byte(`{"pathPermissions":[null],"pathPermissions":[]}`), "/", "", 3)
+	for _, op := range modelOperations {
+		f.Add([]byte(vendorExample), "/users/user-xyz/a", "raw", int(op))
+		f.Add([]byte(vendorExample), "/users/user-xyz/", "raw", int(op))
+	}
 	f.Fuzz(func(t *testing.T, claim []byte, path, slug string, op int) {
 		p, unknown, err := ParsePermissions(claim)
 		if err != nil {
@@ -105,6 +129,12 @@ func modelEntries(t failer, claim []byte) (entries []modelEntry) {
 		e.scope, _ = member(v, "match", "scope").(string)
 		e.details, _ = member(v, "permissions", "read", "file", "getFileDetails").(bool)
 		e.list, _ = member(v, "permissions", "read", "folder", "listFolderChildren").(bool)
+		e.writes = make(map[string]bool)
+		for _, name := range modelWrites {
+			file, _ := member(v, "permissions", "write", "file", name).(bool)
+			folder, _ := member(v, "permissions", "write", "folder", name).(bool)
+			e.writes[name] = strings.HasSuffix(name, "File") && file || !strings.HasSuffix(name, "File") && folder
+		}
 		patterns, _ := member(v, "permissions", "read", "file", "downloadFile").([]any)
 		for _, p := range patterns {
 			s, _ := p.(string)

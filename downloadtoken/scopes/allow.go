@@ -12,7 +12,7 @@ import (
 func Allow(d *caddyfile.Dispenser, words []string) ([]string, error) {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return nil, d.Err("allow takes one or more of read, create, modify, rename, such as: allow read create")
+		return nil, d.Err("scope: allow takes one or more of read, create, modify, rename, such as: allow read create")
 	}
 	return append(words, args...), nil
 }

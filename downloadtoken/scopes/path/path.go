@@ -108,11 +108,11 @@ func (s *Scope) Provision(caddy.Context) error {
 		case prefix == s.Prefix:
 			continue
 		case len(words) == 0 || !strings.HasSuffix(prefix, ":"):
-			return fmt.Errorf("allow: '%s' is neither a permission nor a prefix with permissions before it; write read, create, modify "+
-				"or rename, and at the end a prefix if need be, such as allow create rename storage.create:", prefix)
+			return fmt.Errorf("allow: '%s' is neither a permission nor a prefix with permissions before it; "+
+				"write some of read, create, modify, rename, and then the prefix if need be, as in 'allow create storage.create:'", prefix)
 		case s.Prefix == "":
-			return fmt.Errorf("allow: the prefix %s needs one on the scope line too, because without it each string is one path: "+
-				"write scope path %s download: for the paths that are without one now", prefix, s.Claim)
+			return fmt.Errorf("allow: the prefix '%s' needs one on the scope line, because without it each string is one path: "+
+				"write one there too, as in 'scope path %s download:'", prefix, s.Claim)
 		default:
 			if err := s.allow(prefix, words); err != nil {
 				return err

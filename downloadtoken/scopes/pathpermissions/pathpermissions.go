@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 func init() {
@@ -38,6 +40,13 @@ type Scope struct {
 
 	logger *zap.Logger
 	warned sync.Once
+	last   atomic.Pointer[granted]
+}
+
+// granted is what a token grants. A request may ask about thousands of paths in a row.
+type granted struct {
+	token       *token.Token
+	permissions *scope.Permissions
 }
 
 // CaddyModule returns the Caddy module information.
@@ -60,7 +69,7 @@ func (s *Scope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	for d.NextBlock(0) {
 		if d.Val() != "account" {
-			return d.Errf("scope path_permissions: unrecognized option '%s'; it has only account", d.Val())
+			return d.Errf("scope path_permissions: unrecognized option '%s'; it has only account, since the token itself says what may be done", d.Val())
 		}
 		if s.Account != "" {
 			return d.Err("scope path_permissions: account specified more than once")
@@ -87,7 +96,7 @@ func (s *Scope) Opens(q scopes.Query) scopes.Opening {
 	switch {
 	case strings.HasSuffix(q.Path, "/"):
 		operation, granted = scope.List, scopes.ListingOnly
-	case operation == scope.Download && q.Request.Method == http.MethodHead:
+	case q.Request.Method == http.MethodHead:
 		operation = scope.Details
 	}
 	if s.permissions(q).Admits(q.Path, s.Slug, operation) {
@@ -109,6 +118,9 @@ func (s *Scope) permissions(q scopes.Query) *scope.Permissions {
 	if !s.isForAccount(q) || !isForOrigin(q) {
 		return nil
 	}
+	if last := s.last.Load(); last != nil && last.token == q.Token {
+		return last.permissions
+	}
 	access, ok := q.Token.Claims.Raw("access")
 	if !ok {
 		return nil // "The access permissions for the JWT. Required: No": none are granted
@@ -123,6 +135,7 @@ func (s *Scope) permissions(q scopes.Query) *scope.Permissions {
 				zap.String("fingerprint", q.Token.Fingerprint.String()))
 		})
 	}
+	s.last.Store(&granted{q.Token, permissions})
 	return permissions
 }
 

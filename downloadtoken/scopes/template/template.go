@@ -4,6 +4,7 @@ package template
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 func init() {
@@ -101,7 +103,7 @@ func (s *Scope) Provision(caddy.Context) (err error) {
 
 // Opens implements [scopes.Scope].
 func (s *Scope) Opens(q scopes.Query) scopes.Opening {
-	if s.allow.Allows(q.Operation) && s.names(q, q.Path) {
+	if s.allow.Allows(q.Operation) && s.names(q.Token, q.Path) {
 		return scopes.Open
 	}
 	return scopes.Closed
@@ -112,26 +114,24 @@ func (s *Scope) Writes() bool { return s.allow.Writes() }
 
 // Permits implements [scopes.Writer].
 func (s *Scope) Permits(q scopes.Query) bool {
-	return s.allow.Permits(q.Operation, q.Path, func(path string) bool { return s.names(q, path) })
+	return s.allow.Permits(q.Operation, q.Path, func(path string) bool { return s.names(q.Token, path) })
 }
 
 // names reports whether the token's claim has a scope that names path.
-func (s *Scope) names(q scopes.Query, path string) bool {
-	named, _ := q.Token.Claims.Strings(cmp.Or(s.Claim, defaultClaim))
-	for _, text := range named {
-		if !s.List {
-			if s.template.Admits(text, path) {
-				return true
-			}
-			continue
-		}
-		for one := range strings.SplitSeq(text, " ") {
-			if s.template.Admits(one, path) {
-				return true
-			}
-		}
+func (s *Scope) names(t *token.Token, path string) bool {
+	named, _ := t.Claims.Strings(cmp.Or(s.Claim, defaultClaim))
+	admits := func(one string) bool { return s.template.Admits(one, path) }
+	if !s.List {
+		return slices.ContainsFunc(named, admits)
 	}
-	return false
+	return slices.ContainsFunc(named, func(list string) bool {
+		for one := range strings.SplitSeq(list, " ") {
+			if admits(one) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // Base implements [scopes.Based].
