@@ -196,6 +196,45 @@ func TestUploadLinkRace(t *testing.T) {
 	}
 }
 
+// TestUploadLinkOfASite with folders that are made, a file_server for those who may read,
+// and error routes: programs get what these answer, people the page.
+func TestUploadLinkOfASite(t *testing.T) {
+	site := strings.NewReplacer("allow create", "allow read modify", "max_size 50MB", "max_size 5\n\t\tmkdir").Replace(inbox)
+	s := start(t, nil, strings.Replace(site, "\n\t\tone_time", "", 1)+"\n\thandle_errors {\n\t\trespond \"site: {err.status_code} {uri}\"\n\t}")
+	query := "?" + strings.SplitN(s.dropLink(t, "alice", claims{"jti": nil}), "?", 2)[1]
+	send := func(path, content string, header ...string) answer {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodPut, s.url+path+query, strings.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return answer{resp, string(body)}
+	}
+	send("/alice/2026/a.txt", "one").want(t, 201)
+	s.get("/alice/2026/a.txt"+query).wantBody(t, "one")
+	send("/alice/2026/a.txt", "two").want(t, 204)
+	s.get("/alice/2026/a.txt"+query).wantBody(t, "two")
+	if got := send("/alice/b.txt", "too large").want(t, 413); got.body != "site: 413 /alice/b.txt" {
+		t.Errorf("a program gets %q", got.body)
+	}
+	if got := send("/alice/b.txt", "too large", "Accept", "text/html").want(t, 413); !strings.Contains(got.body, "The file is too large") {
+		t.Errorf("a person gets %q", got.body)
+	}
+	send("/bob/b.txt", "one").want(t, 403)
+	if got := s.received(t); len(got) != 1 || got["alice/2026/a.txt"] != "two" {
+		t.Errorf("received %q", got)
+	}
+}
+
 // TestUploadLinkStalls: an upload that stands still is ended by the idle timeout of Caddy,
 // one that is slow is not. It leaves nothing and costs nothing.
 func TestUploadLinkStalls(t *testing.T) {
