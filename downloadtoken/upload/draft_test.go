@@ -203,7 +203,7 @@ func TestDiskFull(t *testing.T) {
 		t.Skip("only root can mount a small file system, and this is how Linux does it")
 	}
 	eachKind(t, func(t *testing.T) {
-		for name, options := range map[string]string{"of bytes": "size=1m", "of files": "size=9m,nr_inodes=3"} {
+		for name, options := range map[string]string{"of bytes": "size=1m", "of files": "size=9m,nr_inodes=3", "of folders": "size=9m,nr_inodes=5"} {
 			t.Run(name, func(t *testing.T) {
 				root := t.TempDir()
 				if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "tmpfs", root).CombinedOutput(); err != nil {
@@ -214,18 +214,19 @@ func TestDiskFull(t *testing.T) {
 						t.Errorf("%s", out)
 					}
 				}()
-				s := newSite(t, &Upload{Root: root})
+				s := newSite(t, &Upload{Root: root, Mkdir: true})
 				s.permits = all
 				s.put("old", "old")
-				large, files := strings.Repeat("x", 2<<20), 1
-				if name == "of files" {
+				large, files, paths := strings.Repeat("x", 2<<20), 1, []string{"/new", "/old"}
+				switch name {
+				case "of files":
 					s.put("filler", "")
-					large, files = "small", 2
+					large, files, paths = "small", 2, []string{"/new"}
+				case "of folders": // there is room for the draft, and for one of the two
+					s.put("filler", "")
+					large, files, paths = "small", 2, []string{"/one/two/new"}
 				}
-				for _, path := range []string{"/new", "/old"} {
-					if name == "of files" && path == "/old" {
-						continue
-					}
+				for _, path := range paths {
 					if got := s.do(http.MethodPut, path, strings.NewReader(large)); got.StatusCode != 507 || !strings.Contains(got.body, `"full"`) {
 						t.Errorf("%s: %s %s", path, got.Status, got.body)
 					}
@@ -234,7 +235,7 @@ func TestDiskFull(t *testing.T) {
 					}
 				}
 				if left := s.files(); len(left) != files || left["old"] != "old" {
-					t.Errorf("left: %d files", len(left))
+					t.Errorf("left: %d files and folders", len(left))
 				}
 				if name == "of bytes" { // there is room again
 					if got := s.do(http.MethodPut, "/new", strings.NewReader(large[:900<<10])); got.StatusCode != 201 {

@@ -54,7 +54,7 @@ func TestForm(t *testing.T) {
 		"mkdir":                       {u: Upload{Mkdir: true}, permits: creating, path: "/none/", file: "new.txt", status: 201, stored: "none/new.txt"},
 		"as large as it may be":       {u: Upload{MaxSize: 7}, file: "new.txt", status: 201, stored: "folder/new.txt"},
 		"too large":                   {u: Upload{MaxSize: 6}, file: "new.txt", status: 413},
-		"a large field":               {file: "new.txt", fields: [][2]string{{"name", strings.Repeat("a", 1025)}}, status: 400},
+		"a large field":               {file: "new.txt", fields: [][2]string{{"a", strings.Repeat("a", 1025)}}, status: 400},
 		"many fields":                 {file: "new.txt", fields: make([][2]string, formParts), status: 400},
 		"too large around it":         {u: Upload{MaxSize: 7}, file: "new.txt", header: []string{"Content-Length", "100000"}, body: strings.Repeat("x", 100000), status: 413},
 		"its type":                    {u: Upload{ContentType: []string{"text/plain"}}, file: "new.txt", mediaType: "text/plain", status: 201, stored: "folder/new.txt"},
