@@ -22,8 +22,11 @@ var locks pathlock.Locks
 
 // authoriseErrand asks the scopes about everything that the request would do to the
 // files. From the question what is there to the end of the answer no other request
-// changes it.
+// changes it, so that it is asked once, however often the token is judged again.
 func (v *visit) authoriseErrand() (err error) {
+	if v.plan.demands != nil {
+		return nil
+	}
 	if v.errand == nil {
 		if v.errand, err = v.newErrand(); err != nil {
 			return err
@@ -33,15 +36,16 @@ func (v *visit) authoriseErrand() (err error) {
 	if err = v.lock(f); err != nil {
 		return err
 	}
-	if v.plan, err = v.errand.plan(f); err != nil {
+	p, err := v.errand.plan(f)
+	if err != nil {
 		return err
 	}
-	for _, d := range v.plan.demands {
+	for _, d := range p.demands {
 		if !slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return v.permits(op, d.path) }) {
 			return errScope
 		}
 	}
-	v.opening = scopes.Open
+	v.plan, v.opening = p, scopes.Open
 	return nil
 }
 
@@ -162,16 +166,17 @@ func (s *sent) Read(p []byte) (int, error) {
 }
 
 // settle spends the token of a write that was done, or that may have been: when a client
-// goes away after all of its request has come, what is behind a proxy may still do it. If
-// that fails, the reservation stays, so that nothing is written twice.
+// goes away after all of its request has come, reverse_proxy breaks off, with 499, and what
+// is behind it may still do it. If that fails, the reservation stays, so that nothing is
+// written twice.
 func (v *visit) settle() {
 	if v.use == nil || v.spent || !v.writes {
 		return
 	}
 	status := v.answer.Status()
 	done := status >= 200 && status < 300
-	if status == 0 && v.ticket != nil && errors.Is(v.r.Context().Err(), context.Canceled) {
-		done = v.sent == nil || v.sent.whole.Load()
+	if refused := status >= 300 && status < 499; !refused && v.ticket != nil && errors.Is(v.r.Context().Err(), context.Canceled) {
+		done = done || v.sent == nil || v.sent.whole.Load()
 	}
 	if done && v.commit(nil) != nil {
 		v.use = nil

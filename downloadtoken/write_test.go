@@ -231,6 +231,12 @@ func TestOneTimeWrites(t *testing.T) {
 		"gone when it was done": {"PUT", func(leave context.CancelFunc) caddyhttp.HandlerFunc {
 			return func(w http.ResponseWriter, _ *http.Request) error { leave(); w.WriteHeader(201); return nil }
 		}, spent},
+		"gone, 499": {"DELETE", func(leave context.CancelFunc) caddyhttp.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) error { leave(); w.WriteHeader(499); return nil }
+		}, spent},
+		"gone, and refused": {"DELETE", func(leave context.CancelFunc) caddyhttp.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) error { leave(); w.WriteHeader(409); return nil }
+		}, kept},
 		"gone, nothing to send": {"DELETE", gone(false), spent},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -321,5 +327,53 @@ func TestPageOnly(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestMatrix takes each method to each kind of path: what the table demands is enough, and
+// without any of it the request is refused, before the store is asked.
+func TestMatrix(t *testing.T) {
+	count := 0
+	for _, method := range []string{"OPTIONS", "POST", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK"} {
+		for _, path := range []string{"/a.txt", "/dir", "/dir/", "/new.txt", "/dir/new"} {
+			for _, field := range []string{"", "0", "1", "/new2", "/a.txt", "/dir"} {
+				e := errand{method: method, path: path}
+				var header []string
+				switch destined := method == "COPY" || method == "MOVE"; {
+				case destined && strings.HasPrefix(field, "/"):
+					e.destination, header = field, []string{"Destination", field}
+				case method == "PROPFIND" && !strings.HasPrefix(field, "/"):
+					e.depth, header = field, []string{"Depth", field}
+				case field != "" || destined:
+					continue
+				}
+				try := func(want int, granted ...scope.Operation) {
+					p := new(patient)
+					h, _ := writable(t, &Handler{store: p}, granted...)
+					w := httptest.NewRecorder()
+					err := h.ServeHTTP(w, visiting(h, w, ask(t, method, path, "", header...)).r, answers(200))
+					if err != nil || w.Code != want || want == 403 && len(p.asked) > 0 {
+						t.Errorf("%s %s %q with %v: %d, %v; asked: %q", method, path, header, granted, w.Code, err, p.asked)
+					}
+					count++
+				}
+				h, _ := writable(t, new(Handler), anything...)
+				plan, err := e.plan(visiting(h, nil, get("/")).files())
+				if err != nil {
+					try(400, anything...)
+					continue
+				}
+				var needed []scope.Operation
+				for _, d := range plan.demands {
+					needed = append(needed, d.anyOf[0])
+					try(403, slices.DeleteFunc(slices.Clone(anything), func(op scope.Operation) bool { return slices.Contains(d.anyOf, op) })...)
+				}
+				try(200, needed...)
+				try(403)
+			}
+		}
+	}
+	if count < 200 {
+		t.Errorf("only %d were tried", count)
 	}
 }
