@@ -21,7 +21,7 @@ func (v *visit) carrying(next caddyhttp.Handler) caddyhttp.Handler {
 	c := v.h.carrier
 	listings := c != nil && c.Listings != nil && (c.Listings.Only || v.carries())
 	playlists := v.carries() && c.Playlists != nil
-	if !playlists && !listings {
+	if !playlists && !listings || v.errand != nil {
 		return next
 	}
 	links, ok := v.links()

@@ -55,8 +55,9 @@ type OneTime struct {
 	Claim []string `json:"claim,omitempty"`
 
 	// When a token is spent: `response`, when the first byte of a 2xx answer to
-	// GET is about to go out, so that a failure costs nobody a token; or
-	// `request`, as soon as a GET has been authorised. Default: `response`.
+	// GET is about to go out, or a request that writes is answered with 2xx, so that a
+	// failure costs nobody a token; or `request`, as soon as it has been authorised.
+	// Default: `response`.
 	Spend string `json:"spend,omitempty"`
 
 	// If set, a download that was cut off can be resumed, and be made in parts,
