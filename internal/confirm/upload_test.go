@@ -91,7 +91,7 @@ func TestUploadTextsAreThere(t *testing.T) {
 	}
 }
 
-// TestUploadHeader: the page may do nothing but send to this site, nobody keeps it, and
+// TestUploadHeader: the page may do nothing but send to this site, no cache keeps it, and
 // what a site says of its files is not said of it.
 func TestUploadHeader(t *testing.T) {
 	w := writtenUpload(t, Upload{State: "received", Status: http.StatusCreated, Location: "/a/b.txt", Name: "b.txt"}, "en")
