@@ -131,6 +131,7 @@ func newObservable(t testing.TB) *observable {
 		"lost":  directive("lost", "scope any\none_time\nstore lost") + "file_server",
 		"up":    directive("up", "scope any\none_time") + "reverse_proxy " + o.upstream.URL,
 		"big":   directive("big", "scope any\none_time") + "file_server",
+		"write": directive("write", "from query download_token\nfrom cookie token\nscope any {\nallow modify\n}\nmethods COPY") + "file_server",
 		"other": directive("other", "scope any\none_time") + "rewrite * /plain/a.txt\nfile_server",
 	} {
 		body += "handle /" + name + "/* {\nroute {\n" + site + "\n}\n}\n"
@@ -323,6 +324,8 @@ func (o *observable) everyOutcome() map[string]float64 {
 		{"header_typ", file, sign(map[string]any{"typ": "JWT"}, "strict", "", nil), "", nil},
 		{"too_long_lived", file, sign(nil, "strict", "exp", now+3600), "", nil},
 		{"method", file, sign(nil, "strict", "", nil), http.MethodDelete, nil},
+		{"cross_origin", "/write/a", "", "COPY", []string{"Cookie", "token=" + o.token("write", nil), "Sec-Fetch-Site", "cross-site"}},
+		{"bad_request", "/write/a", o.token("write", nil), "COPY", []string{"Destination", "http://other.example/b"}},
 		{"bad_path", "/strict/a%5Cb", sign(nil, "strict", "", nil), "", nil},
 		{"scope", file, sign(nil, "strict", "scope", "folder:other"), "", nil},
 		{"client_ip", file, sign(nil, "strict", "ip", "10.0.0.0/8"), "", nil},
