@@ -25,11 +25,12 @@ func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 	ended, end := context.WithCancel(r.Context())
 	end() // a set of keys that is not there is neither waited for nor fetched
 	text, source, err := token.Find(r, h.sources)
+	target := h.target(r)
 	h.strip(r)
 	if response.IsPreflight(r) {
 		return "", nil
 	}
-	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source}
+	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source, target: target}
 	if err == nil {
 		err = v.judge()
 	}

@@ -73,6 +73,10 @@ type Handler struct {
 	// expects, so use it with care. Default: not checked.
 	IPClaim string `json:"ip_claim,omitempty"`
 
+	// If set, tokens are those of a standard, which says what they open. Default: not
+	// set, `scope` says so.
+	Profile *Profile `json:"profile,omitempty"`
+
 	// What a token opens. One that admits the path is enough; none is a
 	// configuration error, `any` has to be said.
 	ScopeRaw []json.RawMessage `json:"scope,omitempty" caddy:"namespace=http.handlers.download_token.scopes inline_key=type"`
@@ -141,6 +145,7 @@ type Handler struct {
 	app        *store.App
 	store      store.Handle
 	oneTime    *oneTime
+	profile    *profile // nil: none
 	carrier    *carrier // nil: nothing is carried
 	answers    response.Policy
 	refusals   map[*denial]*refusal

@@ -20,8 +20,11 @@ func (v *visit) judge() (err error) {
 		return err
 	}
 	v.fingerprint = v.token.Fingerprint
-	v.oneTime = h.oneTime
+	v.oneTime = h.oneTimeFor(v.token)
 	if v.past, err = h.accept(v.token, v.judged); err != nil {
+		return err
+	}
+	if err = v.readProfile(); err != nil {
 		return err
 	}
 	if err = v.admitMethod(); err != nil {
@@ -33,7 +36,7 @@ func (v *visit) judge() (err error) {
 	if v.opening = v.opens(h.PathPrefix + v.path); v.opening == scopes.Closed {
 		return errScope
 	}
-	if !v.admitsClient() {
+	if !v.admitsClient() || v.bound() {
 		return errClientIP
 	}
 	return nil
@@ -68,6 +71,9 @@ func (h *Handler) methods() string {
 func (v *visit) opens(path string) scopes.Opening {
 	if !strings.HasPrefix(path, v.within) {
 		return scopes.Closed
+	}
+	if v.signed != nil {
+		return v.contains()
 	}
 	q := scopes.Query{Token: v.token, Path: path, From: v.source, Request: v.r}
 	best := scopes.Closed

@@ -32,11 +32,12 @@ func (v *visit) serve(next caddyhttp.Handler) error {
 // delivery is what the next handlers write their answer to.
 func (v *visit) delivery() *response.Delivery {
 	d := &v.answer
-	d.Policy = &v.h.answers
+	d.Policy = v.policy()
 	d.Gate = gate{v}
 	d.InURL = v.source.Kind == token.Query
 	d.Lifetime = v.token.Claims.ExpiresAt.Sub(v.judged)
 	d.Spends = v.use != nil && v.grant == nil
+	d.Renew = v.renewal()
 	d.Begin(v.w, v.r)
 	return d
 }
