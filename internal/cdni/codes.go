@@ -20,6 +20,37 @@ const (
 	CodeMalformed = 500
 )
 
+// codes has the reasons of the handler's denials for which there is a code of their own.
+var codes = map[string]int{
+	"":               CodeOK,
+	"missing":        CodeNone,
+	"prefetch":       CodeNone,
+	"early_data":     CodeNone,
+	"unknown_key":    CodeSignature,
+	"algorithm":      CodeSignature,
+	"signature":      CodeSignature,
+	"issuer":         CodeIssuer,
+	"subject":        CodeSubject,
+	"audience":       CodeAudience,
+	"expired":        CodeExpired,
+	"too_long_lived": CodeExpired,
+	"not_yet_valid":  CodeNotBefore,
+	"renewal":        CodeRenewal,
+	"replayed":       CodeJWTID,
+	"unproven":       CodeJWTID,
+	"budget":         CodeJWTID,
+	"in_use":         CodeJWTID,
+	"version":        CodeVersion,
+	"critical":       CodeCritical,
+	"client_ip":      CodeClientIP,
+	"scope":          CodeContainer,
+}
+
 // Code returns the code for a reason of the handler's denials, [CodeOK] for "", and
 // [CodeMalformed] for what RFC 9246 has no code for.
-func Code(reason string) int { return CodeMalformed }
+func Code(reason string) int {
+	if code, ok := codes[reason]; ok {
+		return code
+	}
+	return CodeMalformed
+}

@@ -26,3 +26,12 @@ var (
 	// ErrContainer: cdniuc is missing, or no container (section 2.1.11, 2.1.15).
 	ErrContainer = errors.New("URI container of the signed JWT is not accepted")
 )
+
+// A refusal is a sentinel with detail, of which the text begins with the sentinel's.
+type refusal struct {
+	reason error
+	detail string
+}
+
+func (r *refusal) Error() string { return r.reason.Error() + ": " + r.detail }
+func (r *refusal) Unwrap() error { return r.reason }
