@@ -24,7 +24,7 @@ const ProfileRFC9246 = "rfc9246"
 
 // Profile has the tokens be those of a standard: RFC 9246, URI Signing for Content
 // Delivery Network Interconnection. What a token opens is then the URI container in its
-// claim `cdniuc`, and nothing else; there are no `scope` lines.
+// claim `cdniuc`, and nothing else; there are no `scope` lines, and no `from` lines either.
 //
 // The container is compared with the URI that the client asked for, before any rewrite,
 // and has to match the whole of it. A token with a `jti` can be used once for each path,
@@ -38,9 +38,8 @@ type Profile struct {
 	// The standard: `rfc9246`.
 	Name string `json:"name"`
 
-	// The name of the package attribute, under which the token is looked for if `from`
-	// is not configured: in the query, in the path (RFC 6570 section 3.2.7), and in a
-	// cookie. Letters, digits, dots, hyphens and underscores. Default:
+	// The name of the package attribute, under which the token is looked for: in the
+	// query, in the path (RFC 6570 section 3.2.7), and in a cookie. Letters, digits, dots, hyphens and underscores. Default:
 	// `URISigningPackage`.
 	Attribute string `json:"attribute,omitempty"`
 
@@ -83,7 +82,6 @@ type profile struct {
 	keys      *cdni.Keys
 	renewals  *children       // nil: nothing is renewed
 	unrenewed sync.Once       // for the warning
-	defaults  bool            // `from` is not configured
 	answers   response.Policy // to tokens that can be used again
 }
 
@@ -102,6 +100,9 @@ func (h *Handler) provisionProfile() error {
 		return fmt.Errorf("profile: there is no '%s'; write %s", p.Name, ProfileRFC9246)
 	case !plainName.MatchString(p.Attribute):
 		return fmt.Errorf("profile: attribute '%s' is not a name; write letters and digits, such as: attribute %s", p.Attribute, cdni.Attribute)
+	case len(h.From) > 0: // what is taken out of the URI for the container, and out of the request, must be the same
+		return errors.New("from: with profile rfc9246 the token is under the package attribute, in the query, the path or a cookie; " +
+			"remove the from lines, and for another name than URISigningPackage write attribute into profile")
 	case len(h.ScopeRaw) > 0:
 		return errors.New("scope: with profile rfc9246 a token opens what its claim cdniuc says and nothing else; remove the scope lines")
 	case h.Leeway > 0:
@@ -110,11 +111,8 @@ func (h *Handler) provisionProfile() error {
 		return errors.New("carry: with profile rfc9246 a token is carried on by its renewal; remove carry, write renew and a key into profile, " +
 			"and make tokens with cdniets and cdnistt")
 	}
-	defaults := len(h.From) == 0
-	if defaults {
-		for _, kind := range []token.Kind{token.Query, token.Path} {
-			h.From = append(h.From, Source{In: string(kind), Name: []string{p.Attribute}})
-		}
+	for _, kind := range []token.Kind{token.Query, token.Path} {
+		h.From = append(h.From, Source{In: string(kind), Name: []string{p.Attribute}})
 	}
 	if h.OneTime == nil {
 		h.OneTime = new(OneTime)
@@ -127,7 +125,7 @@ func (h *Handler) provisionProfile() error {
 	if o.Per == "" {
 		o.Per = "path"
 	}
-	h.profile = &profile{attribute: p.Attribute, defaults: defaults}
+	h.profile = &profile{attribute: p.Attribute}
 	var err error
 	h.profile.keys, err = p.decrypters()
 	return err

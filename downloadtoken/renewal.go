@@ -1,6 +1,7 @@
 package downloadtoken
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -35,31 +36,17 @@ const (
 	renewedKid = "renewed"
 )
 
-// provisionRenewal reads the key that renews tokens. The cookie is the last source, unless
-// the operator has said where tokens are and nothing is renewed.
+// provisionRenewal reads the key that renews tokens. The cookie is the last source.
 func (h *Handler) provisionRenewal(trusted []*token.Key) (err error) {
 	if h.profile == nil {
 		return nil
 	}
-	cookie := token.Source{Kind: token.Carried, Name: h.profile.attribute}
+	h.sources = append(h.sources, token.Source{Kind: token.Carried, Name: h.profile.attribute})
 	key := h.Profile.Renew
 	if key == nil {
-		if h.profile.defaults {
-			h.sources = append(h.sources, cookie)
-		}
 		return nil
 	}
-	for _, source := range h.sources {
-		if source.Kind == token.Cookie && source.Name == cookie.Name {
-			return fmt.Errorf("from cookie: %s is also the name of the cookie that tokens are renewed in, which is looked for by itself; remove it", cookie.Name)
-		}
-	}
-	h.sources = append(h.sources, cookie)
-	kid := key.KeyID
-	if kid == "" {
-		kid = renewedKid
-	}
-	h.profile.renewals, err = h.newChildren("profile: renew", &key.CarryKey, renewedTyp, kid, trusted)
+	h.profile.renewals, err = h.newChildren("profile: renew", &key.CarryKey, renewedTyp, cmp.Or(key.KeyID, renewedKid), trusted)
 	return err
 }
 
@@ -109,7 +96,7 @@ func (v *visit) renew(status int, header http.Header) {
 	case cdni.InCookie:
 		escaped, _, _ := strings.Cut(v.target.RequestURI, "?")
 		path, ok := r.CookiePath(token.StripPath(escaped, []string{name}))
-		if !ok || strings.Contains(path, ";") { // which would end it
+		if !ok {
 			return
 		}
 		text, expires := v.next()
