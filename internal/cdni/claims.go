@@ -78,7 +78,7 @@ func prefixOf(text string) (prefix netip.Prefix, ok bool) {
 		return netip.PrefixFrom(addr, addr.BitLen()), true
 	}
 	prefix, err := netip.ParsePrefix(text)
-	return prefix.Masked(), err == nil
+	return prefix.Masked(), err == nil && !prefix.Addr().Is4In6() // which would hold no IPv4 address
 }
 
 // Renewal says how the next token of a chain is made (RFC 9246 section 3).

@@ -3,15 +3,15 @@ package cdni
 import (
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
 // Key decrypts sub and cdniip.
@@ -80,7 +80,7 @@ func (k Key) parse() (decryptionKey, error) {
 	switch {
 	case strings.HasPrefix(text, "{"):
 		var jwk jose.JSONWebKey
-		if jwk.UnmarshalJSON([]byte(text)) != nil || !jwk.Valid() {
+		if jwk.UnmarshalJSON([]byte(text)) != nil {
 			return made, errors.New("it is no JSON Web Key")
 		}
 		made.key = jwk.Key
@@ -93,15 +93,14 @@ func (k Key) parse() (decryptionKey, error) {
 			return made, errors.New("what follows base64: cannot be decoded; write base64 with its padding")
 		}
 		made.key = secret
+	case strings.HasPrefix(text, "-----BEGIN "):
+		private, err := sign.ParsePrivateKey(text)
+		if err != nil {
+			return made, err
+		}
+		made.key = private
 	default:
-		block, _ := pem.Decode([]byte(text))
-		if block == nil {
-			return made, errors.New("write a JSON Web Key, a private key in PEM, or base64: and the bytes of a secret")
-		}
-		var err error
-		if made.key, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
-			return made, errors.New("it is no private key of PKCS #8; convert it with openssl pkcs8 -topk8 -nocrypt")
-		}
+		return made, errors.New("write a JSON Web Key, a private key in PEM, or base64: and the bytes of a secret")
 	}
 	return made, made.check()
 }

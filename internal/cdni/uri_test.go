@@ -110,8 +110,8 @@ var corpus = []struct{ name, scheme, host, target, want string }{
 	{"too long", "http", "h", "/" + strings.Repeat("a", maxURI), ""},
 }
 
-// jwt stands for a package.
-const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.c2ln-_"
+// signedJWT stands for a package.
+const signedJWT = "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.c2ln-_"
 
 func TestURI(t *testing.T) {
 	if len(corpus) < 55 {
@@ -119,9 +119,9 @@ func TestURI(t *testing.T) {
 	}
 	for _, test := range corpus {
 		t.Run(test.name, func(t *testing.T) {
-			target := Target{test.scheme, test.host, strings.ReplaceAll(test.target, "J", jwt)}
+			target := Target{test.scheme, test.host, strings.ReplaceAll(test.target, "J", signedJWT)}
 			uri, err := target.URI("P")
-			if want := strings.ReplaceAll(test.want, "J", jwt); uri != want || (err != nil) != (want == "") {
+			if want := strings.ReplaceAll(test.want, "J", signedJWT); uri != want || (err != nil) != (want == "") {
 				t.Errorf("got %q, %v, want %q", uri, err, want)
 			}
 		})
@@ -130,7 +130,7 @@ func TestURI(t *testing.T) {
 
 // TestURIWithTheDefaultAttribute: a name is not found in another.
 func TestURIWithTheDefaultAttribute(t *testing.T) {
-	target := Target{"http", "h", "/a;P=1;URISigningPackage=" + jwt + "?P=2&URISigningPackage=" + jwt}
+	target := Target{"http", "h", "/a;P=1;URISigningPackage=" + signedJWT + "?P=2&URISigningPackage=" + signedJWT}
 	if uri, err := target.URI(Attribute); uri != "http://h/a;P=1?P=2" || err != nil {
 		t.Errorf("%q, %v", uri, err)
 	}
@@ -166,7 +166,7 @@ func checkNormal(t interface{ Fatalf(string, ...any) }, target Target, uri strin
 // TestURIIsNormal: what comes out stays as it is.
 func TestURIIsNormal(t *testing.T) {
 	pieces := rapid.SliceOfN(rapid.SampledFrom([]string{
-		"/", ".", "..", ";", "=", "&", "?", "P", "P=" + jwt, "%50", "%3B", "%3b", "%2e", "%2F", "%25", "%41", "a", "A", "ü", "{", ":", "@", "+", "#",
+		"/", ".", "..", ";", "=", "&", "?", "P", "P=" + signedJWT, "%50", "%3B", "%3b", "%2e", "%2F", "%25", "%41", "a", "A", "ü", "{", ":", "@", "+", "#",
 	}), 0, 24)
 	hosts := rapid.SampledFrom([]string{"h", "H:80", "h:443", "h:", "[::A]:81", "%41b", "Ü"})
 	rapid.Check(t, func(t *rapid.T) {
@@ -181,7 +181,7 @@ func TestURIIsNormal(t *testing.T) {
 
 func FuzzURI(f *testing.F) {
 	for _, test := range corpus {
-		f.Add(test.scheme, test.host, strings.ReplaceAll(test.target, "J", jwt))
+		f.Add(test.scheme, test.host, strings.ReplaceAll(test.target, "J", signedJWT))
 	}
 	f.Fuzz(func(t *testing.T, scheme, host, requestURI string) {
 		target := Target{scheme, host, requestURI}
@@ -192,7 +192,7 @@ func FuzzURI(f *testing.F) {
 }
 
 func BenchmarkURI(b *testing.B) {
-	target := Target{"https", "cdni.example", "/foo/bar/001.ts?URISigningPackage=" + jwt}
+	target := Target{"https", "cdni.example", "/foo/bar/001.ts?URISigningPackage=" + signedJWT}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := target.URI(Attribute); err != nil {
