@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +149,80 @@ func TestProfileJudges(t *testing.T) {
 		_, reason := judgedURI(t, h, r)
 		if reason != tt.reason || uriCode(reason) != tt.code {
 			t.Errorf("%s: %q, code %s, want %q, %s", name, reason, uriCode(reason), tt.reason, tt.code)
+		}
+	}
+}
+
+// TestProfileVectors accepts the tokens of RFC 9246 Appendix A for their URIs while they
+// are valid, and each for no other URI, at no other time, and for no other client.
+func TestProfileVectors(t *testing.T) {
+	content, err := os.ReadFile("../internal/cdni/testdata/rfc9246_appendix_a.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type vector struct{ JWT string }
+	var all struct {
+		JWKS    jose.JSONWebKeySet
+		Simple  vector
+		Complex vector
+		Renewal vector `json:"renewal_1"`
+		Renewed vector `json:"renewal_2"`
+	}
+	if err := json.Unmarshal(content, &all); err != nil {
+		t.Fatal(err)
+	}
+	key, err := token.NewKey("ES256", all.JWKS.Keys[0].Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key.ID = all.JWKS.Keys[0].KeyID
+	table, err := token.NewTable(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		text, path, other string
+	}{
+		{all.Simple.JWT, "/foo/bar", "/foo/bar/"},
+		{all.Complex.JWT, "/foo/bar/001.png", "/foo/bar/0001.png"},
+		{all.Renewal.JWT, "/foo/bar/001.ts", "/foo/bar/001ts"},
+		{all.Renewed.JWT, "/foo/bar/999.ts", "/foo/bar/999.ts/"},
+	} {
+		elsewhere := ""
+		if tt.text == all.Complex.JWT {
+			elsewhere = "client_ip"
+		}
+		for _, attempt := range []struct {
+			path, client string
+			at           int64
+			reason       string
+		}{
+			{tt.path, "2001:db8:ffff::1", 1646867368, ""},
+			{tt.path, "2001:db8::1", 1646780969, ""},
+			{tt.path, "2001:db9::1", 1646867368, elsewhere},
+			{tt.other, "2001:db8::1", 1646867368, "scope"},
+			{tt.path, "2001:db8::1", 1646867399, "expired"},
+		} {
+			h, _ := signing(t, new(Handler))
+			h.verifier, h.rules.Issuers = timed{plain: &token.Verifier{Keys: table}}, nil
+			h.Issuer = []string{"uCDN Inc"} // rules would ask all for it, and two have none
+			if tt.text == all.Complex.JWT {
+				h.rules.Audiences = []string{"dCDN LLC"}
+			}
+			h.now = func() time.Time { return time.Unix(attempt.at, 0) }
+			v := visiting(h, httptest.NewRecorder(), get("http://cdni.example"+attempt.path+"?URISigningPackage="+tt.text))
+			caddyhttp.SetVar(v.r.Context(), caddyhttp.ClientIPVarKey, attempt.client)
+			err := v.receive()
+			if err == nil {
+				err = v.judge()
+			}
+			reason := ""
+			if err != nil {
+				reason = denialOf(err).reason
+			}
+			if reason != attempt.reason {
+				t.Errorf("%s at %d: %q, want %q", attempt.path, attempt.at, reason, attempt.reason)
+			}
 		}
 	}
 }
