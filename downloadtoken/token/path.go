@@ -6,6 +6,16 @@ import (
 	"strings"
 )
 
+// escapedPath is the path of a URL as it came. Where that holds bytes that a URL cannot
+// have, [url.URL.EscapedPath] would escape the decoded path anew, and make a delimiter of
+// an escaped semicolon.
+func escapedPath(u *url.URL) string {
+	if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path && u.RawPath != "" {
+		return u.RawPath
+	}
+	return u.EscapedPath()
+}
+
 // findPathParameter looks for a path-style parameter (RFC 6570 section 3.2.7) in an
 // escaped path: behind a semicolon within a segment (RFC 3986 section 3.3). An escaped
 // semicolon is part of a name, and no delimiter.
@@ -88,12 +98,12 @@ func stripPath(r *http.Request, name string) {
 	if stripped := StripPath(path, names); len(stripped) != len(path) {
 		r.RequestURI = stripped + r.RequestURI[len(path):]
 	}
-	escaped := r.URL.EscapedPath()
+	escaped := escapedPath(r.URL)
 	stripped := StripPath(escaped, names)
 	if len(stripped) == len(escaped) {
 		return
 	}
-	// What EscapedPath returns can be unescaped, and so can what is left of it.
+	// What can be unescaped can be when whole escapes are missing.
 	r.URL.Path, _ = url.PathUnescape(stripped)
 	r.URL.RawPath = ""
 	if r.URL.EscapedPath() != stripped {

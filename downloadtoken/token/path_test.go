@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -25,6 +26,7 @@ func TestPathParameter(t *testing.T) {
 		{"in front of a query", "/a;tok=x?b=1;tok=y", "x", nil, "/a?b=1;tok=y", "/a"},
 		{"in front of the last slash", "/a;tok=x/", "x", nil, "/a/", ""},
 		{"behind the last slash", "/a/;tok=x", "x", nil, "/a/", ""},
+		{"in absolute form", "http://example.com/a;tok=x/b?c", "x", nil, "http://example.com/a/b?c", "/a/b"},
 		{"of the root", "/;tok=x", "x", nil, "/", ""},
 		{"first of several", "/a;tok=x;b=1;c", "x", nil, "/a;b=1;c", ""},
 		{"between others", "/a;b=1;tok=x;c", "x", nil, "/a;b=1;c", ""},
@@ -55,6 +57,8 @@ func TestPathParameter(t *testing.T) {
 		{"a longer name beside it", "/a;tokk=x;tok=y;to=z", "y", nil, "/a;tokk=x;to=z", ""},
 		{"no semicolon in front", "/tok=x", "", ErrMissing, "/tok=x", ""},
 		{"encoded semicolon", "/a%3Btok=x", "", ErrMissing, "/a%3Btok=x", "/a;tok=x"},
+		{"encoded semicolon beside what no URL has", "/ü%3Btok=x", "", ErrMissing, "/ü%3Btok=x", "/ü;tok=x"},
+		{"beside what no URL has", "/ü%3B;tok=x", "x", nil, "/ü%3B", "/ü;"},
 		{"semicolon encoded twice", "/a%253Btok=x", "", ErrMissing, "/a%253Btok=x", "/a%3Btok=x"},
 		{"name encoded twice", "/a;%2574ok=x", "", ErrMissing, "/a;%2574ok=x", "/a;%74ok=x"},
 		{"value encoded twice", "/a;tok=x%252Ey", "x%2Ey", nil, "/a", ""},
@@ -126,6 +130,35 @@ func TestStripPathIsWhole(t *testing.T) {
 		}
 		if _, err := findPathParameter(path, "tok"); err == ErrMissing && stripped != path {
 			t.Fatalf("%q: nothing is there, and %q left", path, stripped)
+		}
+	})
+}
+
+// FuzzStripPath: what is left of the URL is what a server would read from what is left of
+// the RequestURI, so that there are no two readings of what is judged.
+func FuzzStripPath(f *testing.F) {
+	for _, target := range []string{"/a;tok=x/b?c", "/%3Btok=x;t%6Fk=y", "/..;tok=x/%2e;tok", "/a%20b%3b;tok=x/ü;v=1", "/;tok=%2F;tok=?;tok", "/%2561;tok=%zz"} {
+		f.Add(target)
+	}
+	sources := []Source{{Path, "tok"}}
+	f.Fuzz(func(t *testing.T, target string) {
+		asked, err := url.ParseRequestURI(target)
+		if err != nil || !strings.HasPrefix(target, "/") { // a host is no path
+			return
+		}
+		r := &http.Request{URL: asked, RequestURI: target}
+		before := *asked
+		_, _, missing := Find(r, sources)
+		Strip(r, sources)
+		if missing == ErrMissing && (*r.URL != before || r.RequestURI != target) {
+			t.Fatalf("%q: nothing is there, and %q, %#v are left", target, r.RequestURI, r.URL)
+		}
+		if _, _, err := Find(r, sources); err != ErrMissing {
+			t.Fatalf("%q: %q is left: %v", target, r.RequestURI, err)
+		}
+		left, err := url.ParseRequestURI(r.RequestURI)
+		if err != nil || left.Path != r.URL.Path || left.EscapedPath() != r.URL.EscapedPath() || left.RawQuery != before.RawQuery {
+			t.Fatalf("%q: %q and %#v are left, %v", target, r.RequestURI, r.URL, err)
 		}
 	})
 }

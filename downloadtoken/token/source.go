@@ -75,7 +75,7 @@ func Find(r *http.Request, sources []Source) (text string, from Source, err erro
 		case Query:
 			text, err = findParameter(r.URL.RawQuery, source.Name)
 		case Path:
-			text, err = findPathParameter(r.URL.EscapedPath(), source.Name)
+			text, err = findPathParameter(escapedPath(r.URL), source.Name)
 		case Header:
 			text, err = findField(r.Header.Values(source.Name), isAuthorization(source.Name))
 		case Cookie, Carried:

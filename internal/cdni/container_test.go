@@ -5,7 +5,9 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -128,6 +130,32 @@ func TestUsualSizes(t *testing.T) {
 	}
 }
 
+// TestMemory: what is remembered is what was compiled, of each expression its own, and
+// stays bounded.
+func TestMemory(t *testing.T) {
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			for i := range 2 * maxCompiled {
+				uri := fmt.Sprintf("http://h/%d", i)
+				for range 2 {
+					c, err := ParseContainer("regex:" + uri)
+					if err != nil || !c.Matches(uri) || c.Matches(uri+"0") {
+						t.Errorf("%s: %v", uri, err)
+					}
+				}
+				if _, err := ParseContainer("regex:" + uri + "["); err == nil {
+					t.Errorf("%s[ is accepted", uri)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if n := len(compiled.containers); n == 0 || n > maxCompiled {
+		t.Errorf("%d are remembered", n)
+	}
+}
+
 func FuzzContainer(f *testing.F) {
 	f.Add(`regex:http://h/[^\]]*[[:alpha:]](a|ab){2,3}`, "http://h/a")
 	f.Add("hash:sha-256;2tderfWPa86Ku7YnzW51YUp7dGUjBS_3SW3ELx4hmWY", "http://cdni.example/foo/bar")
@@ -145,10 +173,10 @@ func FuzzContainer(f *testing.F) {
 	})
 }
 
-func BenchmarkParseContainer(b *testing.B) {
+func BenchmarkCompile(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ParseContainer(`regex:http://cdni\.example/foo/bar/[0-9]{3}\.png`); err != nil {
+		if _, err := compile(`http://cdni\.example/foo/bar/[0-9]{3}\.png`); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -4,14 +4,47 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
 )
 
 // maxExpression bounds the steps of a compiled expression, and so what one byte of a URI
 // can cost. Those that are meant for files take a hundred or two.
 const maxExpression = 2000
 
-// parseExpression compiles a POSIX extended regular expression (POSIX.1 section 9.4).
+// maxCompiled bounds how many expressions are remembered.
+const maxCompiled = 256
+
+// compiled remembers expressions, because compiling one takes longer than all else that
+// is done for a request with a token that is signed by HMAC, and a token that was renewed
+// has that of the one before. Only what genuine tokens hold gets here.
+var compiled struct {
+	sync.RWMutex
+	containers map[string]*Container // by expression
+}
+
+// parseExpression is compile with a memory.
 func parseExpression(expression string) (*Container, error) {
+	compiled.RLock()
+	c := compiled.containers[expression]
+	compiled.RUnlock()
+	if c != nil {
+		return c, nil
+	}
+	c, err := compile(expression)
+	if err != nil {
+		return nil, err
+	}
+	compiled.Lock()
+	defer compiled.Unlock()
+	if compiled.containers == nil || len(compiled.containers) >= maxCompiled {
+		compiled.containers = make(map[string]*Container) // begin again: it is cheap to learn
+	}
+	compiled.containers[strings.Clone(expression)] = c
+	return c, nil
+}
+
+// compile compiles a POSIX extended regular expression (POSIX.1 section 9.4).
+func compile(expression string) (*Container, error) {
 	translated, ok := fromPOSIX(expression)
 	if !ok {
 		return nil, &refusal{ErrContainer, "a bracket of its expression has no end, or has collating elements"}

@@ -1,10 +1,15 @@
 package cdni
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // corpus says what URI makes of what a client asks for. An empty want is an error. In
@@ -163,7 +168,25 @@ func checkNormal(t interface{ Fatalf(string, ...any) }, target Target, uri strin
 	}
 }
 
-// TestURIIsNormal: what comes out stays as it is.
+// checkServed finds out whether the URI that is compared is for the file that is served.
+func checkServed(t interface{ Fatalf(string, ...any) }, target Target, uri string) {
+	asked, err := url.ParseRequestURI(target.RequestURI)
+	if err != nil {
+		return
+	}
+	r := &http.Request{URL: asked, RequestURI: target.RequestURI}
+	token.Strip(r, []token.Source{{Kind: token.Query, Name: "P"}, {Kind: token.Path, Name: "P"}})
+	served, err := scope.Path(r.URL)
+	if err != nil {
+		return // it is refused
+	}
+	compared, err := url.ParseRequestURI(again(uri).RequestURI)
+	if err != nil || compared.Path != served {
+		t.Fatalf("%q: %q is compared (%v), and %q is served", target, uri, err, served)
+	}
+}
+
+// TestURIIsNormal: what comes out stays as it is, and is for the file that is served.
 func TestURIIsNormal(t *testing.T) {
 	pieces := rapid.SliceOfN(rapid.SampledFrom([]string{
 		"/", ".", "..", ";", "=", "&", "?", "P", "P=" + signedJWT, "%50", "%3B", "%3b", "%2e", "%2F", "%25", "%41", "a", "A", "ü", "{", ":", "@", "+", "#",
@@ -176,6 +199,7 @@ func TestURIIsNormal(t *testing.T) {
 			t.Fatalf("%q: %v", target, err)
 		}
 		checkNormal(t, target, uri)
+		checkServed(t, target, uri)
 	})
 }
 
@@ -187,6 +211,7 @@ func FuzzURI(f *testing.F) {
 		target := Target{scheme, host, requestURI}
 		if uri, err := target.URI("P"); err == nil {
 			checkNormal(t, target, uri)
+			checkServed(t, target, uri)
 		}
 	})
 }
