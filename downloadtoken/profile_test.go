@@ -89,7 +89,7 @@ func encrypted(t testing.TB, text string) string {
 // judgedURI is what becomes of a request, by the way of ServeHTTP and by that of Explain.
 func judgedURI(t testing.TB, h *Handler, r *http.Request) (*visit, string) {
 	t.Helper()
-	explained, _ := h.Explain(visiting(h, httptest.NewRecorder(), r.Clone(r.Context())).r)
+	explained, _, _ := h.Explain(visiting(h, httptest.NewRecorder(), r.Clone(r.Context())).r)
 	v := visiting(h, httptest.NewRecorder(), r)
 	err := v.receive()
 	if err == nil {

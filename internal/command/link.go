@@ -101,10 +101,11 @@ func addParameter(u *url.URL, name, value string) {
 	u.RawQuery += url.QueryEscape(name) + "=" + url.QueryEscape(value)
 }
 
-// tokenIn finds the token in a link: the value of the one parameter that looks
-// like a token, or "".
+// tokenIn finds the token in a link: the value of the one parameter, of its query or its
+// path, that looks like a token, or "".
 func tokenIn(link *url.URL) (text string, err error) {
-	for piece := range strings.SplitSeq(link.RawQuery, "&") {
+	inPath := strings.FieldsFunc(link.EscapedPath(), func(c rune) bool { return c == '/' || c == ';' })
+	for _, piece := range append(strings.Split(link.RawQuery, "&"), inPath...) {
 		_, value, _ := strings.Cut(piece, "=")
 		decoded, err := url.QueryUnescape(value)
 		if err != nil || strings.Count(decoded, ".") != 2 || !strings.HasPrefix(decoded, "ey") { // {" in base64url

@@ -79,8 +79,8 @@ var advice = map[string]struct {
 
 // ask has a directive decide.
 func ask(h *downloadtoken.Handler, r *http.Request) Check {
-	reason, err := h.Explain(r)
-	c := Check{Reason: reason, Step: advice[reason].step, Remedy: advice[reason].remedy, OneTime: h.OneTime != nil}
+	reason, oneTime, err := h.Explain(r)
+	c := Check{Reason: reason, Step: advice[reason].step, Remedy: advice[reason].remedy, OneTime: oneTime}
 	if err != nil {
 		c.Detail = err.Error()
 	}
