@@ -142,7 +142,7 @@ func (u *uriSigning) check(o *mintOptions, verified *token.Token) error {
 	}
 	uri, err := u.uri(o)
 	if err == nil && !parsed.Matches(uri) {
-		err = fmt.Errorf("--regex does not match %s as a whole; a dot is written \\.", uri)
+		err = errors.New("--regex does not match --url as a whole; write \\. for each dot that is one, and what stands in the query, too")
 	}
 	return err
 }

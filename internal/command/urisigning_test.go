@@ -65,16 +65,16 @@ func TestMintProfileRefuses(t *testing.T) {
 	}
 	base := []string{"mint", "--key", "-", "--profile", "rfc9246", "--url", "http://a.example/f"}
 	for says, args := range map[string][]string{
-		"add --profile rfc9246":         {"mint", "--key", "-", "--regex", ".*"},
-		"--profile: write rfc9246":      {"mint", "--key", "-", "--profile", "cat"},
-		"write it with --url":           {"mint", "--key", "-", "--profile", "rfc9246"},
-		"leave out --path and --scope":  append(base, "--path", "/f"),
-		"a second or more":              append(base, "--renew", "10ms"),
-		"give the key with --encrypt":   append(base, "--sub", "me"),
-		"--encrypt: is no key of 16":    append(base, "--sub", "me", "--encrypt", short),
-		"does not match http://a.examp": append(base, "--regex", `http://a\.example`),
-		"is not accepted":               append(base, "--regex", `(`),
-		"is set twice":                  append(base, "--claim", "cdniuc=x"),
+		"add --profile rfc9246":           {"mint", "--key", "-", "--regex", ".*"},
+		"--profile: write rfc9246":        {"mint", "--key", "-", "--profile", "cat"},
+		"write it with --url":             {"mint", "--key", "-", "--profile", "rfc9246"},
+		"leave out --path and --scope":    append(base, "--path", "/f"),
+		"a second or more":                append(base, "--renew", "10ms"),
+		"give the key with --encrypt":     append(base, "--sub", "me"),
+		"--encrypt: is no key of 16":      append(base, "--sub", "me", "--encrypt", short),
+		"does not match --url as a whole": append(base, "--regex", `http://a\.example`),
+		"is not accepted":                 append(base, "--regex", `(`),
+		"is set twice":                    append(base, "--claim", "cdniuc=x"),
 	} {
 		out, _, err := execute(testSecret, args...)
 		if err == nil || out != "" || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "cGxh") {
