@@ -283,6 +283,8 @@ func TestDerived(t *testing.T) {
 		{"in a way that is text", set{"cdnistt": "1", "cdniets": 30}, CodeRenewal},
 		{"an extension of nothing", set{"cdnistt": 1, "cdniets": 0}, CodeRenewal},
 		{"a negative extension", set{"cdnistt": 1, "cdniets": -30}, CodeRenewal},
+		{"a negative extension, and no renewal", set{"cdnistt": 0, "cdniets": -30}, CodeRenewal},
+		{"an extension of centuries", set{"cdnistt": 1, "cdniets": maxExtension}, CodeRenewal},
 		{"an extension without end", set{"cdnistt": 1, "cdniets": 1e300}, CodeRenewal},
 		{"a depth", set{"cdnistt": 1, "cdniets": 30, "cdnistd": 2}, CodeOK},
 		{"a depth alone", set{"cdnistd": 2}, CodeOK},

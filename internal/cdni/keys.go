@@ -136,7 +136,7 @@ func (k *Keys) decrypt(text string) (plain string, ok bool) {
 	if k == nil || len(k.keys) == 0 {
 		return "", false
 	}
-	// The compact form has four dots. What it is not is not tried as JSON.
+	// Only the compact form: the JSON serialisations are never tried (RFC 9246 section 2.1.2).
 	jwe, err := jose.ParseEncryptedCompact(text, k.algs, encryptions)
 	if err != nil {
 		return "", false
