@@ -73,7 +73,7 @@ func (v *visit) opens(path string) scopes.Opening {
 		return scopes.Closed
 	}
 	if v.signed != nil {
-		return v.contains()
+		return v.contains(path)
 	}
 	q := scopes.Query{Token: v.token, Path: path, From: v.source, Request: v.r}
 	best := scopes.Closed

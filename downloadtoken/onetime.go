@@ -23,6 +23,7 @@ type oneTime struct {
 	perPath   bool
 	index     []string // files that count as their folder
 	policy    string   // see policyOf
+	chains    bool     // tokens may be renewed, see renewal.go
 	leeway    time.Duration
 	maxTTL    time.Duration
 	resume    *Resume
@@ -143,14 +144,18 @@ func (o *oneTime) present(v *visit, judged string) (rules.Presentation, error) {
 		path = o.counted(judged)
 	}
 	signer := rules.Signer(v.token.Key.Fingerprint())
-	return rules.Presentation{
+	p := rules.Presentation{
 		Key:     rules.NewKey(signer, v.token.Claims.Issuer, value, path),
 		Signer:  signer,
-		Expires: v.lastExpiry(),
+		Expires: v.token.Claims.ExpiresAt,
 		Issued:  v.token.Claims.IssuedAt,
 		Leeway:  o.leeway,
 		MaxTTL:  o.maxTTL,
 		Uses:    uses,
 		Policy:  o.policy,
-	}, nil
+	}
+	if o.chains {
+		v.prolong(&p)
+	}
+	return p, nil
 }

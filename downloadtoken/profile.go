@@ -39,8 +39,8 @@ type Profile struct {
 	Name string `json:"name"`
 
 	// The name of the package attribute, under which the token is looked for: in the
-	// query, in the path (RFC 6570 section 3.2.7), and in a cookie. Letters, digits, dots, hyphens and underscores. Default:
-	// `URISigningPackage`.
+	// query, in the path (RFC 6570 section 3.2.7), and in a cookie. Letters, digits, dots,
+	// hyphens and underscores. Default: `URISigningPackage`.
 	Attribute string `json:"attribute,omitempty"`
 
 	// The keys for what is encrypted in a token, `sub` and `cdniip`. A token that has one
@@ -191,9 +191,12 @@ func (v *visit) readProfile() (err error) {
 
 var errUnsupportedIssuer = fmt.Errorf("%w: there is an iss, but no issuer is configured", token.ErrIssuer)
 
-// contains is the one scope that there is with a profile: whether the container of the
-// token matches what the client asked for.
-func (v *visit) contains() scopes.Opening {
+// contains is the one scope that there is with a profile: whether the path is that of the
+// request, and the container of the token matches what the client asked for.
+func (v *visit) contains(path string) scopes.Opening {
+	if path != v.h.PathPrefix+v.path {
+		return scopes.Closed
+	}
 	if uri, err := v.target.URI(v.h.profile.attribute); err == nil && v.signed.Container.Matches(uri) {
 		return scopes.Open
 	}

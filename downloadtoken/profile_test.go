@@ -49,7 +49,7 @@ func signing(t testing.TB, h *Handler) (*Handler, *observer.ObservedLogs) {
 	if err := h.provisionAnswers(); err != nil { // with the cookie as a source
 		t.Fatal(err)
 	}
-	h.profile.prolong(h.oneTime)
+	h.profile.chains(h.oneTime)
 	h.MaxTTL = 0
 	return staged, logs
 }

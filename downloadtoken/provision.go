@@ -261,7 +261,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	if err != nil {
 		return err
 	}
-	h.profile.prolong(o)
+	h.profile.chains(o)
 	use := store.Policy{Keys: o.policy, Uses: o.uses, UsesClaim: o.usesClaim, MaxTTL: o.maxTTL}
 	if trust.Requires(&h.Config, "iat") {
 		use.MaxTTL = 0

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
 )
@@ -50,14 +51,12 @@ func (h *Handler) provisionRenewal(trusted []*token.Key) (err error) {
 	return err
 }
 
-// prolong has the store remember what a chain of tokens has used. p may be nil.
-func (p *profile) prolong(o *oneTime) {
-	if p == nil || p.renewals == nil {
-		return
-	}
-	o.policy += " renewed"
-	if o.maxTTL > 0 {
-		o.maxTTL += maxChain
+// chains tells the store that chains are remembered. What was used before there was a key
+// to renew with is not remembered for so long. p may be nil.
+func (p *profile) chains(o *oneTime) {
+	if p != nil && p.renewals != nil {
+		o.chains = true
+		o.policy += " renewed"
 	}
 }
 
@@ -66,16 +65,24 @@ func (v *visit) asksRenewal() bool {
 	return v.signed != nil && v.signed.Renewal != nil && v.h.profile.renewals != nil
 }
 
-// lastExpiry is when the last token expires that the token can be renewed to, if it can be
-// used once; otherwise its own exp.
-func (v *visit) lastExpiry() time.Time {
-	switch {
-	case !v.asksRenewal():
-		return v.token.Claims.ExpiresAt
-	case v.chain.IsZero():
+// chainEnd is when the last token expires that a token can be renewed to that can be used
+// once.
+func (v *visit) chainEnd() time.Time {
+	if v.chain.IsZero() {
 		return v.token.Claims.ExpiresAt.Truncate(time.Second).Add(maxChain)
 	}
 	return v.chain
+}
+
+// prolong has the store remember what a token has used until its chain has ended.
+func (v *visit) prolong(p *rules.Presentation) {
+	if !v.asksRenewal() {
+		return
+	}
+	p.Expires = v.chainEnd()
+	if p.MaxTTL > 0 {
+		p.MaxTTL += maxChain
+	}
 }
 
 // renewal is what renews the token with an answer; nil if it is not to be renewed.
@@ -141,8 +148,8 @@ func (v *visit) next() (text string, expires time.Time) {
 	expires = v.judged.Add(v.signed.Renewal.Extension)
 	from := parentage{Folder: "/"}
 	if v.oneTime != nil {
-		earlier(v.lastExpiry())
-		from.Until = v.lastExpiry().Unix()
+		earlier(v.chainEnd())
+		from.Until = v.chainEnd().Unix()
 	}
 	if limit := v.h.rules.MaxTTL; limit > 0 {
 		earlier(v.judged.Add(limit))

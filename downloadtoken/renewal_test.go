@@ -212,6 +212,20 @@ func TestRenewalKeepsWhatWasUsed(t *testing.T) {
 	}
 }
 
+// TestRenewalProlongsNoOther: a token that does not ask for its renewal is remembered until
+// it expires.
+func TestRenewalProlongsNoOther(t *testing.T) {
+	asked := &patient{}
+	h := renewing()
+	h.store = asked
+	h, _ = signing(t, h)
+	exp := time.Now().Add(time.Minute).Truncate(time.Second)
+	served(t, h, get("http://cdni.example/a?URISigningPackage="+signed(t, map[string]any{"exp": exp.Unix(), "cdniuc": hashOf("http://cdni.example/a")})), 200)
+	if len(asked.queries) != 1 || !asked.queries[0].Expires.Equal(exp) || asked.queries[0].MaxTTL != time.Hour+token.MaxTTLSlack {
+		t.Errorf("the store was asked %+v", asked.queries)
+	}
+}
+
 // TestRenewalIsAcceptable: no token is made that max_ttl would refuse.
 func TestRenewalIsAcceptable(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
