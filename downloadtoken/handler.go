@@ -49,7 +49,7 @@ func init() {
 // Placeholder | Description
 // ------------|------------
 // `{http.download_token.reason}` | Why the request was refused, one of the reasons listed under `status`; empty if it was not
-// `{http.download_token.sub}` | The `sub` claim
+// `{http.download_token.sub}` | The `sub` claim; with a profile, decrypted
 // `{http.download_token.nonce}` | The nonce of a one-time token
 // `{http.download_token.scope}` | The `scope` claim
 // `{http.download_token.issuer}` | The `iss` claim

@@ -88,6 +88,17 @@ func TestRenewalChain(t *testing.T) {
 	}
 }
 
+// TestRenewalOverTLS: the cookie does not go over anything else, and comes along with what
+// a player on the page of another site asks for.
+func TestRenewalOverTLS(t *testing.T) {
+	h, _ := signing(t, renewing())
+	r := get("https://cdni.example/a?URISigningPackage=" + signed(t, map[string]any{"jti": nil, "cdniuc": hashOf("https://cdni.example/a"), "cdniets": 30, "cdnistt": 1}))
+	cookies := served(t, h, r, 200).Cookies()
+	if len(cookies) != 1 || !cookies[0].Secure || cookies[0].SameSite != http.SameSiteNoneMode || cookies[0].Path != "/" {
+		t.Errorf("%v", cookies)
+	}
+}
+
 // TestRenewalIsForAnswers: with 2xx and 3xx, never with a refusal, never where a shared
 // cache may keep it, and never where RFC 9246 forbids it.
 func TestRenewalIsForAnswers(t *testing.T) {
