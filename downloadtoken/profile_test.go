@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
 )
@@ -434,5 +435,35 @@ func TestProfileSays(t *testing.T) {
 	v, _ := judgedURI(t, h, get(uri+"?URISigningPackage="+text))
 	if r := v.revocable(); !slices.Equal(r.Subjects, []string{"UserToken"}) {
 		t.Errorf("can be revoked for %q", r.Subjects)
+	}
+}
+
+// TestProfileOpensTheRequestOnly: a container says nothing of other paths than that of the
+// request, and an address is the same in IPv6.
+func TestProfileOpensTheRequestOnly(t *testing.T) {
+	h, _ := signing(t, new(Handler))
+	v, reason := judgedURI(t, h, get("http://cdni.example/a/?URISigningPackage="+signed(t, map[string]any{
+		"jti": nil, "cdniuc": `regex:http://cdni\.example/.*`, "cdniip": encrypted(t, "192.0.2.1"),
+	})))
+	if reason != "" { // 192.0.2.1 is the client of httptest
+		t.Fatal(reason)
+	}
+	for client, bound := range map[string]bool{"192.0.2.1": false, "::ffff:192.0.2.1": false, "192.0.2.2": true, "": true} {
+		caddyhttp.SetVar(v.r.Context(), caddyhttp.ClientIPVarKey, client)
+		if v.bound() != bound {
+			t.Errorf("for %q: %v", client, !bound)
+		}
+	}
+	for path, want := range map[string]scopes.Opening{"/a/": scopes.Open, "/a": scopes.Closed, "/b": scopes.Closed, "/a/b": scopes.Closed} {
+		if got := v.contains(path); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+	v.signed.Renewal = &cdni.Renewal{Extension: time.Minute, Transport: cdni.InCookie}
+	h.profile.renewals = new(children)
+	for _, past := range []bool{false, true} { // past its exp, a token only joins its grant
+		if v.past = past; (v.renewal() != nil) == past {
+			t.Errorf("past %v: it is renewed: %v", past, past)
+		}
 	}
 }
