@@ -22,5 +22,6 @@ import (
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/bolt"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/redis"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/upload"
 	_ "github.com/caddy-download-token/caddy-download-token/internal/command"
 )

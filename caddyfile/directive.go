@@ -28,7 +28,7 @@ func init() {
 // parseDirective sets up the handler from Caddyfile tokens. Syntax:
 //
 //	download_token [<matcher>] {
-//		from query|header|cookie <name>...
+//		from query|path|header|cookie <name>...
 //		from basic [<user>...]
 //		key <alg> <secret|PEM> {
 //			kid <id>

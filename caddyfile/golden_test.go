@@ -100,6 +100,7 @@ func TestEverySubdirectiveHasAGoodAndABadCase(t *testing.T) {
 		"verification.go": "",
 		"issuer.go":       "download_token_issuer_",
 		"session.go":      "download_token_session_",
+		"upload.go":       "download_token_upload_",
 	} {
 		source, err := os.ReadFile(file)
 		if err != nil {

@@ -60,7 +60,7 @@ func statusCode(d *caddyfile.Dispenser, text, example string) (int, error) {
 
 // parseFrom reads
 //
-//	from query|header|cookie <name>...
+//	from query|path|header|cookie <name>...
 //	from basic [<user>...]
 func parseFrom(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 	args := d.RemainingArgs()
@@ -68,9 +68,9 @@ func parseFrom(d *caddyfile.Dispenser, h *downloadtoken.Handler) error {
 		return usage(d, "from", "from query download_token")
 	}
 	switch args[0] {
-	case "query", "header", "cookie", "basic":
+	case "query", "path", "header", "cookie", "basic":
 	default:
-		return d.Errf("from: unknown source '%s'; write query, header, cookie or basic", args[0])
+		return d.Errf("from: unknown source '%s'; write query, path, header, cookie or basic", args[0])
 	}
 	h.From = append(h.From, downloadtoken.Source{In: args[0], Name: args[1:]})
 	return noBlock(d, "from")

@@ -107,7 +107,7 @@ func (c *Carry) check(h *Handler) error {
 	case *c == Carry{}:
 		return errors.New("carry: write what carries the token: cookie, playlists or listings")
 	case !slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.Query }):
-		return errors.New("carry: carries tokens that come in the URL, but no source is one; " +
+		return errors.New("carry: carries tokens that come in the query, but no source is one; " +
 			"add from query download_token, or remove carry: a token in a header or cookie comes along by itself")
 	case h.OneTime != nil && h.OneTime.Per != "path":
 		return errors.New("carry: with one_time, a token is used up by the page, and nothing that the page refers to could open; " +

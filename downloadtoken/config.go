@@ -10,7 +10,10 @@ import (
 
 // Source is a place of the request in which a token may be carried.
 type Source struct {
-	// The part of the request: `query`, `header`, `cookie` or `basic`.
+	// The part of the request: `query`, `path`, `header`, `cookie` or `basic`.
+	//
+	// `path` is a path-style parameter (RFC 6570 section 3.2.7), as in /file.mp4;name=token,
+	// in any segment of the path. The path is matched and served without it.
 	//
 	// A header named Authorization counts only if its scheme is Bearer (RFC 6750
 	// section 2.1); any other header holds the bare token. `basic` is the password

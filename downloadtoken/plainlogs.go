@@ -75,11 +75,13 @@ const madeUpToken = "eyJhbGciOiJub25lIn0.eyJtYWRlIjoidXAifQ.bm9ib2R5LXNpZ25lZC10
 // directive looks for one.
 func (h *Handler) madeUp(logs *caddyhttp.ServerLogConfig) zap.Field {
 	r := &http.Request{Header: make(http.Header)}
-	query := make(url.Values)
+	query, path := make(url.Values), "/"
 	for _, source := range h.sources {
 		switch source.Kind {
 		case token.Query:
 			query.Set(source.Name, madeUpToken)
+		case token.Path:
+			path += ";" + source.Name + "=" + madeUpToken
 		case token.Header:
 			r.Header.Set(source.Name, "Bearer "+madeUpToken)
 		case token.Cookie, token.Carried:
@@ -87,7 +89,7 @@ func (h *Handler) madeUp(logs *caddyhttp.ServerLogConfig) zap.Field {
 		case token.Basic: // Caddy does not log it, or was told to
 		}
 	}
-	r.RequestURI = "/?" + query.Encode()
+	r.RequestURI = path + "?" + query.Encode()
 	return zap.Object("request", caddyhttp.LoggableHTTPRequest{Request: r, ShouldLogCredentials: logs.ShouldLogCredentials})
 }
 

@@ -169,8 +169,11 @@ func (h *Handler) provisionSources() error {
 	}
 	for _, from := range h.From {
 		kind := token.Kind(from.In)
-		if !slices.Contains([]token.Kind{token.Query, token.Header, token.Cookie, token.Basic}, kind) {
-			return fmt.Errorf("from: unknown source '%s'; write query, header, cookie or basic", from.In)
+		if !slices.Contains([]token.Kind{token.Query, token.Path, token.Header, token.Cookie, token.Basic}, kind) {
+			return fmt.Errorf("from: unknown source '%s'; write query, path, header, cookie or basic", from.In)
+		}
+		if kind == token.Path && h.Forward {
+			return errors.New("from path: does not go with forward, because with the token in its path a request is for no file; remove forward")
 		}
 		if len(from.Name) == 0 && kind != token.Basic {
 			return fmt.Errorf("from %s: the name is missing, such as: from %s download_token", from.In, from.In)
@@ -184,7 +187,7 @@ func (h *Handler) provisionSources() error {
 					return fmt.Errorf("from basic: '%s' is not a user name; it cannot hold a colon or control bytes (RFC 7617 section 2)", name)
 				}
 			case kind != token.Query && !httpguts.ValidHeaderFieldName(name):
-				return fmt.Errorf("from %s: '%s' is not a valid name; write letters, digits and hyphens, such as: from header X-Token", from.In, name)
+				return fmt.Errorf("from %s: '%s' is not a valid name; write letters, digits and hyphens, such as: from %[1]s X-Token", from.In, name)
 			}
 		}
 		for _, source := range from.Sources() {

@@ -19,10 +19,14 @@ func (v *visit) receive() (err error) {
 	v.judged = h.now()
 	v.text, v.source, err = token.Find(r, h.sources)
 	v.answer.Asked.RawQuery = r.URL.RawQuery
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if ok {
 		v.answer.Asked.URL = *original.URL
 	}
 	h.strip(r)
+	if ok {
+		v.answer.Asked.Path = original.URL.Path
+	}
 	if v.passes = h.Optional && err == token.ErrMissing && (onlyReads(r.Method) || !h.writable()); v.passes {
 		if h.writable() {
 			response.Confine(r) // no other method may hide in it
@@ -59,18 +63,17 @@ func (h *Handler) strip(r *http.Request) {
 	if !ok || orig.URL == nil {
 		return
 	}
-	stripped := token.StripURI(orig.RequestURI, h.queryNames)
-	if stripped == orig.RequestURI {
+	asked := orig.RequestURI
+	token.Strip(&orig, h.sources)
+	if orig.RequestURI == asked {
 		return
 	}
 	// The URL is shared by all copies of the original request; its request line
 	// is not, so the copy in the context has to be replaced, and in place: Caddy
 	// looks it up in the request it started with, which is normally this one.
-	orig.URL.RawQuery = token.StripQuery(orig.URL.RawQuery, h.queryNames)
-	orig.RequestURI = stripped
 	// If an earlier handler has copied the request, placeholders and error routes
 	// still look at the one it was made from.
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	repl.Set("http.request.orig_uri", stripped)
+	repl.Set("http.request.orig_uri", orig.RequestURI)
 	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, orig))
 }

@@ -35,7 +35,7 @@ func (v *visit) delivery() *response.Delivery {
 	d := &v.answer
 	d.Policy = &v.h.answers
 	d.Gate = gate{v}
-	d.InURL = v.source.Kind == token.Query
+	d.InURL = v.source.Kind.InURL()
 	d.Lifetime = v.token.Claims.ExpiresAt.Sub(v.judged)
 	d.Spends = v.use != nil && v.grant == nil
 	d.Writes = v.writes

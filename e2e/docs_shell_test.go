@@ -44,6 +44,14 @@ var notTyped = map[string]string{
 	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --scope folder:reports --url http://localhost:8000/reports/)": "TestExampleFolder",
 	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --scope album:lake --url http://localhost:8000/lake/)":        "TestExampleGallery",
 
+	// example/inbox/README.md
+	"mkdir -p files/alice": "TestExampleInbox",
+	"DOWNLOAD_FILES=files ./caddy run --config example/inbox/Caddyfile":             "TestExampleInbox",
+	`curl -F file=@LICENSE "$link"`:                                                 "TestExampleInbox",
+	`curl -T README.md "$(printf %s "$link" | sed 's|/alice/|/alice/readme.txt|')"`: "TestExampleInbox",
+	"ls files/alice": "TestExampleInbox",
+	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --one-time --ttl 24h --scope inbox:alice --claim max_size:=1000000 --url http://localhost:8000/alice/)": "TestExampleInbox",
+
 	// example/video/README.md
 	"example/video/make":                                    "TestStreamExample",
 	"export VIDEO_SECRET=$(openssl rand -hex 32)":           "TestStreamExample",

@@ -170,7 +170,7 @@ func grammarOf(t *testing.T, file, function string) []string {
 			grammar = append(grammar, "")
 		}
 	}
-	if len(grammar) < 10 {
+	if len(grammar) < 5 {
 		t.Fatalf("no grammar found in %s: %q", file, grammar)
 	}
 	return grammar
@@ -189,6 +189,29 @@ func TestDocsIssuerSettings(t *testing.T) {
 		syntax, inside := strings.CutPrefix(strings.TrimSuffix(line, " {"), "\t")
 		if want := "\n- `" + syntax + "`: "; inside && !strings.HasPrefix(syntax, "\t") && syntax != "}" && !strings.Contains(document, want) {
 			t.Errorf("%s lacks %q", issuerFile, want)
+		}
+	}
+}
+
+// TestDocsUploadSettings looks for each subdirective of download_token_upload, and each
+// of its refusals, in docs/upload.md.
+func TestDocsUploadSettings(t *testing.T) {
+	document, grammar := readText(t, "../docs/upload.md"), grammarOf(t, "../caddyfile/upload.go", "parseUploadDirective")
+	if block := "```text\n" + strings.Join(grammar, "\n") + "\n```"; !strings.Contains(document, block) {
+		t.Errorf("docs/upload.md lacks\n%s", block)
+	}
+	for _, line := range grammar[1 : len(grammar)-1] {
+		if want := "\n- `" + strings.TrimSpace(line) + "`: "; !strings.Contains(document, want) {
+			t.Errorf("docs/upload.md lacks %q", want)
+		}
+	}
+	refusals := regexp.MustCompile(`&refusal\{http\.\w+, "(\w+)"\}`).FindAllStringSubmatch(readText(t, "../downloadtoken/upload/refusal.go"), -1)
+	if len(refusals) < 15 {
+		t.Errorf("only %d refusals found", len(refusals))
+	}
+	for _, match := range refusals {
+		if !strings.Contains(document, " | `"+match[1]+"` | ") {
+			t.Errorf("docs/upload.md has no row for the reason %s", match[1])
 		}
 	}
 }

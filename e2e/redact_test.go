@@ -13,6 +13,7 @@ func TestWarningOfPlainLogs(t *testing.T) {
 	file := func(name string) string { return "output file " + s.dir + "/" + name + "\n" }
 	const redact, query = "format redact_jwt\n", "format filter {\nrequest>uri query {\nreplace download_token x\n}\n}\n"
 	byHeader := strings.Replace(oneTime, "key ", "from header X-Token\n\t\tkey ", 1)
+	byPath := strings.Replace(oneTime, "key ", "from path download_token\n\t\tkey ", 1)
 	warning := regexp.MustCompile(`tokens get into the logs.*"loggers": ?\[([^]]*)\]`) // as JSON, or on a console
 	for name, tt := range map[string]struct{ format, log, body, beside, want string }{
 		"redacted":                   {format: redact},
@@ -26,6 +27,8 @@ func TestWarningOfPlainLogs(t *testing.T) {
 		"field by a regexp":          {format: "format filter {\nrequest>uri regexp eyJ.* x\n}\n"},
 		"filter, another source":     {format: query, body: byHeader, want: "http.log.access http.log.error"},
 		"redacted, another source":   {format: redact, body: byHeader},
+		"filter, in the path":        {format: query, body: byPath, want: "http.log.access http.log.error"},
+		"redacted, in the path":      {format: redact, body: byPath},
 		"cookie only":                {format: "format json\n", body: strings.Replace(oneTime, "key ", "from cookie session\n\t\tkey ", 1)},
 		"cookie, with credentials":   {format: "format json\n}\nservers {\nlog_credentials\n", body: strings.Replace(oneTime, "key ", "from cookie session\n\t\tkey ", 1), want: "http.log.access http.log.error"},
 		"no access log":              {format: "format json\n", log: "-"},

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/internal/problem"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 )
 
 // The media types of answers. ChRIS clients ask for the second.
@@ -76,7 +76,7 @@ func collectionOf(x *exchange, m *minted, location string) collectionDocument {
 	origin := originOf(x.r)
 	return collectionDocument{collection{
 		Version: "1.0",
-		Href:    origin + x.askedPath(),
+		Href:    origin + response.AskedPath(x.r),
 		Items: []collectionItem{{
 			Href: origin + location,
 			Data: []datum{
@@ -93,20 +93,10 @@ func collectionOf(x *exchange, m *minted, location string) collectionDocument {
 // same token, and exact in every JSON parser (RFC 8259 section 6).
 func numberOf(f token.Fingerprint) uint64 { return binary.BigEndian.Uint64(f[:]) >> 11 }
 
-// askedPath is the path that the client asked for, before any rewrite. It never
-// begins with two slashes, which would make the rest a host.
-func (x *exchange) askedPath() string {
-	asked := x.r.URL
-	if original, ok := x.r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		asked = original.URL
-	}
-	return "/" + strings.TrimLeft((&url.URL{Path: asked.Path, RawPath: asked.RawPath}).EscapedPath(), "/")
-}
-
 // location is the URL by which the token can be revoked, below that of the
 // request, and with a slash at the end if that has one.
 func (x *exchange) location(receipt string) string {
-	asked := x.askedPath()
+	asked := response.AskedPath(x.r)
 	if collection, ok := strings.CutSuffix(asked, "/"); ok {
 		return collection + "/" + receipt + "/"
 	}

@@ -110,6 +110,12 @@ func aliasedOnWindows(segment string) bool {
 	return isDevice(segment)
 }
 
+// Portable tells whether a segment names one file on every operating system, and the
+// same one.
+func Portable(segment string) bool {
+	return canonical("/"+segment) && !strings.Contains(segment, "/") && !aliasedOnWindows(segment)
+}
+
 // isDevice knows the names that Windows reserves for devices in every
 // directory, whatever extension follows, with spaces before it or without.
 func isDevice(segment string) bool {

@@ -14,6 +14,7 @@ type Kind string
 // The kinds of [Source].
 const (
 	Query  Kind = "query"  // a parameter of the URL's query
+	Path   Kind = "path"   // a path-style parameter: /file;name=token (RFC 6570 3.2.7)
 	Header Kind = "header" // a header field; Authorization counts only if it is Bearer
 	Cookie Kind = "cookie"
 	Basic  Kind = "basic" // the password of HTTP Basic authentication (RFC 7617)
@@ -28,7 +29,7 @@ const (
 type Source struct {
 	Kind Kind
 
-	// Name of the parameter, field or cookie. Parameters and cookies are
+	// Name of the parameter, field or cookie. Parameters, of both styles, and cookies are
 	// case-sensitive, header fields are not (RFC 9110 5.1); a field in its
 	// canonical form (see [http.CanonicalHeaderKey]) is found without allocation.
 	//
@@ -37,7 +38,11 @@ type Source struct {
 	Name string
 }
 
-// Field returns the header field that the source looks at, "" for the query: what
+// InURL tells whether a token of the kind comes in the URL, so that caches keep the
+// answers to two tokens apart.
+func (k Kind) InURL() bool { return k == Query || k == Path }
+
+// Field returns the header field that the source looks at, "" for the URL: what
 // a cache has to tell answers apart by (Vary, RFC 9110 12.5.5).
 func (s Source) Field() string {
 	switch s.Kind {
@@ -66,12 +71,15 @@ func (s Source) IsAmbient() bool { return s.Kind == Cookie || s.Kind == Carried 
 // source's are as absent as another scheme.
 //
 // The raw query is split on & only and decoded here, since [url.ParseQuery] drops
-// what it does not like (=%zz, =a;b) and a dropped token would look like none.
+// what it does not like (=%zz, =a;b) and a dropped token would look like none. So is the
+// escaped path split, since in a decoded one a semicolon may be part of a name.
 func Find(r *http.Request, sources []Source) (text string, from Source, err error) {
 	for _, source := range sources {
 		switch source.Kind {
 		case Query:
 			text, err = findParameter(r.URL.RawQuery, source.Name)
+		case Path:
+			text, err = findPathParameter(escapedPath(r.URL), source.Name)
 		case Header:
 			text, err = findField(r.Header.Values(source.Name), isAuthorization(source.Name))
 		case Cookie, Carried:

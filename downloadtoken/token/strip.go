@@ -8,7 +8,7 @@ import (
 
 // Strip takes the token out of a request, so that whatever comes next can neither
 // use nor leak it: every configured name, not only the one that was found, out of
-// the URL's query, the RequestURI, the header and the cookies. An Authorization
+// the URL's query and path, the RequestURI, the header and the cookies. An Authorization
 // that no source looks for, because of its scheme or its user name, stays.
 //
 // Other parameters and cookies keep their bytes and their order. When nothing is
@@ -16,13 +16,18 @@ import (
 // nothing is changed and nothing allocated. After Strip, [Find] with the same
 // sources answers [ErrMissing].
 //
-// It changes r.URL and r.Header in place; a copy of the request that has its own
-// URL is cleaned with [StripQuery] and [StripURI].
+// It changes r.URL and r.Header in place, so a copy of the request that has its own URL
+// is to be stripped, too.
+//
+// What a path is without its parameter may be another path, such as /../a of /..;t=x/a: it
+// must be judged as it is then.
 func Strip(r *http.Request, sources []Source) {
 	for _, source := range sources {
 		switch source.Kind {
 		case Query:
 			stripURL(r, source.Name)
+		case Path:
+			stripPath(r, source.Name)
 		case Header:
 			stripField(r.Header, source.Name)
 		case Cookie, Carried:

@@ -14,6 +14,11 @@ func FileName(disposition, urlPath string) string {
 	if _, params, err := mime.ParseMediaType(disposition); err == nil && params["filename"] != "" {
 		name = params["filename"]
 	}
+	return Plain(name)
+}
+
+// Plain is a name without what is not seen and changes how the rest is read.
+func Plain(name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(bidiControls, r) {
 			return -1

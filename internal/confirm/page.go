@@ -206,9 +206,13 @@ func newPages(text string, site Site) (*Pages, error) {
 		styles.add(styleElement, rendered)
 		scripts.add(scriptElement, rendered)
 	}
-	p.policy = "default-src 'none'; style-src " + styles.String() + "; script-src " + scripts.String() +
-		"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	p.policy = policyOf(styles, scripts)
 	return p, nil
+}
+
+func policyOf(styles, scripts sources) string {
+	return "default-src 'none'; style-src " + styles.String() + "; script-src " + scripts.String() +
+		"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }
 
 // samplePress stands for the value of a page when a template is tried.
@@ -256,19 +260,24 @@ func (p *Pages) Write(w http.ResponseWriter, r *http.Request, page Page) error {
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("download_token: confirm: %w", err))
 	}
-	header := w.Header()
-	response.DropBodyFields(header) // of the file, such as the Content-Disposition that a site sets for all
-	response.ForbidCaching(header)
+	response.DropBodyFields(w.Header()) // of the file, such as the Content-Disposition that a site sets for all
 	if p.translated {
-		response.Vary(header, "Accept-Language")
+		response.Vary(w.Header(), "Accept-Language")
 	}
+	writePage(w, t, p.policy, page.Status, body)
+	return nil
+}
+
+// writePage answers with a page in the language of t.
+func writePage(w http.ResponseWriter, t texts, policy string, status int, body []byte) {
+	header := w.Header()
+	response.ForbidCaching(header)
 	header.Set("Content-Language", t["lang"])
-	header.Set("Content-Security-Policy", p.policy)
+	header.Set("Content-Security-Policy", policy)
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Robots-Tag", "noindex")
-	w.WriteHeader(page.Status)
+	w.WriteHeader(status)
 	_, _ = w.Write(body) // an error means that the client is gone
-	return nil
 }

@@ -95,6 +95,9 @@ func carry(r *http.Request, from []downloadtoken.Source, text string) {
 	switch sources[0].Kind {
 	case token.Query:
 		r.URL.RawQuery = strings.TrimPrefix(r.URL.RawQuery+"&"+url.QueryEscape(name)+"="+url.QueryEscape(text), "&")
+	case token.Path:
+		r.URL.RawPath = r.URL.EscapedPath() + ";" + name + "=" + url.PathEscape(text)
+		r.URL.Path += ";" + name + "=" + text
 	case token.Header:
 		if strings.EqualFold(name, "Authorization") {
 			text = "Bearer " + text

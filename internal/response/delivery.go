@@ -72,6 +72,7 @@ type Delivery struct {
 // Asked is the request before anything was taken out of it.
 type Asked struct {
 	URL      url.URL // as received, before any rewrite
+	Path     string  // of URL, without the token; "": the same
 	RawQuery string  // as it reached the directive
 }
 

@@ -1,8 +1,10 @@
 package response
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -16,12 +18,17 @@ import (
 // (/%5Cevil.example/) cannot become a redirect to another site.
 func (d *Delivery) keepToken(header http.Header) bool {
 	asked := &d.Asked.URL
-	if _, err := scope.Path(asked); err != nil {
+	path := cmp.Or(d.Asked.Path, asked.Path)
+	if _, err := scope.Path(&url.URL{Path: path, RawPath: asked.RawPath}); err != nil {
 		return false
 	}
-	decoded, escaped := asked.Path+"/", asked.EscapedPath()+"/"
-	if strings.HasSuffix(asked.Path, "/") {
-		decoded, escaped = strings.TrimSuffix(asked.Path, "/"), strings.TrimSuffix(asked.EscapedPath(), "/")
+	decoded, escaped := path+"/", asked.EscapedPath()+"/"
+	if strings.HasSuffix(path, "/") {
+		var ok bool // not, if the token stands behind the slash
+		if escaped, ok = strings.CutSuffix(asked.EscapedPath(), "/"); !ok {
+			return false
+		}
+		decoded = strings.TrimSuffix(path, "/")
 	}
 	if query := d.r.URL.RawQuery; query != "" {
 		decoded += "?" + query
@@ -29,7 +36,10 @@ func (d *Delivery) keepToken(header http.Header) bool {
 	if header.Get("Location") != escapeNonASCII(decoded) {
 		return false
 	}
-	header.Set("Location", escaped+"?"+d.Asked.RawQuery)
+	if d.Asked.RawQuery != "" {
+		escaped += "?" + d.Asked.RawQuery
+	}
+	header.Set("Location", escaped)
 	return true
 }
 

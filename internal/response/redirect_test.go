@@ -1,6 +1,7 @@
 package response
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +14,7 @@ func TestCanonicalRedirect(t *testing.T) {
 	const query = "x=1&t=planted&y=%20"
 	for name, tt := range map[string]struct {
 		asked    string // the request, as it was received
+		path     string // without a token; default: the same
 		location string // what a later handler answers; default: as file_server does
 		want     string // "": no token goes into it
 	}{
@@ -36,6 +38,11 @@ func TestCanonicalRedirect(t *testing.T) {
 		"two slashes in front":        {asked: "//evil.example/x"},
 		"a slash that is coded":       {asked: "/%2Fevil.example/x"},
 		"a dot, and two slashes":      {asked: "/.//evil.example/x"},
+		"the token in the path":       {asked: "/dir;t=planted", path: "/dir", want: "/dir;t=planted/"},
+		"in a folder of the path":     {asked: "/pub;t=planted/dir", path: "/pub/dir", want: "/pub;t=planted/dir/"},
+		"in front of the last slash":  {asked: "/a.txt;t=planted/", path: "/a.txt/", want: "/a.txt;t=planted"},
+		"behind the last slash":       {asked: "/a.txt/;t=planted", path: "/a.txt/"},
+		"in front of another site":    {asked: "/;t=planted/evil.example", path: "//evil.example", location: "//evil.example/?x=1&y=%20"},
 	} {
 		for _, inURL := range []bool{true, false} {
 			asked, err := url.ParseRequestURI(tt.asked + "?" + query)
@@ -46,16 +53,17 @@ func TestCanonicalRedirect(t *testing.T) {
 			r.URL = &url.URL{Path: asked.Path, RawPath: asked.RawPath, RawQuery: "x=1&y=%20"} // without the token
 			location := tt.location
 			if location == "" {
-				location = asked.Path + "/"
-				if strings.HasSuffix(asked.Path, "/") {
-					location = strings.TrimSuffix(asked.Path, "/")
+				path := cmp.Or(tt.path, asked.Path)
+				location = path + "/"
+				if strings.HasSuffix(path, "/") {
+					location = strings.TrimSuffix(path, "/")
 				}
 				location += "?" + r.URL.RawQuery
 			}
 			c := new(client)
 			d := &Delivery{
 				Policy: &Policy{Carriers: []string{"Cookie"}}, InURL: inURL, Lifetime: 1 << 40,
-				Asked: Asked{URL: *asked, RawQuery: query},
+				Asked: Asked{URL: *asked, Path: tt.path, RawQuery: query},
 			}
 			_, err = deliver(d, c, r, func(w http.ResponseWriter, r *http.Request) error {
 				w.Header().Set("Cache-Control", "max-age=9")
