@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
@@ -62,13 +63,20 @@ func portOf(u *url.URL) string {
 	return "80"
 }
 
-// stripDestination takes the token out of Destination, which clients make of their own
-// URL.
-func stripDestination(header http.Header, names []string) {
+// stripReferences takes the token out of the fields for which clients make URLs of their
+// own: Destination, and the tagged lists of If (RFC 4918 section 10.4).
+func stripReferences(header http.Header, names []string) {
 	for i, field := range header["Destination"] {
 		header["Destination"][i] = token.StripURI(field, names)
 	}
+	for i, field := range header["If"] {
+		header["If"][i] = codedURL.ReplaceAllStringFunc(field, func(u string) string {
+			return "<" + token.StripURI(u[1:len(u)-1], names) + ">"
+		})
+	}
 }
+
+var codedURL = regexp.MustCompile(`<[^<>]*>`)
 
 // apply makes the request say what was judged, in a form that can be read in one way
 // only: a path-absolute reference is a URI to all readers (RFC 4918 section 8.3).

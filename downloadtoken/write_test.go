@@ -90,6 +90,11 @@ func TestWhatGoesOn(t *testing.T) {
 			[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt",
 			[]string{"Destination", "/c.txt?download_token=secret"}, 200, "Destination", "/c.txt",
 		},
+		"a token in a tagged list": {
+			[]scope.Operation{scope.OverwriteFile}, "PUT", "/a.txt",
+			[]string{"If", `</a.txt?download_token=secret&x=1> (<opaquelocktoken:1>) <http://example.com/?download_token=a> (["e"])`},
+			200, "If", `</a.txt?x=1> (<opaquelocktoken:1>) <http://example.com/> (["e"])`,
+		},
 		"copy onto something":      {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "/dir/b.txt", "Overwrite", "F"}, 403, "", ""},
 		"copy over something":      {[]scope.Operation{scope.Download, scope.OverwriteFile}, "COPY", "/a.txt", []string{"Destination", "/dir/b.txt", "Overwrite", "T"}, 200, "Overwrite", "T"},
 		"copy to another host":     {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "http://example.org/c.txt"}, 400, "", ""},
