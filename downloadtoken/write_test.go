@@ -99,6 +99,9 @@ func TestWhatGoesOn(t *testing.T) {
 		"copy over something":      {[]scope.Operation{scope.Download, scope.OverwriteFile}, "COPY", "/a.txt", []string{"Destination", "/dir/b.txt", "Overwrite", "T"}, 200, "Overwrite", "T"},
 		"copy to another host":     {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "http://example.org/c.txt"}, 400, "", ""},
 		"move":                     {[]scope.Operation{scope.RenameFile, scope.CreateFile}, "MOVE", "/a.txt", []string{"Destination", "/c.txt"}, 200, "Overwrite", "F"},
+		"properties of a folder":   {[]scope.Operation{scope.Details}, "PROPFIND", "/dir/", []string{"Depth", "0"}, 200, "Depth", "0"},
+		"a Depth for one hop only": {[]scope.Operation{scope.Details}, "PROPFIND", "/dir/", []string{"Depth", "0", "Connection", "Depth"}, 403, "", ""},
+		"a condition for one hop":  {[]scope.Operation{scope.CreateFile}, "PUT", "/new.txt", []string{"Connection", "close, If-None-Match"}, 200, "Connection", "close"},
 		"another method":           {[]scope.Operation{scope.CreateFile}, "PATCH", "/new.txt", nil, 405, "", ""},
 		"another site, token sent": {[]scope.Operation{scope.CreateFile}, "PUT", "/new.txt", []string{"Origin", "https://evil.example"}, 200, "", ""},
 	} {
