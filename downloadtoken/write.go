@@ -32,6 +32,11 @@ func (v *visit) authoriseErrand() (err error) {
 			return err
 		}
 	}
+	for _, d := range v.errand.least() {
+		if !v.permitsOne(d) {
+			return errScope
+		}
+	}
 	f := v.files()
 	if err = v.lock(f); err != nil {
 		return err
@@ -41,7 +46,7 @@ func (v *visit) authoriseErrand() (err error) {
 		return err
 	}
 	for _, d := range p.demands {
-		if !slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return v.permits(op, d.path) }) {
+		if !v.permitsOne(d) {
 			return errScope
 		}
 	}
@@ -61,6 +66,9 @@ func (v *visit) newErrand() (*errand, error) {
 		if e.destination, err = destination(v.r, &v.answer.Asked.URL); err != nil {
 			return nil, err
 		}
+	}
+	if len(e.path) > maxPath || len(e.destination) > maxPath {
+		return nil, fmt.Errorf("%w: a path is longer than that of any file", errRequest)
 	}
 	return e, nil
 }
@@ -91,6 +99,11 @@ func (v *visit) lock(f *files) error {
 		return fmt.Errorf("%w: other requests are changing it", rules.ErrInUse)
 	}
 	return nil
+}
+
+// permitsOne reports whether the token may do what is demanded.
+func (v *visit) permitsOne(d demand) bool {
+	return slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return v.permits(op, d.path) })
 }
 
 // permits reports whether the token may do op to a path, spelled as r.URL.Path.

@@ -131,6 +131,41 @@ func TestWhatGoesOn(t *testing.T) {
 	}
 }
 
+// TestHoldsUpNobody: a request of a token that may do none of it is refused before it
+// waits for a path, so that it does not lock one either.
+func TestHoldsUpNobody(t *testing.T) {
+	for name, tt := range map[string]struct {
+		granted []scope.Operation
+		method  string
+		path    string
+		want    int
+	}{
+		"delete":          {[]scope.Operation{scope.Download, scope.Details, scope.List, scope.CreateFile}, "DELETE", "/dir/", 403},
+		"list":            {[]scope.Operation{scope.Download, scope.CreateFile}, "PROPFIND", "/dir/", 403},
+		"copy from":       {allWrites, "COPY", "/dir/", 403},
+		"copy to":         {[]scope.Operation{scope.Download, scope.List}, "COPY", "/dir/", 403},
+		"move":            {[]scope.Operation{scope.Download, scope.List, scope.CreateFile}, "MOVE", "/dir/", 403},
+		"lock":            {[]scope.Operation{scope.Download, scope.List}, "LOCK", "/dir/", 403},
+		"a path too long": {anything, "DELETE", strings.Repeat("/a", maxPath), 400},
+		"who may":         {anything, "DELETE", "/dir/", 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, root := writable(t, new(Handler), tt.granted...)
+			release, ok := locks.Exclusive(t.Context(), 0, ":"+filepath.ToSlash(root))
+			if !ok {
+				t.Fatal("the folder is locked")
+			}
+			defer release()
+			w := httptest.NewRecorder()
+			err := h.ServeHTTP(w, visiting(h, w, ask(t, tt.method, tt.path, "", "Destination", "/new")).r, answers(http.StatusOK))
+			if err != nil || w.Code != tt.want {
+				t.Errorf("%d, %v; want %d", w.Code, err, tt.want)
+			}
+		})
+	}
+}
+
 // TestAmbient: a token that a browser sends by itself writes nothing for another site.
 func TestAmbient(t *testing.T) {
 	for name, tt := range map[string]struct {
