@@ -52,6 +52,8 @@ func TestForm(t *testing.T) {
 		"a folder without a slash":    {permits: creating, path: "/folder", file: "new.txt", status: 405},
 		"no folder":                   {permits: creating, path: "/none/", file: "new.txt", status: 409},
 		"mkdir":                       {u: Upload{Mkdir: true}, permits: creating, path: "/none/", file: "new.txt", status: 201, stored: "none/new.txt"},
+		"mkdir, a hidden folder":      {u: Upload{Mkdir: true}, permits: creating, path: "/none/.git/", file: "new.txt", status: 400},
+		"mkdir, a device":             {u: Upload{Mkdir: true}, permits: creating, path: "/con/none/", file: "new.txt", status: 400},
 		"as large as it may be":       {u: Upload{MaxSize: 7}, file: "new.txt", status: 201, stored: "folder/new.txt"},
 		"too large":                   {u: Upload{MaxSize: 6}, file: "new.txt", status: 413},
 		"a large field":               {file: "new.txt", fields: [][2]string{{"a", strings.Repeat("a", 1025)}}, status: 400},
