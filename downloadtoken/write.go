@@ -74,7 +74,8 @@ func (v *visit) newErrand() (*errand, error) {
 }
 
 // lock locks the paths of the errand. Where it is not known what is there, a token must
-// permit all that there could be, so that there is nothing to be raced for.
+// permit all that there could be, so that there is nothing to be raced for. Who may see all
+// that there could be keeps no writer away from it, however slowly the answer is read.
 func (v *visit) lock(f *files) error {
 	if v.unlock != nil {
 		return nil
@@ -90,8 +91,17 @@ func (v *visit) lock(f *files) error {
 		}
 	}
 	switch {
-	case v.errand.method == methodUnlock, v.errand.method == methodPropfind && (v.errand.depth == "0" || v.errand.depth == "1"),
-		v.errand.method == http.MethodPost && strings.HasSuffix(v.errand.path, "/"):
+	case v.errand.method == methodPropfind:
+		p, err := v.errand.plan(new(files)) // of what is not known
+		at := clean(v.errand.path)
+		denied := slices.DeleteFunc(p.demands, v.permitsOne)
+		if len(denied) == 0 {
+			return err
+		}
+		if !slices.ContainsFunc(denied, func(d demand) bool { return clean(d.path) != at }) {
+			acquire = locks.Shared
+		}
+	case v.errand.method == methodUnlock, v.errand.method == http.MethodPost && strings.HasSuffix(v.errand.path, "/"):
 		acquire = locks.Shared
 	}
 	v.unlock, ok = acquire(v.r.Context(), patience, names...)

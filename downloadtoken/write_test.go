@@ -166,6 +166,57 @@ func TestHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// TestReadersLockNothing that they may see anyway, whatever comes to be there; so by reading
+// slowly they keep no one from writing.
+func TestReadersLockNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		scope        scopes.Scope
+		path         string
+		depth        string
+		folder, file bool // can be locked for writing while it is read
+	}{
+		"all":                {granting{scope.Details, scope.List}, "/dir/", "infinity", true, true},
+		"no Depth":           {granting{scope.Details, scope.List}, "/dir/", "", true, true},
+		"a file":             {granting{scope.Details, scope.List}, "/dir/b.txt", "0", true, true},
+		"what is below":      {belowDir{scope.Details, scope.List}, "/dir/", "infinity", false, true},
+		"the listing":        {belowDir{scope.List}, "/dir/", "1", false, true},
+		"folders, not files": {granting{scope.List}, "/dir/", "infinity", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, root := writable(t, new(Handler))
+			h.scopes = []scopes.Scope{tt.scope}
+			free := func(name string) bool {
+				release, ok := locks.Exclusive(t.Context(), 0, ":"+filepath.ToSlash(root)+name)
+				if ok {
+					release()
+				}
+				return ok
+			}
+			w := httptest.NewRecorder()
+			err := h.ServeHTTP(w, visiting(h, w, ask(t, "PROPFIND", tt.path, "", "Depth", tt.depth)).r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+				if free("/dir") != tt.folder || free("/dir/b.txt") != tt.file {
+					t.Errorf("the folder is free: %t; the file: %t", free("/dir"), free("/dir/b.txt"))
+				}
+				w.WriteHeader(http.StatusMultiStatus)
+				return nil
+			}))
+			if err != nil || w.Code != http.StatusMultiStatus {
+				t.Errorf("%d, %v", w.Code, err)
+			}
+		})
+	}
+}
+
+// belowDir is a scope that grants operations in /dir, of which it is not open as a file.
+type belowDir []scope.Operation
+
+func (b belowDir) Opens(q scopes.Query) scopes.Opening {
+	if strings.HasPrefix(q.Path, "/dir/") {
+		return granting(b).Opens(q)
+	}
+	return scopes.Closed
+}
+
 // TestAmbient: a token that a browser sends by itself writes nothing for another site.
 func TestAmbient(t *testing.T) {
 	for name, tt := range map[string]struct {
