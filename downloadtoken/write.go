@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/internal/pathlock"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 	"github.com/caddy-download-token/caddy-download-token/internal/ticket"
 )
 
@@ -62,6 +63,9 @@ func (v *visit) newErrand() (*errand, error) {
 		return nil, fmt.Errorf("%w: Depth is there twice", errRequest)
 	}
 	if e.method == methodCopy || e.method == methodMove {
+		// None is defined, and one that is slow would keep writers away from a source
+		// that may only be read.
+		response.DropBody(v.r)
 		var err error
 		if e.destination, err = destination(v.r, &v.answer.Asked.URL); err != nil {
 			return nil, err

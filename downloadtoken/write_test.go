@@ -2,6 +2,7 @@ package downloadtoken
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -95,6 +96,7 @@ func TestWhatGoesOn(t *testing.T) {
 			[]string{"If", `</a.txt?download_token=secret&x=1> (<opaquelocktoken:1>) <http://example.com/?download_token=a> (["e"])`},
 			200, "If", `</a.txt?x=1> (<opaquelocktoken:1>) <http://example.com/> (["e"])`,
 		},
+		"copy, its body":           {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "/c.txt", "Content-Type", "text/xml"}, 200, "Content-Type", ""},
 		"copy onto something":      {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "/dir/b.txt", "Overwrite", "F"}, 403, "", ""},
 		"copy over something":      {[]scope.Operation{scope.Download, scope.OverwriteFile}, "COPY", "/a.txt", []string{"Destination", "/dir/b.txt", "Overwrite", "T"}, 200, "Overwrite", "T"},
 		"copy to another host":     {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "http://example.org/c.txt"}, 400, "", ""},
@@ -113,6 +115,9 @@ func TestWhatGoesOn(t *testing.T) {
 			err := h.ServeHTTP(w, v.r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 				if tt.field != "" && r.Header.Get(tt.field) != tt.value {
 					t.Errorf("%s: %q, want %q", tt.field, r.Header.Get(tt.field), tt.value)
+				}
+				if body, err := io.ReadAll(r.Body); (len(body) == 0) != (tt.method == "COPY" || tt.method == "MOVE") || err != nil {
+					t.Errorf("the body is %q, %v", body, err)
 				}
 				if ticket.Of(r) == nil || ticket.Of(r).Claims.ExpiresAt.IsZero() || !ticket.Of(r).Permits(tt.granted[0], "/x") {
 					t.Error("the ticket is not right")
