@@ -47,6 +47,16 @@ func init() {
 //		leeway <duration>
 //		ip_claim <claim>
 //
+//		profile rfc9246 {
+//			attribute <name>
+//			decrypt <alg> <base64:...|JWK|private PEM> {
+//				kid <id>
+//			}
+//			renew <alg> <secret|private PEM> {
+//				kid <id>
+//			}
+//		}
+//
 //		scope any {
 //			allow read|create|modify|rename...
 //		}
@@ -114,11 +124,12 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 }
 
 // repeatable are the subdirectives that may be given more than once.
-var repeatable = map[string]bool{"carry": true, "claim": true, "from": true, "key": true, "jwks": true, "require": true, "scope": true, "status": true}
+var repeatable = map[string]bool{"carry": true, "claim": true, "decrypt": true, "from": true, "key": true, "jwks": true, "require": true, "scope": true, "status": true}
 
 // subdirectives are those that only this directive has.
 var subdirectives = map[string]func(*caddyfile.Dispenser, *downloadtoken.Handler) error{
 	"from":        parseFrom,
+	"profile":     parseProfile,
 	"ip_claim":    word(func(h *downloadtoken.Handler) *string { return &h.IPClaim }, "ip_claim ip"),
 	"scope":       parseScope,
 	"path_prefix": word(func(h *downloadtoken.Handler) *string { return &h.PathPrefix }, "path_prefix /pub"),

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -85,7 +86,7 @@ const maxCopied = 256
 
 // copyFor is a short-lived copy of the token for a folder; "" if none can be made.
 func (v *visit) copyFor(folder string) string {
-	text, err := v.h.carrier.children.copyFor(folder, v.token, v.judged)
+	text, err := v.h.carrier.children.copyFor(folder, v.token, v.judged.Add(time.Duration(v.h.carrier.Playlists.TTL)))
 	if err != nil {
 		v.h.carrier.tooLong.Do(func() {
 			v.h.logger.Warn("carry playlists: no short-lived copy of a token can be made, so its playlists are left as they are; "+

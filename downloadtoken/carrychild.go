@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,11 +18,12 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/internal/trust"
 )
 
-// children are the short-lived tokens of `carry playlists`: copies of a token that was
-// accepted, its parent, for one folder. They are judged as their parent is, as if its
-// key had signed the earlier exp, so that no check has to know of them.
+// children are the short-lived tokens of `carry playlists`, and those that a profile
+// renews: copies of a token that was accepted, its parent, for one folder or with another
+// exp. They are judged as their parent is, as if its key had signed the other exp, so that
+// no check has to know of them.
 type children struct {
-	ttl      time.Duration
+	typ      string // of the header
 	signer   *sign.Signer
 	verifier timed
 	header   string // that all of them begin with
@@ -45,109 +45,140 @@ type parentage struct {
 	Typ         string `json:"typ,omitzero"`
 	Signer      string `json:"signer"` // see children.tag
 	Fingerprint string `json:"fingerprint"`
+	Until       int64  `json:"until,omitzero"` // when a chain of renewals ends, in Unix seconds
 }
 
-// provisionChildren reads the key that signs them, which must be none of those that are
-// trusted to sign tokens.
-func (h *Handler) provisionChildren(trusted []*token.Key) error {
+// provisionChildren reads the key that signs those of `carry playlists`.
+func (h *Handler) provisionChildren(trusted []*token.Key) (err error) {
 	if h.carrier == nil || h.carrier.Playlists == nil || h.carrier.Playlists.TTL == 0 {
 		return nil
 	}
-	p := h.carrier.Playlists
-	material, err := trust.Material(p.SignKey.Key)
+	h.carrier.children, err = h.newChildren("carry playlists: sign_key", h.carrier.Playlists.SignKey, childTyp, childKid, trusted)
+	return err
+}
+
+// newChildren reads a key that signs copies, which must be none of those that are trusted
+// to sign tokens.
+func (h *Handler) newChildren(setting string, key *CarryKey, typ, kid string, trusted []*token.Key) (*children, error) {
+	material, err := trust.Material(key.Key)
 	if err != nil {
-		return fmt.Errorf("carry playlists: sign_key: %w", err)
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
-	signer, warnings, err := sign.Parse(p.SignKey.Alg, childKid, material)
+	signer, warnings, err := sign.Parse(key.Alg, kid, material)
 	if err != nil {
-		return fmt.Errorf("carry playlists: sign_key: %w", err)
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	for _, warning := range warnings {
-		h.logger.Warn("weak key", zap.String("key", "sign_key"), zap.String("warning", warning))
+		h.logger.Warn("weak key", zap.String("key", setting), zap.String("warning", warning))
 	}
 	own := signer.Key()
 	for _, key := range trusted {
 		if key.Fingerprint() == own.Fingerprint() {
-			return errors.New("carry playlists: sign_key is also a key of download_token; " +
-				"give it one that signs nothing else, such as from: caddy download-token keygen HS256")
+			return nil, fmt.Errorf("%s is also a key of download_token; "+
+				"give it one that signs nothing else, such as from: caddy download-token keygen HS256", setting)
 		}
 	}
 	table, err := token.NewTable(own)
 	if err != nil {
-		return fmt.Errorf("carry playlists: sign_key: %w", err)
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
-	empty, err := signer.Sign(childTyp, new(sign.Claims))
+	empty, err := signer.Sign(typ, new(sign.Claims))
 	if err != nil {
-		return fmt.Errorf("carry playlists: sign_key: %w", err)
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	header, _, _ := strings.Cut(empty, ".")
-	h.carrier.children = &children{
-		ttl:      time.Duration(p.TTL),
+	return &children{
+		typ:      typ,
 		signer:   signer,
 		verifier: timed{plain: &token.Verifier{Keys: table}},
 		header:   header + ".",
 		tagKey:   signer.Derive("carry parent"),
+	}, nil
+}
+
+// children are those that the directive signs; nil: none.
+func (h *Handler) children() *children {
+	switch {
+	case h.profile != nil:
+		return h.profile.renewals
+	case h.carrier != nil:
+		return h.carrier.children
 	}
 	return nil
 }
 
-// verify finds out which token the text is: of a copy, its parent with an earlier exp.
+// verify finds out which token the text is: of a copy, its parent with another exp.
 func (v *visit) verify() (err error) {
 	h := v.h
-	if h.carrier != nil && h.carrier.children != nil && strings.HasPrefix(v.text, h.carrier.children.header) {
-		v.token, v.within, err = h.carrier.children.parent(v.r.Context(), v.text, h.verifier.plain)
-		return err
+	if c := h.children(); c != nil && strings.HasPrefix(v.text, c.header) {
+		var from parentage
+		if v.token, from, err = c.parent(v.r.Context(), v.text, h.verifier.plain); err != nil {
+			return err
+		}
+		v.within = from.Folder
+		if from.Until != 0 {
+			v.chain = time.Unix(from.Until, 0)
+		}
+		return nil
 	}
 	v.token, err = h.verifier.Verify(v.r.Context(), v.text)
 	return err
 }
 
-// copyFor signs a copy of a token for a folder, a path that ends in a slash.
-func (c *children) copyFor(folder string, parent *token.Token, now time.Time) (string, error) {
-	from, err := json.Marshal(parentage{
-		Folder: folder, Alg: parent.Alg, KeyID: parent.KeyID, Typ: parent.Typ,
-		Signer: c.tag(parent.Key), Fingerprint: parent.Fingerprint.String(),
-	})
+// copyFor signs a copy of a token for a folder, a path that ends in a slash, that ends
+// with the token at the latest.
+func (c *children) copyFor(folder string, parent *token.Token, ends time.Time) (string, error) {
+	exp, _ := parent.Claims.Raw("exp")
+	if ends.Before(parent.Claims.ExpiresAt) {
+		exp = jsontext.Value(fmt.Sprintf("%d.%03d", ends.Unix(), ends.Nanosecond()/int(time.Millisecond)))
+	}
+	return c.copy(parent, parentage{Folder: folder}, exp)
+}
+
+// copy signs a copy of a token with another exp.
+func (c *children) copy(parent *token.Token, from parentage, exp jsontext.Value) (string, error) {
+	from.Alg, from.KeyID, from.Typ = parent.Alg, parent.KeyID, parent.Typ
+	from.Signer, from.Fingerprint = c.tag(parent.Key), parent.Fingerprint.String()
+	origin, err := json.Marshal(from)
 	if err != nil {
 		return "", err
 	}
 	var claims sign.Claims
 	for _, name := range parent.Claims.Names() {
 		value, _ := parent.Claims.Raw(name)
-		switch ends := now.Add(c.ttl); {
-		case name == childClaim: // of a copy that is copied
+		switch name {
+		case childClaim: // of a copy that is copied
 			continue
-		case name == "exp" && ends.Before(parent.Claims.ExpiresAt):
-			value = jsontext.Value(fmt.Sprintf("%d.%03d", ends.Unix(), ends.Nanosecond()/int(time.Millisecond)))
+		case "exp":
+			value = exp
 		}
 		claims.Set(name, value)
 	}
-	claims.Set(childClaim, from)
-	return c.signer.Sign(childTyp, &claims)
+	claims.Set(childClaim, origin)
+	return c.signer.Sign(c.typ, &claims)
 }
 
-// parent verifies a copy, and returns the token that it stands for and the folder that
-// it is for. The key of the parent must be one that is still trusted.
-func (c *children) parent(ctx context.Context, text string, trusted *token.Verifier) (*token.Token, string, error) {
+// parent verifies a copy, and returns the token that it stands for, and what the copy is
+// of it. The key of the parent must be one that is still trusted.
+func (c *children) parent(ctx context.Context, text string, trusted *token.Verifier) (_ *token.Token, from parentage, err error) {
 	t, err := c.verifier.Verify(ctx, text)
 	if err != nil {
-		return nil, "", err
+		return nil, from, err
 	}
-	var from parentage
 	value, ok := t.Claims.Raw(childClaim)
 	if !ok || json.Unmarshal(value, &from) != nil || !strings.HasPrefix(from.Folder, "/") || !strings.HasSuffix(from.Folder, "/") {
-		return nil, "", token.ErrClaim
+		return nil, from, token.ErrClaim
 	}
 	fingerprint, err := hex.DecodeString(from.Fingerprint)
 	if err != nil || len(fingerprint) != len(t.Fingerprint) {
-		return nil, "", token.ErrClaim
+		return nil, from, token.ErrClaim
 	}
 	t.Fingerprint = token.Fingerprint(fingerprint)
 	t.Alg, t.KeyID, t.Typ = from.Alg, from.KeyID, from.Typ
 	parent, err := trusted.Adopt(ctx, *t, func(key *token.Key) bool {
 		return hmac.Equal([]byte(c.tag(key)), []byte(from.Signer))
 	})
-	return parent, from.Folder, err
+	return parent, from, err
 }
 
 // tag names a key to those who have the key that signs the copies, and tells nothing

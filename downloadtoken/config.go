@@ -83,6 +83,8 @@ type OneTime struct {
 	// folder in which they are, since they are served for it. Default: `index.html`,
 	// `index.txt`.
 	Index []string `json:"index,omitempty"`
+
+	profiled bool // a profile asks for it, so tokens without a nonce come, too
 }
 
 // Resume lets the first GET with a token open a grant, from which further GETs

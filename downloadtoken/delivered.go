@@ -22,7 +22,7 @@ func (v *visit) about() downloads.Report {
 	return downloads.Report{
 		Fingerprint: v.fingerprint.String(),
 		Path:        token.Redact(v.path),
-		Subject:     token.Redact(userOf(&v.token.Claims)),
+		Subject:     token.Redact(v.user()),
 	}
 }
 

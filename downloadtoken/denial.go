@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
 	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 )
 
@@ -45,6 +46,7 @@ var denials = []*denial{
 	{token.ErrTooLarge, "too_large", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{token.ErrMalformed, "malformed", http.StatusUnauthorized, toldMalformed, "invalid_token"},
 	{token.ErrCritical, "critical", http.StatusUnauthorized, toldMalformed, "invalid_token"},
+	{cdni.ErrCritical, "critical", http.StatusUnauthorized, toldMalformed, "invalid_token"},
 	{token.ErrUnknownKey, "unknown_key", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrAlgorithm, "algorithm", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrSignature, "signature", http.StatusUnauthorized, toldInvalid, "invalid_token"},
@@ -56,13 +58,18 @@ var denials = []*denial{
 	{token.ErrAudience, "audience", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrHeaderTyp, "header_typ", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{token.ErrTooLongLived, "too_long_lived", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{cdni.ErrVersion, "version", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{cdni.ErrSubject, "subject", http.StatusUnauthorized, toldInvalid, "invalid_token"},
+	{cdni.ErrRenewal, "renewal", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{errMethod, "method", http.StatusMethodNotAllowed, toldMethod, ""},
 	{errCrossOrigin, "cross_origin", http.StatusForbidden, toldForbidden, ""},
 	{confirm.ErrUnconfirmed, "unconfirmed", http.StatusForbidden, toldUnconfirmed, ""},
 	{scope.ErrPath, "bad_path", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{errRequest, "bad_request", http.StatusBadRequest, toldMalformed, "invalid_request"},
 	{errScope, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
+	{cdni.ErrContainer, "scope", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{errClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
+	{cdni.ErrClientIP, "client_ip", http.StatusForbidden, toldForbidden, "insufficient_scope"},
 	{rules.ErrRevoked, "revoked", http.StatusUnauthorized, toldInvalid, "invalid_token"},
 	{errPrefetch, "prefetch", http.StatusServiceUnavailable, toldPrefetch, ""},
 	{errEarly, "early_data", http.StatusTooEarly, toldEarly, ""},

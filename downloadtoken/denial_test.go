@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
 	"github.com/caddy-download-token/caddy-download-token/internal/confirm"
 )
 
@@ -56,6 +57,7 @@ var refusedFor = []refused{
 	{token.ErrTooLarge, "too_large", 400, "malformed", "invalid_request", "", "This link is damaged"},
 	{token.ErrMalformed, "malformed", 401, "malformed", "invalid_token", "", "This link is damaged"},
 	{token.ErrCritical, "critical", 401, "malformed", "invalid_token", "", "This link is damaged"},
+	{cdni.ErrCritical, "critical", 401, "malformed", "invalid_token", "", "This link is damaged"},
 	{token.ErrUnknownKey, "unknown_key", 401, "invalid", "invalid_token", "", "This link does not work"},
 	{token.ErrAlgorithm, "algorithm", 401, "invalid", "invalid_token", "", "This link does not work"},
 	{token.ErrSignature, "signature", 401, "invalid", "invalid_token", "", "This link does not work"},
@@ -67,13 +69,18 @@ var refusedFor = []refused{
 	{token.ErrAudience, "audience", 401, "invalid", "invalid_token", "", "This link does not work"},
 	{token.ErrHeaderTyp, "header_typ", 401, "invalid", "invalid_token", "", "This link does not work"},
 	{token.ErrTooLongLived, "too_long_lived", 401, "invalid", "invalid_token", "", "This link does not work"},
+	{cdni.ErrVersion, "version", 401, "invalid", "invalid_token", "", "This link does not work"},
+	{cdni.ErrSubject, "subject", 401, "invalid", "invalid_token", "", "This link does not work"},
+	{cdni.ErrRenewal, "renewal", 401, "invalid", "invalid_token", "", "This link does not work"},
 	{errMethod, "method", 405, "method", "", "", "This cannot be done here"},
 	{errCrossOrigin, "cross_origin", 403, "forbidden", "", "", "Not this file"},
 	{confirm.ErrUnconfirmed, "unconfirmed", 403, "unconfirmed", "", "", "Not started yet"},
 	{scope.ErrPath, "bad_path", 400, "malformed", "invalid_request", "", "This link is damaged"},
 	{errRequest, "bad_request", 400, "malformed", "invalid_request", "", "This link is damaged"},
 	{errScope, "scope", 403, "forbidden", "insufficient_scope", "", "Not this file"},
+	{cdni.ErrContainer, "scope", 403, "forbidden", "insufficient_scope", "", "Not this file"},
 	{errClientIP, "client_ip", 403, "forbidden", "insufficient_scope", "", "Not this file"},
+	{cdni.ErrClientIP, "client_ip", 403, "forbidden", "insufficient_scope", "", "Not this file"},
 	{rules.ErrRevoked, "revoked", 401, "invalid", "invalid_token", "", "This link does not work"},
 	{errPrefetch, "prefetch", 503, "prefetch", "", "", "Not started yet"},
 	{errEarly, "early_data", 425, "early_data", "", "", "One moment"},

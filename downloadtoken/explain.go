@@ -16,20 +16,21 @@ import (
 // diagnosis, such as `caddy download-token inspect`; the handler must have been
 // provisioned.
 //
-// An empty reason means that r would be passed on, with a one-time token if the
+// An empty reason means that r would be passed on, with a one-time token (oneTime) if the
 // store could vouch for it and it was not revoked. Otherwise reason is one of
 // [Reasons], and err says more about it than a client may hear; it holds neither
 // a token nor the value of a claim. What ServeHTTP takes out of a request is taken
 // out of r.
-func (h *Handler) Explain(r *http.Request) (reason string, err error) {
+func (h *Handler) Explain(r *http.Request) (reason string, oneTime bool, err error) {
 	ended, end := context.WithCancel(r.Context())
 	end() // a set of keys that is not there is neither waited for nor fetched
 	text, source, err := token.Find(r, h.sources)
+	target := h.target(r)
 	h.strip(r)
 	if response.IsPreflight(r) {
-		return "", nil
+		return "", false, nil
 	}
-	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source}
+	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source, target: target}
 	if err == nil {
 		err = v.judge()
 	}
@@ -40,9 +41,9 @@ func (h *Handler) Explain(r *http.Request) (reason string, err error) {
 		err = token.ErrExpired
 	}
 	if err != nil {
-		return denialOf(err).reason, err
+		return denialOf(err).reason, v.oneTime != nil, err
 	}
-	return "", nil
+	return "", v.oneTime != nil, nil
 }
 
 // Name returns claims by which a token would open what r asks for, by the first scope

@@ -49,7 +49,7 @@ func init() {
 // Placeholder | Description
 // ------------|------------
 // `{http.download_token.reason}` | Why the request was refused, one of the reasons listed under `status`; empty if it was not
-// `{http.download_token.sub}` | The `sub` claim
+// `{http.download_token.sub}` | The `sub` claim; with a profile, decrypted
 // `{http.download_token.nonce}` | The nonce of a one-time token
 // `{http.download_token.scope}` | The `scope` claim
 // `{http.download_token.issuer}` | The `iss` claim
@@ -72,6 +72,10 @@ type Handler struct {
 	// the claim is refused. Clients change their address more often than one
 	// expects, so use it with care. Default: not checked.
 	IPClaim string `json:"ip_claim,omitempty"`
+
+	// If set, tokens are those of a standard, which says what they open. Default: not
+	// set, `scope` says so.
+	Profile *Profile `json:"profile,omitempty"`
 
 	// What a token opens. One that admits the path is enough; none is a
 	// configuration error, `any` has to be said.
@@ -144,6 +148,7 @@ type Handler struct {
 	app      *store.App
 	store    store.Handle
 	oneTime  *oneTime
+	profile  *profile // nil: none
 	carrier  *carrier // nil: nothing is carried
 	answers  response.Policy
 	refusals map[*denial]*refusal

@@ -174,6 +174,27 @@ func BenchmarkHandler(b *testing.B) {
 		}
 		serve(b, h, "/?download_token="+token, http.StatusUnauthorized)
 	})
+	for name, more := range map[string]jwt.MapClaims{
+		"rfc9246-hash":    {"cdniuc": "hash:sha-256;2tderfWPa86Ku7YnzW51YUp7dGUjBS_3SW3ELx4hmWY"},
+		"rfc9246-regex":   {"cdniuc": `regex:http://cdni\.example/foo/[a-z]{3}`},
+		"rfc9246-renewed": {"cdniuc": `regex:http://cdni\.example/foo/[a-z]{3}`, "cdniets": 30, "cdnistt": 1},
+	} {
+		b.Run(name, func(b *testing.B) {
+			h := &downloadtoken.Handler{
+				Config: verification.Config{Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},
+				Profile: &downloadtoken.Profile{Name: downloadtoken.ProfileRFC9246, Renew: &downloadtoken.RenewKey{
+					CarryKey: downloadtoken.CarryKey{Alg: "HS256", Key: "renewed-" + hmacSecret},
+				}},
+			}
+			provision(b, h)
+			more["exp"] = time.Now().Add(time.Hour).Unix()
+			token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, more).SignedString([]byte(hmacSecret))
+			if err != nil {
+				b.Fatal(err)
+			}
+			serve(b, h, "http://cdni.example/foo/bar?URISigningPackage="+token, http.StatusOK)
+		})
+	}
 	b.Run("one-time-HS256", func(b *testing.B) {
 		h := &downloadtoken.Handler{
 			Config:   verification.Config{MaxTTL: caddy.Duration(time.Hour), Key: []verification.TrustedKey{{Alg: "HS256", Key: hmacSecret}}},

@@ -21,8 +21,11 @@ func (v *visit) judge() (err error) {
 		return err
 	}
 	v.fingerprint = v.token.Fingerprint
-	v.oneTime = h.oneTime
+	v.oneTime = h.oneTimeFor(v.token)
 	if v.past, err = h.accept(v.token, v.judged); err != nil {
+		return err
+	}
+	if err = v.readProfile(); err != nil {
 		return err
 	}
 	if err = v.admitMethod(); err != nil {
@@ -34,7 +37,7 @@ func (v *visit) judge() (err error) {
 	if err = v.authorise(); err != nil {
 		return err
 	}
-	if !v.admitsClient() {
+	if !v.admitsClient() || v.bound() {
 		return errClientIP
 	}
 	return nil
@@ -85,6 +88,9 @@ func reading(method, path string) scope.Operation {
 func (v *visit) opens(op scope.Operation, path string) scopes.Opening {
 	if !strings.HasPrefix(path, v.within) {
 		return scopes.Closed
+	}
+	if v.signed != nil {
+		return v.contains(path)
 	}
 	q := scopes.Query{Token: v.token, Path: path, Operation: op, From: v.source, Request: v.r}
 	best := scopes.Closed

@@ -50,6 +50,12 @@ func (h *Handler) provisionMetrics(ctx caddy.Context) error {
 	for _, key := range h.anchors.Static.Keys() {
 		h.verifier.begin(key.Alg)
 	}
+	if h.profile != nil {
+		h.profile.provisionCodes()
+		if err := metrics.Register(ctx, signedURIs); err != nil {
+			return err
+		}
+	}
 	return metrics.Register(ctx, requests, delivered, verifyDurations, cacheHits, cacheMisses, cacheEntries)
 }
 

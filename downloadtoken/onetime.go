@@ -23,6 +23,7 @@ type oneTime struct {
 	perPath   bool
 	index     []string // files that count as their folder
 	policy    string   // see policyOf
+	chains    bool     // tokens may be renewed, see renewal.go
 	leeway    time.Duration
 	maxTTL    time.Duration
 	resume    *Resume
@@ -52,7 +53,7 @@ func (o *OneTime) prepare(c *verification.Config) (*oneTime, error) {
 		return nil, fmt.Errorf("one_time: per is token or path, not '%s'", o.Per)
 	case o.Uses < 1 || o.Uses > maxUses:
 		return nil, fmt.Errorf("one_time: uses must be between 1 and %d, not %d", maxUses, o.Uses)
-	case c.MaxTTL == 0 && !trust.Requires(c, "iat"):
+	case c.MaxTTL == 0 && !trust.Requires(c, "iat") && !o.profiled: // a store refuses them as unproven
 		return nil, errors.New("one_time: after a restart, a token without iat can be told from a used one only by its exp; " +
 			"add max_ttl (such as: max_ttl 10m), or require iat")
 	}
@@ -145,7 +146,7 @@ func (o *oneTime) present(v *visit, judged string) (rules.Presentation, error) {
 		path = o.counted(judged)
 	}
 	signer := rules.Signer(v.token.Key.Fingerprint())
-	return rules.Presentation{
+	p := rules.Presentation{
 		Key:     rules.NewKey(signer, v.token.Claims.Issuer, value, path),
 		Signer:  signer,
 		Expires: v.token.Claims.ExpiresAt,
@@ -154,5 +155,9 @@ func (o *oneTime) present(v *visit, judged string) (rules.Presentation, error) {
 		MaxTTL:  o.maxTTL,
 		Uses:    uses,
 		Policy:  o.policy,
-	}, nil
+	}
+	if o.chains {
+		v.prolong(&p)
+	}
+	return p, nil
 }

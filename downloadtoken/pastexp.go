@@ -19,7 +19,7 @@ import (
 // have been acceptable in the last moment of its life.
 func (h *Handler) accept(t *token.Token, now time.Time) (past bool, err error) {
 	err = h.rules.Accept(t, now)
-	if h.oneTime == nil || !h.oneTime.outlived() || !errors.Is(err, token.ErrExpired) {
+	if o := h.oneTimeFor(t); o == nil || !o.outlived() || !errors.Is(err, token.ErrExpired) {
 		return false, err
 	}
 	last := t.Claims.ExpiresAt.Add(h.rules.Leeway - 1)

@@ -254,7 +254,7 @@ func TestExplainPastExp(t *testing.T) {
 	expired := map[string]any{"exp": time.Now().Add(-time.Minute).Unix()}
 	for target, want := range map[string]string{"/a": "expired", "/a//b": "expired"} {
 		r := visiting(h, httptest.NewRecorder(), get(target+"?download_token="+signed(t, expired))).r
-		if reason, err := h.Explain(r); reason != want || !errors.Is(err, token.ErrExpired) {
+		if reason, _, err := h.Explain(r); reason != want || !errors.Is(err, token.ErrExpired) {
 			t.Errorf("%s: %s, %v", target, reason, err)
 		}
 	}

@@ -48,16 +48,16 @@ func (v *visit) publish() {
 	p := v.placeholders()
 	p.accepted, p.reason, p.fingerprint = v, "", v.fingerprint
 	if p.user == "" {
-		p.user = userOf(&v.token.Claims)
+		p.user = v.user()
 	}
 }
 
-// userOf is who the token is for; "" if it does not say.
-func userOf(claims *token.Claims) string {
-	if claims.Subject != "" {
-		return claims.Subject
+// user is who the token is for; "" if it does not say.
+func (v *visit) user() string {
+	if subject := v.subject(); subject != "" {
+		return subject
 	}
-	user, _ := claims.String("user")
+	user, _ := v.token.Claims.String("user")
 	return user
 }
 
@@ -95,7 +95,7 @@ func (p *placeholders) value(name string) (any, bool) {
 	claims := &p.accepted.token.Claims
 	switch name {
 	case "sub":
-		return claims.Subject, true
+		return p.accepted.subject(), true
 	case "nonce":
 		return p.accepted.nonce, true
 	case "scope":

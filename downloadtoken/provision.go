@@ -34,6 +34,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.now == nil {
 		h.now = time.Now
 	}
+	if err := h.provisionProfile(); err != nil {
+		return err
+	}
 	if err := h.provisionSources(); err != nil {
 		return err
 	}
@@ -43,6 +46,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.anchors = anchors
 	if err := h.provisionChildren(anchors.Static.Keys()); err != nil {
+		return err
+	}
+	if err := h.provisionRenewal(anchors.Static.Keys()); err != nil {
 		return err
 	}
 	if err := h.provisionCache(verifier); err != nil {
@@ -79,7 +85,7 @@ func (h *Handler) provisionCache(plain *token.Verifier) error {
 	switch {
 	case entries < -1 || entries > maxCache:
 		return fmt.Errorf("cache: write off, or how many verified tokens are remembered, 1 to %d", maxCache)
-	case entries == 0 && (h.OneTime == nil || h.OneTime.Resume != nil):
+	case entries == 0 && (h.OneTime == nil || h.OneTime.Resume != nil || h.profile != nil):
 		entries = tokencache.DefaultEntries
 	}
 	if entries <= 0 {
@@ -122,6 +128,10 @@ func (h *Handler) provisionAnswers() (err error) {
 	}
 	if h.Attachment != nil {
 		h.answers.Disposition = h.Attachment.disposition
+	}
+	if h.profile != nil {
+		h.profile.answers = h.answers
+		h.profile.answers.OneTime, h.profile.answers.Whole = false, false
 	}
 	template := ""
 	if h.Confirm != nil {
@@ -207,7 +217,7 @@ func (h *Handler) provisionSources() error {
 
 // provisionScopes prepares the scopes.
 func (h *Handler) provisionScopes(ctx caddy.Context) error {
-	if len(h.ScopeRaw) == 0 {
+	if len(h.ScopeRaw) == 0 && h.profile == nil {
 		return errors.New("scope: missing; say what a token opens, such as: scope template dataset:{id} /datasets/{id}/* " +
 			"(or, if every token may open every file: scope any)")
 	}
@@ -243,6 +253,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	if err != nil {
 		return err
 	}
+	h.profile.chains(o)
 	use := store.Policy{Keys: o.policy, Uses: o.uses, UsesClaim: o.usesClaim, MaxTTL: o.maxTTL}
 	if trust.Requires(&h.Config, "iat") {
 		use.MaxTTL = 0

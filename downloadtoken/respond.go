@@ -30,7 +30,7 @@ type refusal struct {
 
 // provisionRefusals makes the answers to all denials.
 func (h *Handler) provisionRefusals() (err error) {
-	statuses := statusesOf(h.Status)
+	statuses := statusesOf(h.profile.statuses(h.Status))
 	h.refusals = make(map[*denial]*refusal, len(denials))
 	for _, d := range denials {
 		f := &refusal{status: cmp.Or(statuses[d], d.status)}
@@ -62,6 +62,7 @@ func (v *visit) deny(err error) error {
 		v.fingerprint = token.FingerprintOf(v.text)
 	}
 	v.placeholders().refuse(v, d.reason)
+	v.noteRefusal(d)
 	level := zap.DebugLevel
 	if !d.departed(v.r) { // answered all the same: it may have closed only its sending side
 		level = zap.InfoLevel

@@ -32,7 +32,11 @@ func (v *visit) revocable() rules.Revocable {
 		}
 	}
 	for _, name := range []string{"sub", "user"} {
-		if value, ok := textOf(claims, name); ok {
+		value, ok := textOf(claims, name)
+		if name == "sub" && v.signed != nil { // it is encrypted, in another way each time
+			value = v.signed.Subject
+		}
+		if ok {
 			t.Subjects = append(t.Subjects, value)
 		}
 	}

@@ -33,12 +33,13 @@ func (v *visit) serve(next caddyhttp.Handler) error {
 func (v *visit) delivery() *response.Delivery {
 	v.issue()
 	d := &v.answer
-	d.Policy = &v.h.answers
+	d.Policy = v.policy()
 	d.Gate = gate{v}
 	d.InURL = v.source.Kind.InURL()
 	d.Lifetime = v.token.Claims.ExpiresAt.Sub(v.judged)
 	d.Spends = v.use != nil && v.grant == nil
 	d.Writes = v.writes
+	d.Renew = v.renewal()
 	d.Begin(v.w, v.r)
 	return d
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
 	"github.com/caddy-download-token/caddy-download-token/internal/downloads"
 	"github.com/caddy-download-token/caddy-download-token/internal/response"
 	"github.com/caddy-download-token/caddy-download-token/internal/ticket"
@@ -25,13 +26,16 @@ type visit struct {
 	// receive: what the request brings. Nothing of it is believed yet.
 	text   string // the token
 	source token.Source
-	press  string // the value that came with the button's POST
-	passes bool   // there is no token, and there need not be one
+	target cdni.Target // what the client asked for, with a profile
+	press  string      // the value that came with the button's POST
+	passes bool        // there is no token, and there need not be one
 
 	// judge: what has been verified, and when.
 	judged      time.Time // before the first judgement, when the request came
 	token       *token.Token
-	within      string // the folder of which it opens what its scope opens; "": all
+	within      string       // the folder of which it opens what its scope opens; "": all
+	chain       time.Time    // until when at most it is renewed, if it was; see renewal.go
+	signed      *cdni.Claims // what the profile adds to it; nil: nothing
 	fingerprint token.Fingerprint
 	past        bool   // it has expired, and may only join an open grant
 	confirmed   bool   // it was the button's POST
@@ -63,6 +67,8 @@ type visit struct {
 
 	listing bool // the answer is known to be one
 
+	refused string // the reason, with a profile; "": it was not
+
 	own    placeholders // unless an earlier directive has made them
 	answer response.Delivery
 	fields []zap.Field // more of the line that says why it was refused
@@ -74,6 +80,7 @@ func (v *visit) leave() {
 	if v.unlock != nil {
 		defer v.unlock()
 	}
+	v.noteCode()
 	v.account()
 	v.settle()
 	if v.use != nil {

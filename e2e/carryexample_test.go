@@ -46,6 +46,21 @@ func TestExampleFolder(t *testing.T) {
 	}
 }
 
+func TestExampleCDNI(t *testing.T) {
+	n, link, typed := tryExample(t, "cdni")
+	if said := typed("cookie-jar"); !strings.HasSuffix(said, "#EXT-X-ENDLIST\nthe first segment\nthe second segment\n") {
+		t.Errorf("the shell: %s", said)
+	}
+	if said := typed("inspect"); !strings.Contains(said, "it is renewed in a cookie") || !strings.Contains(said, "opens each URI") {
+		t.Errorf("inspect: %s", said)
+	}
+	for _, target := range []string{strings.Replace(link, "/42/", "/43/", 1), "http://" + n.address + "/films/42/000.ts"} {
+		if status := n.open(target); status != http.StatusForbidden {
+			t.Errorf("without a token for it: %d", status)
+		}
+	}
+}
+
 func TestExampleGallery(t *testing.T) {
 	n, link, typed := tryExample(t, "gallery")
 	if said := typed("cookie-jar"); !strings.HasSuffix(said, readText(t, "../example/gallery/albums/lake/evening.svg")) {

@@ -51,6 +51,20 @@ var notTyped = map[string]string{
 	`curl -T README.md "$(printf %s "$link" | sed 's|/alice/|/alice/readme.txt|')"`: "TestExampleInbox",
 	"ls files/alice": "TestExampleInbox",
 	"link=$(./caddy download-token mint --key env:DOWNLOAD_SECRET --one-time --ttl 24h --scope inbox:alice --claim max_size:=1000000 --url http://localhost:8000/alice/)": "TestExampleInbox",
+	// example/cdni/README.md
+	"./caddy download-token keygen ES256 --out private.pem --public ucdn.pem --force":                       "TestExampleCDNI",
+	"export UCDN_KEY=$(cat ucdn.pem)":                                                                       "TestExampleCDNI",
+	"export CDN_RENEWAL_SECRET=$(./caddy download-token keygen HS256)":                                      "TestExampleCDNI",
+	"mkdir -p files/films/42":                                                                               "TestExampleCDNI",
+	`printf '#EXTM3U\n#EXTINF:4,\n000.ts\n#EXTINF:4,\n001.ts\n#EXT-X-ENDLIST\n' >files/films/42/index.m3u8`: "TestExampleCDNI",
+	`echo "the first segment" >files/films/42/000.ts`:                                                       "TestExampleCDNI",
+	`echo "the second segment" >files/films/42/001.ts`:                                                      "TestExampleCDNI",
+	"DOWNLOAD_FILES=files ./caddy run --config example/cdni/Caddyfile":                                      "TestExampleCDNI",
+	`curl --silent --cookie-jar jar.txt "$link"`:                                                            "TestExampleCDNI",
+	"curl --silent --cookie jar.txt --cookie-jar jar.txt http://localhost:8000/films/42/000.ts":             "TestExampleCDNI",
+	"curl --silent --cookie jar.txt --cookie-jar jar.txt http://localhost:8000/films/42/001.ts":             "TestExampleCDNI",
+	`./caddy download-token inspect "$link"`:                                                                "TestExampleCDNI",
+	`link=$(./caddy download-token mint --key private.pem --kid 2027 --iss "uCDN Inc" --profile rfc9246 --ttl 30s --renew 30s --claim cdnistd:=2 --regex 'http://localhost:8000/films/42/[a-z0-9]+\.(m3u8|ts)' --url http://localhost:8000/films/42/index.m3u8)`: "TestExampleCDNI",
 
 	// example/video/README.md
 	"example/video/make":                                    "TestStreamExample",

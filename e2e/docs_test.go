@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -513,7 +514,7 @@ func siteFile(directives string) string {
 // those that it cannot be without.
 func directiveFile(subdirectives string) string {
 	lacks := func(name string) bool { return !strings.Contains("\n"+subdirectives, "\n"+name+" ") }
-	if lacks("scope") {
+	if lacks("scope") && lacks("profile") {
 		subdirectives = "scope any\n" + subdirectives
 	}
 	if lacks("key") {
@@ -542,7 +543,13 @@ func standIns(t *testing.T, config string) string {
 		if strings.HasSuffix(match[1], "SECRET") {
 			value = secret + match[1] // two keys must not be the same
 		}
+		if strings.HasSuffix(match[1], "ENCRYPTION_KEY") {
+			value = "base64:" + base64.StdEncoding.EncodeToString([]byte(secret[:16]))
+		}
 		t.Setenv(match[1], value)
+	}
+	for _, match := range regexp.MustCompile(`key ((?:RS|PS|ES|Ed)\w+) \{env\.(\w+)\}`).FindAllStringSubmatch(config, -1) {
+		t.Setenv(match[2], string(keyMaterial(t, match[1])))
 	}
 	for _, match := range regexp.MustCompile(`\{\$(\w+)\}`).FindAllStringSubmatch(config, -1) {
 		t.Setenv(match[1], "some-text")

@@ -130,6 +130,7 @@ func newObservable(t testing.TB) *observable {
 		"small": directive("small", "scope any\none_time\nstore small") + "file_server",
 		"lost":  directive("lost", "scope any\none_time\nstore lost") + "file_server",
 		"up":    directive("up", "scope any\none_time") + "reverse_proxy " + o.upstream.URL,
+		"cdn":   directive("cdn", "profile rfc9246") + "file_server",
 		"big":   directive("big", "scope any\none_time") + "file_server",
 		"write": directive("write", "from query download_token\nfrom cookie token\nscope any {\nallow modify\n}\nmethods COPY") + "file_server",
 		"other": directive("other", "scope any\none_time") + "rewrite * /plain/a.txt\nfile_server",
@@ -231,7 +232,7 @@ func TestMetrics(t *testing.T) {
 	for _, series := range []string{
 		"issued_total", "delivered_bytes_total", "verified_cache_entries", "verified_cache_hits_total", "verified_cache_misses_total",
 		`jwks_errors_total{jwks="` + o.keys.URL + `/keys"}`, `verify_duration_seconds_count{alg="HS256",cache="off"}`,
-		`grants_open{store="default"}`, `store_duration_seconds_count{op="admit",store="default"}`, `store_duration_seconds_count{op="commit",store="lost"}`,
+		`grants_open{store="default"}`, `uri_signing_total{code="000"}`, `uri_signing_total{code="200"}`, `uri_signing_total{code="411"}`, `store_duration_seconds_count{op="admit",store="default"}`, `store_duration_seconds_count{op="commit",store="lost"}`,
 	} {
 		if n, ok := fresh[series]; !ok || n != 0 {
 			t.Errorf("%s begins with %v, %v", series, n, ok)
@@ -260,6 +261,7 @@ func TestMetrics(t *testing.T) {
 		`store_errors_total{store="default"}`:                     0,
 		`store_duration_seconds_count{op="admit",store="small"}`:  3,
 		`store_duration_seconds_count{op="commit",store="small"}`: 2,
+		`uri_signing_total{code="402"}`:                           1,
 		"verified_cache_hits_total":                               1,
 		`verify_duration_seconds_count{alg="HS256",cache="hit"}`:  1,
 	} {
@@ -334,6 +336,9 @@ func (o *observable) everyOutcome() map[string]float64 {
 		{"early_data", file, sign(nil, "strict", "", nil), "", []string{"Early-Data", "1"}},
 		{"not_found", "/strict/gone", sign(nil, "strict", "", nil), "", nil},
 		{"failed", "/other/a.txt", o.token("other", nil), "", nil},
+		{"version", "/cdn/a.txt", "&URISigningPackage=" + o.token("cdn", claims{"cdniv": 2}), "", nil},
+		{"subject", "/cdn/a.txt", "&URISigningPackage=" + o.token("cdn", claims{"sub": "in plain text"}), "", nil},
+		{"renewal", "/cdn/a.txt", "&URISigningPackage=" + o.token("cdn", claims{"cdniets": 30}), "", nil},
 		{"asked", "/ask/a.txt", o.token("ask", nil), "", []string{"Accept", "text/html"}},
 		{"passed", "/open/gone", "", "", nil},
 		{"unconfirmed", "/ask/a.txt", o.token("ask", nil), http.MethodPost, []string{"Sec-Fetch-Site", "cross-site"}},

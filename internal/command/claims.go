@@ -70,7 +70,13 @@ func (o *mintOptions) listClaims() (claims []claim, err error) {
 	}
 	add("scope", "--scope or --path", scopes...)
 	add("aud", "--aud", o.aud...)
-	if o.sub != "" {
+	if o.uri.profile != "" {
+		own, err := o.uri.claims(o)
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, own...)
+	} else if o.sub != "" {
 		add("sub", "--sub", o.sub)
 	}
 	if o.iss != "" {

@@ -22,6 +22,7 @@ type description struct {
 	Header      map[string]jsontext.Value `json:"header,omitzero"`
 	Claims      map[string]jsontext.Value `json:"claims,omitzero"`
 	Times       map[string]instant        `json:"times,omitzero"`
+	Meanings    map[string]string         `json:"meanings,omitzero"` // of the claims of RFC 9246
 }
 
 // instant is a claim that holds a time.
@@ -44,19 +45,20 @@ func describe(text string, now time.Time) (*description, error) {
 			d.Times[name] = instant{at, inWords(name, at, now)}
 		}
 	}
+	d.Meanings = meanings(d.Claims)
 	return d, nil
 }
 
 // write prints the description for people.
 func (d *description) write(w io.Writer) {
 	fmt.Fprintf(w, "Token %s, as logs call it\n", d.Fingerprint)
-	writeMembers(w, "Header", d.Header, nil, "alg", "kid", "typ")
-	writeMembers(w, "Claims", d.Claims, d.Times, "iss", "sub", "aud", "exp", "nbf", "iat", "jti")
+	writeMembers(w, "Header", d.Header, nil, nil, "alg", "kid", "typ")
+	writeMembers(w, "Claims", d.Claims, d.Times, d.Meanings, "iss", "sub", "aud", "exp", "nbf", "iat", "jti")
 }
 
 // writeMembers prints the members of an object, those of first in that order
 // before the others.
-func writeMembers(w io.Writer, title string, members map[string]jsontext.Value, times map[string]instant, first ...string) {
+func writeMembers(w io.Writer, title string, members map[string]jsontext.Value, times map[string]instant, meanings map[string]string, first ...string) {
 	if members == nil {
 		return
 	}
@@ -66,6 +68,9 @@ func writeMembers(w io.Writer, title string, members map[string]jsontext.Value, 
 		line := printable(name) + "\t" + printable(string(members[name]))
 		if at, ok := times[name]; ok {
 			line += "  " + at.Words + " (" + at.Time.Format(time.RFC3339) + ")"
+		}
+		if meaning, ok := meanings[name]; ok {
+			line += "  " + meaning
 		}
 		fmt.Fprintln(table, "  "+line)
 	}

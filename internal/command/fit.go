@@ -46,6 +46,10 @@ func (o *mintOptions) fit(given func(option string) bool) (*fitting, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if f.directive.Profile != nil && o.uri.profile == "" {
+		o.uri.profile = f.directive.Profile.Name
+		f.choose("--profile", o.uri.profile)
+	}
 	for _, choose := range []func() error{f.chooseParam, f.chooseTTL, f.chooseClaims, f.chooseScope} {
 		if err := choose(); err != nil {
 			return nil, err
@@ -135,7 +139,7 @@ func (f *fitting) chooseTTL() error {
 
 func (f *fitting) chooseClaims() error {
 	h := f.directive
-	if !f.given("one-time") && h.OneTime != nil {
+	if !f.given("one-time") && h.OneTime != nil && h.Profile == nil {
 		f.oneTime = cmp.Or(slices.Concat(h.OneTime.Claim, []string{"jti"})...)
 		f.chosen = append(f.chosen, "--one-time="+f.oneTime)
 	}
@@ -188,8 +192,8 @@ func (f *fitting) says(name string) bool {
 }
 
 // claimed reports whether --claim names it.
-func (f *fitting) claimed(name string) bool {
-	return slices.ContainsFunc(f.claims, func(option string) bool {
+func (o *mintOptions) claimed(name string) bool {
+	return slices.ContainsFunc(o.claims, func(option string) bool {
 		before, _, _ := strings.Cut(option, "=")
 		return strings.TrimSuffix(before, ":") == name
 	})
@@ -197,7 +201,7 @@ func (f *fitting) claimed(name string) bool {
 
 // chooseScope has the token open the address, unless the user says what it opens.
 func (f *fitting) chooseScope() error {
-	if len(f.scopes) > 0 || len(f.paths) > 0 || len(f.claims) > 0 && f.unnamed != nil {
+	if f.uri.profile != "" || len(f.scopes) > 0 || len(f.paths) > 0 || len(f.claims) > 0 && f.unnamed != nil {
 		return nil
 	}
 	if f.unnamed != nil {

@@ -38,7 +38,10 @@ func (o *mintOptions) link(made *minted) (link string, warnings []string, err er
 	if err := scope.CheckLink(u.String()); err != nil {
 		return "", nil, fmt.Errorf("--url: no link can open this address: %w", err)
 	}
-	if warnings, err = o.compare(u, made.Claims); err != nil {
+	if o.uri.profile == "" {
+		warnings, err = o.compare(u, made.Claims)
+	}
+	if err != nil {
 		return "", nil, err
 	}
 	if o.param == "" {
@@ -46,6 +49,11 @@ func (o *mintOptions) link(made *minted) (link string, warnings []string, err er
 	}
 	if _, _, err := token.Find(&http.Request{URL: u}, []token.Source{{Kind: token.Query, Name: o.param}}); err != token.ErrMissing {
 		return "", nil, fmt.Errorf("--url: the address has a parameter %s already, and the server refuses two", o.param)
+	}
+	if o.uri.pathStyle {
+		u.RawPath = u.EscapedPath() + ";" + o.param + "=" + made.Token
+		u.Path += ";" + o.param + "=" + made.Token
+		return u.String(), warnings, nil
 	}
 	addParameter(u, o.param, made.Token)
 	return u.String(), warnings, nil
@@ -93,10 +101,11 @@ func addParameter(u *url.URL, name, value string) {
 	u.RawQuery += url.QueryEscape(name) + "=" + url.QueryEscape(value)
 }
 
-// tokenIn finds the token in a link: the value of the one parameter that looks
-// like a token, or "".
+// tokenIn finds the token in a link: the value of the one parameter, of its query or its
+// path, that looks like a token, or "".
 func tokenIn(link *url.URL) (text string, err error) {
-	for piece := range strings.SplitSeq(link.RawQuery, "&") {
+	inPath := strings.FieldsFunc(link.EscapedPath(), func(c rune) bool { return c == '/' || c == ';' })
+	for _, piece := range append(strings.Split(link.RawQuery, "&"), inPath...) {
 		_, value, _ := strings.Cut(piece, "=")
 		decoded, err := url.QueryUnescape(value)
 		if err != nil || strings.Count(decoded, ".") != 2 || !strings.HasPrefix(decoded, "ey") { // {" in base64url

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
 	"github.com/caddy-download-token/caddy-download-token/internal/sign"
 )
 
@@ -35,6 +36,9 @@ What it opens depends on the directive's scope:
   scope any               nothing is needed
 
 --scope and --path may be mixed; several make an array.
+
+With --profile rfc9246, the token is one of RFC 9246 (URI Signing for CDNI): it opens
+--url alone, by its hash, or what --regex matches; see docs/rfc9246.md.
 
 With --config and --url, all of that follows from the directive that judges the
 address: what opens it, for how long, for one use or more, by which parameter, and
@@ -60,6 +64,11 @@ const mintExamples = `  A link that opens one file, once, for ten minutes
   $ caddy download-token mint --key - --ttl 2m --claim typ=download \
         --scope dataset:2489e9ad-2ee2-8e00-8ec9-32d5f69181c0 < secret
 
+  A link of RFC 9246 for the segments of a film, renewed as they are fetched
+  $ caddy download-token mint --key private.pem --profile rfc9246 --ttl 30s --renew 30s \
+        --claim cdnistd:=2 --regex 'https://example\.com/films/42/[a-z0-9]+\.(m3u8|ts)' \
+        --url https://example.com/films/42/index.m3u8
+
   For programs
   $ caddy download-token mint --key secret --sub ada --claim admin:=false --json`
 
@@ -74,6 +83,7 @@ type mintOptions struct {
 	url, param         string
 	config, adapter    string
 	json               bool
+	uri                uriSigning
 }
 
 func mintCommand() *cobra.Command {
@@ -103,6 +113,12 @@ func mintCommand() *cobra.Command {
 	flags.StringArrayVar(&o.aud, "aud", nil, "The claim aud, whom the token is meant to be shown to (repeatable)")
 	flags.StringVarP(&o.url, "url", "u", "", "Print this address with the token in its query, instead of the token")
 	flags.StringVar(&o.param, "param", downloadtoken.DefaultQuery, "The query parameter for --url")
+	flags.StringVar(&o.uri.profile, "profile", "", "Make a token of this standard, for --url: rfc9246")
+	flags.StringVar(&o.uri.regex, "regex", "", "With --profile: open each URI that this POSIX extended regular expression matches, instead of --url alone")
+	flags.BoolVar(&o.uri.pathStyle, "path-style", false, "With --profile: print the address with the token in its path, instead of its query")
+	flags.Var(duration{&o.uri.renew}, "renew", "With --profile: have each answer renew the token for so long, in a cookie (cdniets; cdnistt 1)")
+	flags.StringVar(&o.uri.clientIP, "client-ip", "", "With --profile: the address or range that the client must have, encrypted (cdniip)")
+	flags.StringVar(&o.uri.encrypt, "encrypt", "", "With --profile: the key that encrypts --client-ip and --sub: a file's name or env:NAME, with base64:... or a JSON Web Key")
 	flags.StringVarP(&o.config, "config", "c", "", "Make what the directive of this configuration that judges --url asks for, signed with its secret unless --key is given")
 	flags.StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter, if it does not follow from the file's name")
 	flags.BoolVar(&o.json, "json", false, "Print a JSON object with token, link, header, claims, fingerprint, expires_at, expires_in and, with --config, chosen")
@@ -148,9 +164,15 @@ func (o *mintOptions) prepare(cmd *cobra.Command) (key string, fit *fitting, err
 		if fit, err = o.fit(cmd.Flags().Changed); err == nil {
 			key, err = fit.secret()
 		}
-		if err != nil || key != "" {
+		if err != nil {
 			return key, fit, err
 		}
+	}
+	if o.uri.profile != "" && !cmd.Flags().Changed("param") && fit == nil {
+		o.param = cdni.Attribute
+	}
+	if err := o.uri.prepare(o, cmd.InOrStdin()); err != nil || key != "" {
+		return key, fit, err
 	}
 	key, err = readKey(o.key, cmd.InOrStdin())
 	return key, fit, err
@@ -181,7 +203,7 @@ func mint(o mintOptions, key *sign.Signer, now time.Time) (*minted, error) {
 	}
 	signed, err := key.Sign(o.typ, said)
 	if err == nil {
-		err = try(signed, key, now)
+		err = o.try(signed, key, now)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the directive would never accept this token: %w", err)
@@ -204,7 +226,7 @@ func mint(o mintOptions, key *sign.Signer, now time.Time) (*minted, error) {
 
 // try judges the token as the directive would, by rules that it fits. A later nbf is
 // a wish.
-func try(signed string, key *sign.Signer, now time.Time) error {
+func (o *mintOptions) try(signed string, key *sign.Signer, now time.Time) error {
 	table, err := token.NewTable(key.Key())
 	if err != nil {
 		return err
@@ -215,8 +237,11 @@ func try(signed string, key *sign.Signer, now time.Time) error {
 		return err
 	}
 	rules := token.Rules{Audiences: verified.Claims.Audience}
-	if err := rules.Accept(verified, now); !errors.Is(err, token.ErrNotYetValid) {
+	if err := rules.Accept(verified, now); err != nil && !errors.Is(err, token.ErrNotYetValid) {
 		return err
+	}
+	if o.uri.profile != "" {
+		return o.uri.check(o, verified)
 	}
 	return nil
 }

@@ -102,4 +102,7 @@ func writeCheck(w io.Writer, c rehearsal.Check) {
 		fmt.Fprintf(w, "  It would be refused by download_token (%s) at step %d, %s: %s.\n", c.Reason, c.Step, c.StepName(), c.Detail)
 		fmt.Fprintf(w, "  %s\n", c.Remedy)
 	}
+	if c.URISigning != "" {
+		fmt.Fprintf(w, "  The code of RFC 9246 is %s.\n", c.URISigning)
+	}
 }

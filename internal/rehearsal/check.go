@@ -1,12 +1,14 @@
 package rehearsal
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
+	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
 )
 
 // Check is what one directive would say.
@@ -21,6 +23,10 @@ type Check struct {
 	// Detail says why, and Remedy what may help.
 	Detail string `json:"detail,omitzero"`
 	Remedy string `json:"remedy,omitzero"`
+
+	// URISigning is what RFC 9246 has for the result, three digits; "" without its
+	// profile.
+	URISigning string `json:"uri_signing,omitzero"`
 
 	// OneTime: the nonce would be reserved, if the store can vouch for it.
 	OneTime bool `json:"one_time,omitzero"`
@@ -62,6 +68,9 @@ var advice = map[string]struct {
 	"audience":       {6, "Compare the claim aud with the audience line. Without one, a token must not have an aud."},
 	"header_typ":     {6, "Compare the header's typ with the header_typ line."},
 	"too_long_lived": {6, "Compare exp less iat with max_ttl; make tokens that live shorter."},
+	"version":        {6, "RFC 9246 has one version; write cdniv as 1, or leave it out."},
+	"subject":        {6, "The claim sub must be encrypted (JWE) for one of the decrypt lines."},
+	"renewal":        {6, "cdniets and cdnistt go together; compare them and cdnistd with RFC 9246 sections 2.1.12 to 2.1.14."},
 	"method":         {7, "Use GET or HEAD."},
 	"bad_path":       {8, "Write the address without dot segments, double slashes, backslashes and encoded slashes."},
 	"scope":          {8, "Compare the claim scope above with the scope lines, and the path with what they make of it. Behind handle_path or strip_prefix it takes path_prefix."},
@@ -70,10 +79,16 @@ var advice = map[string]struct {
 
 // ask has a directive decide.
 func ask(h *downloadtoken.Handler, r *http.Request) Check {
-	reason, err := h.Explain(r)
-	c := Check{Reason: reason, Step: advice[reason].step, Remedy: advice[reason].remedy, OneTime: h.OneTime != nil}
+	reason, oneTime, err := h.Explain(r)
+	c := Check{Reason: reason, Step: advice[reason].step, Remedy: advice[reason].remedy, OneTime: oneTime}
 	if err != nil {
 		c.Detail = err.Error()
+	}
+	if h.Profile != nil {
+		c.URISigning = fmt.Sprintf("%03d", cdni.Code(reason))
+		if reason == "scope" {
+			c.Remedy = "Compare the claim cdniuc above with the address as the client has it: scheme, host, port, path and query."
+		}
 	}
 	return c
 }

@@ -23,9 +23,11 @@ func (d *Delivery) setHeaders() {
 	if d.status == http.StatusPermanentRedirect && d.InURL && d.keepToken(header) {
 		ForbidCaching(header)
 		d.Policy.Vary(header)
+		d.renew(header)
 		return
 	}
 	d.setCaching(d.status)
+	d.renew(header)
 	if d.Policy.Negotiated {
 		header.Add("Vary", "Accept") // a browser that has the file must not take it for the page
 	}
@@ -40,6 +42,12 @@ func (d *Delivery) setHeaders() {
 	}
 	if d.Policy.Whole {
 		header.Set("Accept-Ranges", "none") // Range was taken out: a second request would be refused
+	}
+}
+
+func (d *Delivery) renew(header http.Header) {
+	if d.Renew != nil && d.status >= 200 && d.status < 400 {
+		d.Renew(d.status, header)
 	}
 }
 
@@ -88,6 +96,7 @@ func isPrivate(header http.Header) bool {
 // cacheControl decides how long the answer may be kept, given what the site
 // says. "" leaves it as it is.
 func (d *Delivery) cacheControl(status int, site []string) string {
+	inURL := d.InURL && d.Renew == nil
 	if d.Policy.OneTime {
 		return "private, no-store"
 	}
@@ -98,10 +107,10 @@ func (d *Delivery) cacheControl(status int, site []string) string {
 		switch {
 		case status >= 400 || left <= 0:
 			return "private, no-store"
-		case d.InURL:
+		case inURL:
 			return "private, max-age=" + strconv.FormatInt(int64(left), 10)
 		}
-	} else if d.InURL {
+	} else if inURL {
 		return ""
 	}
 	// The URL is the same for everybody, so any cache, the browser's own too, would

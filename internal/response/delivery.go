@@ -53,6 +53,10 @@ type Delivery struct {
 	// Set-Cookie of a 2xx answer that shared caches may not keep. Default: none.
 	Cookie string
 
+	// Renew adds to an answer of 2xx or 3xx, which is then private, what lets the client
+	// come again. Default: nothing.
+	Renew func(status int, header http.Header)
+
 	// What the client asked for, for the redirects of file_server.
 	Asked Asked
 
