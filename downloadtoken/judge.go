@@ -34,6 +34,9 @@ func (v *visit) judge() (err error) {
 	if v.path, err = scope.Path(v.r.URL); err != nil {
 		return err
 	}
+	if err = v.checkTarget(); err != nil {
+		return err
+	}
 	if err = v.authorise(); err != nil {
 		return err
 	}

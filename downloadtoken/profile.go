@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
@@ -157,14 +159,35 @@ func (h *Handler) target(r *http.Request) (t cdni.Target) {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		t.RequestURI = original.RequestURI
 	}
-	if _, rest, absolute := strings.Cut(t.RequestURI, "://"); absolute && !strings.HasPrefix(t.RequestURI, "/") {
-		t.RequestURI = rest[len(rest)-len(strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' })):]
+	// In absolute form nothing but a scheme stands in front: net/http takes x:/a?b://c/d for the path /a.
+	if scheme, rest, absolute := strings.Cut(t.RequestURI, "://"); absolute && !strings.ContainsAny(scheme, "/?") {
+		t.RequestURI = strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' })
+	}
+	if strings.Contains(t.Host, "%") { // the container's is decoded, and what Caddy takes for the site of this one is not
+		t.Host = ""
 	}
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	if r.TLS != nil || trusted && r.Header.Get("X-Forwarded-Proto") == "https" {
 		t.Scheme = "https"
 	}
 	return t
+}
+
+// checkTarget sees that the path that the client asked for is canonical, as that of the
+// request is. A rewrite in front may have removed dot segments and doubled slashes, but not
+// as the container's URI does: /a/b//../c is /a/c to Caddy and /a/b/c to RFC 3986.
+func (v *visit) checkTarget() error {
+	if v.h.profile == nil {
+		return nil
+	}
+	escaped, _, _ := strings.Cut(v.target.RequestURI, "?")
+	escaped = token.StripPath(escaped, []string{v.h.profile.attribute})
+	path, err := url.PathUnescape(escaped)
+	if err != nil {
+		return fmt.Errorf("%w: it cannot be decoded", scope.ErrPath)
+	}
+	_, err = scope.Path(&url.URL{Path: path, RawPath: escaped})
+	return err
 }
 
 // oneTimeFor is how the token can be used once; nil if it can be used as often as one

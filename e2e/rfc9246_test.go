@@ -212,6 +212,26 @@ func (p *process) lastCode() (code [2]string) {
 	return code
 }
 
+// TestURISigningOtherFile: what Caddy makes of a target in front of the directive is not
+// what RFC 3986 makes of it, and neither is what net/http reads in one; no file is opened
+// whose URI the container is not for.
+func TestURISigningOtherFile(t *testing.T) {
+	c := appendixA(t)
+	guard := c.directive(t, "", "")
+	s := start(t, map[string]string{"a/b/1.ts": "open", "b/1.ts": "secret", "1.ts": "secret"},
+		"handle_path /films/* {\n"+guard+"\n}\nhandle /tried/* {\nuri strip_prefix /tried\ntry_files {path} {path}.ts\n"+guard+"\n}\nhandle {\n"+guard+"\n}")
+	for _, prefix := range []string{"", "/films", "/tried"} {
+		token := "URISigningPackage=" + c.sign(t, claims{"cdniuc": hashed(s.url + prefix + "/a/b/1.ts")})
+		s.raw(prefix+"/a/b/1.ts?"+token).wantBody(t, "open")
+		for _, target := range []string{
+			prefix + "/a//../b/1.ts?" + token, prefix + "/a/b//../../1.ts?" + token, prefix + "/a;" + token + "/b//../1.ts",
+			"x:" + prefix + "/b/1.ts?" + token + "&y=://z" + prefix + "/a/b/1.ts", "http:" + prefix + "/1.ts?" + token + "&y=" + s.url + prefix + "/a/b/1.ts",
+		} {
+			s.raw(target).want(t, http.StatusBadRequest)
+		}
+	}
+}
+
 // TestURISigningOnce opens each file that the container matches once for each jti, in
 // each store, also with the token that it was renewed to, and after a restart.
 func TestURISigningOnce(t *testing.T) {
