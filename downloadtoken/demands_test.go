@@ -124,7 +124,7 @@ func TestDemands(t *testing.T) {
 		} else {
 			e.depth = tt.field
 		}
-		p, err := e.plan(site)
+		p, err := e.planFor(site)
 		got := strings.Join(p.inWords(), ", ")
 		switch {
 		case errors.Is(err, errRequest):
@@ -169,7 +169,7 @@ func TestDemandsOfTheUnknown(t *testing.T) {
 			if tt.method == "COPY" {
 				e.depth, e.destination = "", tt.field
 			}
-			p, err := e.plan(site)
+			p, err := e.planFor(site)
 			if got := strings.Join(p.inWords(), ", "); err != nil || got != tt.want || p.creates || p.fresh {
 				t.Errorf("%s, %s: %v, %s", name, tt.method, err, got)
 			}
