@@ -58,7 +58,7 @@ func (h *Handler) strip(r *http.Request) {
 		return
 	}
 	token.Strip(r, h.sources)
-	stripReferences(r.Header, h.queryNames)
+	stripReferences(r.Header, h.sources)
 	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || orig.URL == nil {
 		return

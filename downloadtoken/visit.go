@@ -25,14 +25,14 @@ type visit struct {
 	// receive: what the request brings. Nothing of it is believed yet.
 	text   string // the token
 	source token.Source
-	press  string      // the value that came with the button's POST
-	uri    *signedURI  // nil without a profile
-	passes bool        // there is no token, and there need not be one
+	press  string     // the value that came with the button's POST
+	uri    *signedURI // nil without a profile
+	passes bool       // there is no token, and there need not be one
 
 	// judge: what has been verified, and when.
 	judged      time.Time // before the first judgement, when the request came
 	token       *token.Token
-	within      string       // the folder of which it opens what its scope opens; "": all
+	within      string // the folder of which it opens what its scope opens; "": all
 	fingerprint token.Fingerprint
 	past        bool   // it has expired, and may only join an open grant
 	confirmed   bool   // it was the button's POST

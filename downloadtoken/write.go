@@ -58,7 +58,7 @@ func (v *visit) newErrand() (*errand, error) {
 	}
 	if e.method == methodCopy || e.method == methodMove {
 		var err error
-		if e.destination, err = destination(v.r, &v.answer.Asked.URL); err != nil {
+		if e.destination, err = destination(v.r, v.answer.Asked.Path); err != nil {
 			return nil, err
 		}
 	}
