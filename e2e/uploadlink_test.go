@@ -148,6 +148,10 @@ func TestUploadLinkWithCurl(t *testing.T) {
 	if got := s.get("/alice/there.txt?" + strings.SplitN(s.dropLink(t, "alice", nil), "?", 2)[1]); got.StatusCode != http.StatusForbidden {
 		t.Errorf("a link for sending reads: %s", got.Status)
 	}
+	broken := strings.TrimPrefix(s.dropLink(t, "alice", claims{"max_size": "7"}), s.url)
+	if got := s.get(broken, "Accept", "text/html").want(t, http.StatusForbidden); !strings.Contains(got.body, "cannot be understood") {
+		t.Errorf("a person with a broken claim reads %q", got.body)
+	}
 	if !strings.Contains(s.logs(), "file received") {
 		t.Error("the log does not tell of it")
 	}
