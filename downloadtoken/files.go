@@ -126,7 +126,7 @@ func (f *files) content(name string, most int) (all []fs.DirEntry, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer folder.Close()
+	defer func() { _ = folder.Close() }()
 	dir, ok := folder.(fs.ReadDirFile)
 	if !ok {
 		return fs.ReadDir(f.system, name)
