@@ -110,3 +110,14 @@ func (e errand) apply(header http.Header) {
 		header.Set("Destination", u.String())
 	}
 }
+
+// end lets go of the paths, and takes back a condition that only the next handlers are to
+// keep to: an error route would leave out its page for it.
+func (e errand) end(header http.Header) {
+	if e.plan.creates {
+		header.Del("If-None-Match")
+	}
+	if e.unlock != nil {
+		e.unlock()
+	}
+}

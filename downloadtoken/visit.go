@@ -69,8 +69,8 @@ type visit struct {
 // leave gives back what the request has not used, and tells what it has delivered. A
 // reservation that was committed is none any more.
 func (v *visit) leave() {
-	if v.errand != nil && v.errand.unlock != nil {
-		defer v.errand.unlock()
+	if v.errand != nil {
+		defer v.errand.end(v.r.Header)
 	}
 	v.noteCode()
 	v.account()

@@ -153,6 +153,21 @@ func TestGoneBehindAProxy(t *testing.T) {
 	s.send("PUT", target, "new").want(t, http.StatusUnauthorized)
 }
 
+// TestErrorPageOfAWrite: the page of an error route is sent, whatever a write was to keep to.
+func TestErrorPageOfAWrite(t *testing.T) {
+	s := start(t, map[string]string{"there.txt": "there", "page.html": "the error page"}, everyWrite+`error 507
+	handle_errors {
+		rewrite * /page.html
+		file_server
+	}`)
+	for _, target := range []string{"/there.txt", "/new.txt"} {
+		a := s.send("PUT", target+"?download_token="+mint(t, nil), "x").want(t, http.StatusInsufficientStorage)
+		if a.body != "the error page" {
+			t.Errorf("%s: %q", target, a.body)
+		}
+	}
+}
+
 // TestDestinationTricks sends every probe of the corpus as Destination, with a token for
 // /pub/*: nothing may come to be anywhere else.
 func TestDestinationTricks(t *testing.T) {
