@@ -124,7 +124,7 @@ func TestDemands(t *testing.T) {
 		} else {
 			e.depth = tt.field
 		}
-		p, err := e.plan(site)
+		p, err := e.planFor(site)
 		got := strings.Join(p.inWords(), ", ")
 		switch {
 		case errors.Is(err, errRequest):
@@ -169,7 +169,7 @@ func TestDemandsOfTheUnknown(t *testing.T) {
 			if tt.method == "COPY" {
 				e.depth, e.destination = "", tt.field
 			}
-			p, err := e.plan(site)
+			p, err := e.planFor(site)
 			if got := strings.Join(p.inWords(), ", "); err != nil || got != tt.want || p.creates || p.fresh {
 				t.Errorf("%s, %s: %v, %s", name, tt.method, err, got)
 			}
@@ -190,7 +190,25 @@ func (b brokenFS) Stat(name string) (fs.FileInfo, error) {
 	return nil, fs.ErrPermission
 }
 
-func (brokenFS) ReadDir(string) ([]fs.DirEntry, error) { return nil, fs.ErrPermission }
+func (brokenFS) Open(string) (fs.File, error) { return nil, fs.ErrPermission }
+
+// endlessFS has folders of which the content never ends.
+type endlessFS struct{ of fstest.MapFS }
+
+func (e endlessFS) Open(name string) (fs.File, error) {
+	f, err := e.of.Open(name)
+	return endless{f}, err
+}
+
+type endless struct{ fs.File }
+
+func (e endless) ReadDir(most int) ([]fs.DirEntry, error) {
+	info, err := e.Stat()
+	if most < 1 {
+		return nil, fs.ErrInvalid
+	}
+	return []fs.DirEntry{fs.FileInfoToDirEntry(info)}, err // one at a time
+}
 
 // TestTree: what a link leads to is asked about as well, and a folder that is too large
 // is refused.
@@ -236,5 +254,8 @@ func TestTree(t *testing.T) {
 	many["many/more"] = new(fstest.MapFile)
 	if _, err := site.tree("/many"); !errors.Is(err, errScope) || !strings.Contains(err.Error(), "more than 10000") {
 		t.Errorf("one more: %v", err)
+	}
+	if _, err := (&files{root: ".", system: endlessFS{fstest.MapFS{"many/a": {}}}}).tree("/many"); !errors.Is(err, errScope) || !strings.Contains(err.Error(), "more than 10000") {
+		t.Errorf("without an end: %v", err)
 	}
 }

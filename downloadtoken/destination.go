@@ -95,11 +95,11 @@ var codedURL = regexp.MustCompile(`<[^<>]*>`)
 
 // apply makes the request say what was judged, in a form that can be read in one way
 // only: a path-absolute reference is a URI to all readers (RFC 4918 section 8.3).
-func (e errand) apply(header http.Header, p plan) {
-	if p.creates {
+func (e errand) apply(header http.Header) {
+	if e.plan.creates {
 		header.Set("If-None-Match", "*") // RFC 9110 section 13.1.2
 	}
-	if p.fresh {
+	if e.plan.fresh {
 		header.Set("Overwrite", "F") // RFC 4918 section 10.6
 	}
 	if e.destination != "" {
@@ -108,5 +108,16 @@ func (e errand) apply(header http.Header, p plan) {
 			u.RawQuery = query
 		}
 		header.Set("Destination", u.String())
+	}
+}
+
+// end lets go of the paths, and takes back a condition that only the next handlers are to
+// keep to: an error route would leave out its page for it.
+func (e errand) end(header http.Header) {
+	if e.plan.creates {
+		header.Del("If-None-Match")
+	}
+	if e.unlock != nil {
+		e.unlock()
 	}
 }

@@ -96,7 +96,7 @@ func TestDestination(t *testing.T) {
 			continue
 		}
 		// What goes on is read as what was judged, here and by everything that parses URIs.
-		errand{destination: got}.apply(r.Header, plan{})
+		errand{destination: got}.apply(r.Header)
 		if again, err := destination(r, tt.path); err != nil || again != got {
 			t.Errorf("%s: goes on as %s, which is read as %q, %v", tt.field, r.Header.Get("Destination"), again, err)
 		}

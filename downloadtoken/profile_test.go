@@ -304,7 +304,7 @@ func TestProfileTarget(t *testing.T) {
 	of := func(target string, change func(*http.Request)) cdni.Target {
 		r := visiting(h, httptest.NewRecorder(), get(target)).r
 		change(r)
-		return h.target(r)
+		return targetOf(r)
 	}
 	trust := func(r *http.Request) { caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, true) }
 	for name, tt := range map[string]struct {
@@ -329,7 +329,7 @@ func TestProfileTarget(t *testing.T) {
 	} {
 		r := get("http://a.example/")
 		r.RequestURI = absolute // as net/http has it when it is sent to a proxy
-		if got := h.target(visiting(h, httptest.NewRecorder(), r).r).RequestURI; got != want {
+		if got := targetOf(visiting(h, httptest.NewRecorder(), r).r).RequestURI; got != want {
 			t.Errorf("%s: %s", absolute, got)
 		}
 	}
@@ -512,7 +512,7 @@ func TestProfileOpensTheRequestOnly(t *testing.T) {
 			t.Errorf("%s: %v", path, got)
 		}
 	}
-	v.signed.Renewal = &cdni.Renewal{Extension: time.Minute, Transport: cdni.InCookie}
+	v.uri.claims.Renewal = &cdni.Renewal{Extension: time.Minute, Transport: cdni.InCookie}
 	h.profile.renewals = new(children)
 	for _, past := range []bool{false, true} { // past its exp, a token only joins its grant
 		if v.past = past; (v.renewal() != nil) == past {

@@ -16,7 +16,7 @@ import (
 // request has to say.
 func (v *visit) receive() (err error) {
 	h, r := v.h, v.r
-	v.judged, v.target = h.now(), h.target(r)
+	v.judged, v.uri = h.now(), h.signedURI(r)
 	v.text, v.source, err = token.Find(r, h.sources)
 	v.answer.Asked.RawQuery = r.URL.RawQuery
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)

@@ -24,19 +24,19 @@ var locks pathlock.Locks
 // files. From the question what is there to the end of the answer no other request
 // changes it, so that it is asked once, however often the token is judged again.
 func (v *visit) authoriseErrand() (err error) {
-	if v.plan.demands != nil {
-		return nil
-	}
-	if v.errand == nil {
+	switch {
+	case v.errand == nil:
 		if v.errand, err = v.newErrand(); err != nil {
 			return err
 		}
+	case v.errand.plan.demands != nil:
+		return nil
 	}
 	f := v.files()
 	if err = v.lock(f); err != nil {
 		return err
 	}
-	p, err := v.errand.plan(f)
+	p, err := v.errand.planFor(f)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (v *visit) authoriseErrand() (err error) {
 			return errScope
 		}
 	}
-	v.plan, v.opening = p, scopes.Open
+	v.errand.plan, v.opening = p, scopes.Open
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (v *visit) newErrand() (*errand, error) {
 // lock locks the paths of the errand. Where it is not known what is there, a token must
 // permit all that there could be, so that there is nothing to be raced for.
 func (v *visit) lock(f *files) error {
-	if v.unlock != nil {
+	if v.errand.unlock != nil {
 		return nil
 	}
 	name, ok := f.lockName(v.errand.path)
@@ -86,7 +86,7 @@ func (v *visit) lock(f *files) error {
 		v.errand.method == http.MethodPost && strings.HasSuffix(v.errand.path, "/"):
 		acquire = locks.Shared
 	}
-	v.unlock, ok = acquire(v.r.Context(), patience, names...)
+	v.errand.unlock, ok = acquire(v.r.Context(), patience, names...)
 	if !ok {
 		return fmt.Errorf("%w: other requests are changing it", rules.ErrInUse)
 	}
@@ -141,10 +141,10 @@ func (v *visit) issue() {
 	if v.errand == nil {
 		return
 	}
-	v.errand.apply(v.r.Header, v.plan)
+	v.errand.apply(v.r.Header)
 	if v.writes && v.use != nil && v.r.ContentLength != 0 {
-		v.sent = &sent{ReadCloser: v.r.Body, left: v.r.ContentLength}
-		v.r.Body = v.sent
+		v.errand.sent = &sent{ReadCloser: v.r.Body, left: v.r.ContentLength}
+		v.r.Body = v.errand.sent
 	}
 }
 
@@ -176,7 +176,8 @@ func (v *visit) settle() {
 	status := v.answer.Status()
 	done := status >= 200 && status < 300
 	if refused := status >= 300 && status < 499; !refused && v.ticket != nil && errors.Is(v.r.Context().Err(), context.Canceled) {
-		done = done || v.sent == nil || v.sent.whole.Load()
+		body := v.errand.sent
+		done = done || body == nil || body.whole.Load()
 	}
 	if done && v.commit(nil) != nil {
 		v.use = nil
