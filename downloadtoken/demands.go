@@ -21,6 +21,10 @@ type errand struct {
 	depth       string // the field Depth (RFC 4918 section 10.2)
 	destination string // likewise a path; "" unless the method has one
 	part        bool   // it writes a part of a file
+
+	unlock func() // lets go of its paths; nil: none are locked
+	plan   plan
+	sent   *sent // what has come of the body; nil if it does not matter
 }
 
 // plan is what an errand needs, and what has to hold of it when it goes on.
@@ -33,8 +37,8 @@ type plan struct {
 // maxPath bounds the paths of errands: PATH_MAX of Linux. Each folder of them is locked.
 const maxPath = 4096
 
-// plan finds out what the errand does to the files.
-func (e errand) plan(f *files) (p plan, err error) {
+// planFor finds out what the errand does to the files.
+func (e errand) planFor(f *files) (p plan, err error) {
 	switch e.method {
 	case http.MethodOptions:
 		p.need(e.path, anything...)

@@ -124,7 +124,7 @@ func TestDemands(t *testing.T) {
 		} else {
 			e.depth = tt.field
 		}
-		p, err := e.plan(site)
+		p, err := e.planFor(site)
 		if more := e.moreThan(p); err == nil && len(more) > 0 {
 			t.Errorf("%s %s %s: asked first, and not needed: %v", tt.method, tt.path, tt.field, more)
 		}
@@ -184,7 +184,7 @@ func TestDemandsOfTheUnknown(t *testing.T) {
 			if tt.method == "COPY" {
 				e.depth, e.destination = "", tt.field
 			}
-			p, err := e.plan(site)
+			p, err := e.planFor(site)
 			if more := e.moreThan(p); len(more) > 0 {
 				t.Errorf("%s, %s: asked first, and not needed: %v", name, tt.method, more)
 			}
@@ -208,7 +208,25 @@ func (b brokenFS) Stat(name string) (fs.FileInfo, error) {
 	return nil, fs.ErrPermission
 }
 
-func (brokenFS) ReadDir(string) ([]fs.DirEntry, error) { return nil, fs.ErrPermission }
+func (brokenFS) Open(string) (fs.File, error) { return nil, fs.ErrPermission }
+
+// endlessFS has folders of which the content never ends.
+type endlessFS struct{ of fstest.MapFS }
+
+func (e endlessFS) Open(name string) (fs.File, error) {
+	f, err := e.of.Open(name)
+	return endless{f}, err
+}
+
+type endless struct{ fs.File }
+
+func (e endless) ReadDir(most int) ([]fs.DirEntry, error) {
+	info, err := e.Stat()
+	if most < 1 {
+		return nil, fs.ErrInvalid
+	}
+	return []fs.DirEntry{fs.FileInfoToDirEntry(info)}, err // one at a time
+}
 
 // TestTree: what a link leads to is asked about as well, and a folder that is too large
 // is refused.
@@ -254,5 +272,8 @@ func TestTree(t *testing.T) {
 	many["many/more"] = new(fstest.MapFile)
 	if _, err := site.tree("/many"); !errors.Is(err, errScope) || !strings.Contains(err.Error(), "more than 10000") {
 		t.Errorf("one more: %v", err)
+	}
+	if _, err := (&files{root: ".", system: endlessFS{fstest.MapFS{"many/a": {}}}}).tree("/many"); !errors.Is(err, errScope) || !strings.Contains(err.Error(), "more than 10000") {
+		t.Errorf("without an end: %v", err)
 	}
 }

@@ -25,13 +25,13 @@ var locks pathlock.Locks
 // files. From the question what is there to the end of the answer no other request
 // changes it, so that it is asked once, however often the token is judged again.
 func (v *visit) authoriseErrand() (err error) {
-	if v.plan.demands != nil {
-		return nil
-	}
-	if v.errand == nil {
+	switch {
+	case v.errand == nil:
 		if v.errand, err = v.newErrand(); err != nil {
 			return err
 		}
+	case v.errand.plan.demands != nil:
+		return nil
 	}
 	for _, d := range v.errand.least() {
 		if !v.permitsOne(d) {
@@ -42,7 +42,7 @@ func (v *visit) authoriseErrand() (err error) {
 	if err = v.lock(f); err != nil {
 		return err
 	}
-	p, err := v.errand.plan(f)
+	p, err := v.errand.planFor(f)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (v *visit) authoriseErrand() (err error) {
 			return errScope
 		}
 	}
-	v.plan, v.opening = p, scopes.Open
+	v.errand.plan, v.opening = p, scopes.Open
 	return nil
 }
 
@@ -67,7 +67,7 @@ func (v *visit) newErrand() (*errand, error) {
 		// that may only be read.
 		response.DropBody(v.r)
 		var err error
-		if e.destination, err = destination(v.r, &v.answer.Asked.URL); err != nil {
+		if e.destination, err = destination(v.r, v.answer.Asked.Path); err != nil {
 			return nil, err
 		}
 	}
@@ -81,7 +81,7 @@ func (v *visit) newErrand() (*errand, error) {
 // permit all that there could be, so that there is nothing to be raced for. Who may see all
 // that there could be keeps no writer away from it, however slowly the answer is read.
 func (v *visit) lock(f *files) error {
-	if v.unlock != nil {
+	if v.errand.unlock != nil {
 		return nil
 	}
 	name, ok := f.lockName(v.errand.path)
@@ -96,7 +96,7 @@ func (v *visit) lock(f *files) error {
 	}
 	switch {
 	case v.errand.method == methodPropfind:
-		p, err := v.errand.plan(new(files)) // of what is not known
+		p, err := v.errand.planFor(new(files)) // of what is not known
 		at := clean(v.errand.path)
 		denied := slices.DeleteFunc(p.demands, v.permitsOne)
 		if len(denied) == 0 {
@@ -108,7 +108,7 @@ func (v *visit) lock(f *files) error {
 	case v.errand.method == methodUnlock, v.errand.method == http.MethodPost && strings.HasSuffix(v.errand.path, "/"):
 		acquire = locks.Shared
 	}
-	v.unlock, ok = acquire(v.r.Context(), patience, names...)
+	v.errand.unlock, ok = acquire(v.r.Context(), patience, names...)
 	if !ok {
 		return fmt.Errorf("%w: other requests are changing it", rules.ErrInUse)
 	}
@@ -168,10 +168,10 @@ func (v *visit) issue() {
 	if v.errand == nil {
 		return
 	}
-	v.errand.apply(v.r.Header, v.plan)
+	v.errand.apply(v.r.Header)
 	if v.writes && v.use != nil && v.r.ContentLength != 0 {
-		v.sent = &sent{ReadCloser: v.r.Body, left: v.r.ContentLength}
-		v.r.Body = v.sent
+		v.errand.sent = &sent{ReadCloser: v.r.Body, left: v.r.ContentLength}
+		v.r.Body = v.errand.sent
 	}
 }
 
@@ -203,7 +203,8 @@ func (v *visit) settle() {
 	status := v.answer.Status()
 	done := status >= 200 && status < 300
 	if refused := status >= 300 && status < 499; !refused && v.ticket != nil && errors.Is(v.r.Context().Err(), context.Canceled) {
-		done = done || v.sent == nil || v.sent.whole.Load()
+		body := v.errand.sent
+		done = done || body == nil || body.whole.Load()
 	}
 	if done && v.commit(nil) != nil {
 		v.use = nil

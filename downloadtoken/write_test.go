@@ -457,7 +457,7 @@ func TestMatrix(t *testing.T) {
 					count++
 				}
 				h, _ := writable(t, new(Handler), anything...)
-				plan, err := e.plan(visiting(h, nil, get("/")).files())
+				plan, err := e.planFor(visiting(h, nil, get("/")).files())
 				if err != nil {
 					try(400, anything...)
 					continue
