@@ -125,6 +125,9 @@ func TestDemands(t *testing.T) {
 			e.depth = tt.field
 		}
 		p, err := e.planFor(site)
+		if more := e.moreThan(p); err == nil && len(more) > 0 {
+			t.Errorf("%s %s %s: asked first, and not needed: %v", tt.method, tt.path, tt.field, more)
+		}
 		got := strings.Join(p.inWords(), ", ")
 		switch {
 		case errors.Is(err, errRequest):
@@ -138,6 +141,18 @@ func TestDemands(t *testing.T) {
 			t.Errorf("%s %s %s: %s; creates %t, fresh %t; want %s", tt.method, tt.path, tt.field, got, p.creates, p.fresh, tt.want)
 		}
 	}
+}
+
+// moreThan are the demands of least that are made besides those of a plan; there must be none.
+func (e errand) moreThan(p plan) (all []demand) {
+	for _, l := range e.least() {
+		if !slices.ContainsFunc(p.demands, func(d demand) bool {
+			return clean(d.path) == clean(l.path) && !slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return !slices.Contains(l.anyOf, op) })
+		}) {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // TestDemandsOfTheUnknown: where it is not known what is there, a request needs all that
@@ -170,6 +185,9 @@ func TestDemandsOfTheUnknown(t *testing.T) {
 				e.depth, e.destination = "", tt.field
 			}
 			p, err := e.planFor(site)
+			if more := e.moreThan(p); len(more) > 0 {
+				t.Errorf("%s, %s: asked first, and not needed: %v", name, tt.method, more)
+			}
 			if got := strings.Join(p.inWords(), ", "); err != nil || got != tt.want || p.creates || p.fresh {
 				t.Errorf("%s, %s: %v, %s", name, tt.method, err, got)
 			}

@@ -194,7 +194,7 @@ func (v *visit) checkTarget() error {
 	if v.h.profile == nil {
 		return nil
 	}
-	escaped, _, _ := strings.Cut(v.target.RequestURI, "?")
+	escaped, _, _ := strings.Cut(v.uri.target.RequestURI, "?")
 	escaped = token.StripPath(escaped, []string{v.h.profile.attribute})
 	path, err := url.PathUnescape(escaped)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/internal/pathlock"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 	"github.com/caddy-download-token/caddy-download-token/internal/ticket"
 )
 
@@ -32,6 +33,11 @@ func (v *visit) authoriseErrand() (err error) {
 	case v.errand.plan.demands != nil:
 		return nil
 	}
+	for _, d := range v.errand.least() {
+		if !v.permitsOne(d) {
+			return errScope
+		}
+	}
 	f := v.files()
 	if err = v.lock(f); err != nil {
 		return err
@@ -41,7 +47,7 @@ func (v *visit) authoriseErrand() (err error) {
 		return err
 	}
 	for _, d := range p.demands {
-		if !slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return v.permits(op, d.path) }) {
+		if !v.permitsOne(d) {
 			return errScope
 		}
 	}
@@ -57,16 +63,23 @@ func (v *visit) newErrand() (*errand, error) {
 		return nil, fmt.Errorf("%w: Depth is there twice", errRequest)
 	}
 	if e.method == methodCopy || e.method == methodMove {
+		// None is defined, and one that is slow would keep writers away from a source
+		// that may only be read.
+		response.DropBody(v.r)
 		var err error
 		if e.destination, err = destination(v.r, v.answer.Asked.Path); err != nil {
 			return nil, err
 		}
 	}
+	if len(e.path) > maxPath || len(e.destination) > maxPath {
+		return nil, fmt.Errorf("%w: a path is longer than that of any file", errRequest)
+	}
 	return e, nil
 }
 
 // lock locks the paths of the errand. Where it is not known what is there, a token must
-// permit all that there could be, so that there is nothing to be raced for.
+// permit all that there could be, so that there is nothing to be raced for. Who may see all
+// that there could be keeps no writer away from it, however slowly the answer is read.
 func (v *visit) lock(f *files) error {
 	if v.errand.unlock != nil {
 		return nil
@@ -82,8 +95,17 @@ func (v *visit) lock(f *files) error {
 		}
 	}
 	switch {
-	case v.errand.method == methodUnlock, v.errand.method == methodPropfind && (v.errand.depth == "0" || v.errand.depth == "1"),
-		v.errand.method == http.MethodPost && strings.HasSuffix(v.errand.path, "/"):
+	case v.errand.method == methodPropfind:
+		p, err := v.errand.planFor(new(files)) // of what is not known
+		at := clean(v.errand.path)
+		denied := slices.DeleteFunc(p.demands, v.permitsOne)
+		if len(denied) == 0 {
+			return err
+		}
+		if !slices.ContainsFunc(denied, func(d demand) bool { return clean(d.path) != at }) {
+			acquire = locks.Shared
+		}
+	case v.errand.method == methodUnlock, v.errand.method == http.MethodPost && strings.HasSuffix(v.errand.path, "/"):
 		acquire = locks.Shared
 	}
 	v.errand.unlock, ok = acquire(v.r.Context(), patience, names...)
@@ -91,6 +113,11 @@ func (v *visit) lock(f *files) error {
 		return fmt.Errorf("%w: other requests are changing it", rules.ErrInUse)
 	}
 	return nil
+}
+
+// permitsOne reports whether the token may do what is demanded.
+func (v *visit) permitsOne(d demand) bool {
+	return slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return v.permits(op, d.path) })
 }
 
 // permits reports whether the token may do op to a path, spelled as r.URL.Path.
