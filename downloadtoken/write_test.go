@@ -2,6 +2,7 @@ package downloadtoken
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -331,6 +332,39 @@ func TestPageOnly(t *testing.T) {
 					t.Error("the token was reserved")
 				}
 			})
+		}
+	}
+}
+
+// TestPageNeedsPOST: the form of the page is sent by POST.
+func TestPageNeedsPOST(t *testing.T) {
+	h, _ := writable(t, new(Handler), scope.Upload, scope.CreateFile)
+	for admits, want := range map[string]string{http.MethodPost: "", http.MethodPut: "scope"} {
+		h.Methods.admitted = []string{http.MethodGet, admits}
+		for _, path := range []string{"/dir/", "/new.txt"} {
+			if reason, _, _ := h.Explain(visiting(h, nil, ask(t, "GET", path, "")).r); reason != want {
+				t.Errorf("GET %s and %s: %q, want %q", path, admits, reason, want)
+			}
+		}
+	}
+}
+
+// TestWhatWasMissing: of a write that is refused it is said what it would have done.
+func TestWhatWasMissing(t *testing.T) {
+	h, root := writable(t, new(Handler), scope.CreateFile)
+	for _, tt := range []struct{ method, path, root, want string }{
+		{"PUT", "/a.txt", root, "no scope of the token opens this path: it would have to permit to overwrite the file"},
+		{"PUT", "/a.txt", root, "to overwrite the file"}, // nothing is locked
+		{"DELETE", "/dir", root, "to delete the folder"},
+		{"PROPPATCH", "/a.txt", root, "to overwrite the file"},
+		{"PROPFIND", "/a.txt", root, "to see its details"},
+		{"POST", "/dir/", root, "to upload into the folder"},
+		{"PUT", "/new.txt", root + "/none", "to overwrite the file; what is there is not known: see whether the root of methods"},
+	} {
+		h.Methods.Root = tt.root
+		reason, _, err := h.Explain(visiting(h, nil, ask(t, tt.method, tt.path, "", "Depth", "0")).r)
+		if reason != "scope" || !strings.Contains(fmt.Sprint(err), tt.want) {
+			t.Errorf("%s %s: %s, %v; want %q", tt.method, tt.path, reason, err, tt.want)
 		}
 	}
 }
