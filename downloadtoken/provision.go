@@ -242,6 +242,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	app := appModule.(*store.App)
 	h.app = app
 	app.OnStartOnce("error routes", func() { warnOfErrorRoutes(ctx, h.logger) })
+	app.OnStartOnce("uploads", func() { warnOfUploads(ctx, h.logger) })
 	app.OnStartOnce("plain logs", func() { warnOfPlainLogs(ctx, h.logger) })
 	name := h.storeName()
 	if h.store, err = app.Open(name); err != nil {
