@@ -369,6 +369,18 @@ func TestWhatWasMissing(t *testing.T) {
 	}
 }
 
+// TestWhoSendsAFileIsToldOfFiles: what the client is told fits what it wanted.
+func TestWhoSendsAFileIsToldOfFiles(t *testing.T) {
+	h, _ := writable(t, new(Handler), scope.CreateFile)
+	for method, want := range map[string]string{"PUT": "store this file here", "POST": "store this file here", "DELETE": "for another file"} {
+		w := httptest.NewRecorder()
+		err := h.ServeHTTP(w, visiting(h, w, ask(t, method, "/a.txt", "")).r, answers(200))
+		if body := w.Body.String(); err != nil || w.Code != 403 || !strings.Contains(body, want) || !strings.Contains(body, `"reason":"forbidden"`) {
+			t.Errorf("%s: %d %s, %v", method, w.Code, body, err)
+		}
+	}
+}
+
 // TestMatrix takes each method to each kind of path: what the table demands is enough, and
 // without any of it the request is refused, before the store is asked.
 func TestMatrix(t *testing.T) {
