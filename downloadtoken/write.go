@@ -48,7 +48,7 @@ func (v *visit) authoriseErrand() (err error) {
 	}
 	for _, d := range p.demands {
 		if !v.permitsOne(d) {
-			return errScope
+			return fmt.Errorf("%w: it would have to permit to %s%s", errScope, scope.Words(d.anyOf), f.doubt(d.path))
 		}
 	}
 	v.errand.plan, v.opening = p, scopes.Open
@@ -136,10 +136,10 @@ func (v *visit) permits(op scope.Operation, path string) bool {
 	return slices.ContainsFunc(v.h.scopes, func(s scopes.Scope) bool { return writes(s) && s.(scopes.Writer).Permits(q) })
 }
 
-// mayUpload reports whether something could be uploaded where the request is for.
+// mayUpload reports whether something could be uploaded where the request is for, by the
+// form of a page.
 func (v *visit) mayUpload() bool {
-	methods := v.h.admitted()
-	if !slices.Contains(methods, http.MethodPost) && !slices.Contains(methods, http.MethodPut) {
+	if !slices.Contains(v.h.admitted(), http.MethodPost) {
 		return false
 	}
 	if strings.HasSuffix(v.path, "/") {
