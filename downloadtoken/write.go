@@ -33,12 +33,10 @@ func (v *visit) authoriseErrand() (err error) {
 	case v.errand.plan.demands != nil:
 		return nil
 	}
-	for _, d := range v.errand.least() {
-		if !v.permitsOne(d) {
-			return errScope
-		}
-	}
 	f := v.files()
+	if err = v.demand(v.errand.least(), f); err != nil {
+		return err
+	}
 	if err = v.lock(f); err != nil {
 		return err
 	}
@@ -46,12 +44,20 @@ func (v *visit) authoriseErrand() (err error) {
 	if err != nil {
 		return err
 	}
-	for _, d := range p.demands {
+	if err = v.demand(p.demands, f); err != nil {
+		return err
+	}
+	v.errand.plan, v.opening = p, scopes.Open
+	return nil
+}
+
+// demand sees that the token permits all that is demanded.
+func (v *visit) demand(all []demand, f *files) error {
+	for _, d := range all {
 		if !v.permitsOne(d) {
 			return fmt.Errorf("%w: it would have to permit to %s%s", errScope, scope.Words(d.anyOf), f.doubt(d.path))
 		}
 	}
-	v.errand.plan, v.opening = p, scopes.Open
 	return nil
 }
 
