@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -27,7 +28,17 @@ func (v *visit) serve(next caddyhttp.Handler) error {
 			v.brokeOff(err)
 		}
 	}()
-	return v.conclude(d, d.Serve(v.carrying(next)))
+	var before http.Header
+	if v.pageOnly {
+		before = v.w.Header().Clone()
+	}
+	err := d.Serve(v.carrying(next))
+	if v.pageOnly && !v.ticket.Page { // each field of an answer tells of a file
+		header := v.w.Header()
+		clear(header)
+		maps.Copy(header, before)
+	}
+	return v.conclude(d, err)
 }
 
 // delivery is what the next handlers write their answer to.

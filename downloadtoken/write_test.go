@@ -418,9 +418,16 @@ func TestPageOnly(t *testing.T) {
 				p := new(patient)
 				h, _ := writable(t, &Handler{OneTime: new(OneTime), store: p}, tt.granted...)
 				w := httptest.NewRecorder()
-				err := h.ServeHTTP(w, visiting(h, w, ask(t, method, tt.path, "")).r, tt.next)
+				w.Header().Set("X-Of-The-Site", "1")
+				err := h.ServeHTTP(w, visiting(h, w, ask(t, method, tt.path, "")).r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Repr-Digest", "sha-256=:of the file:")
+					return tt.next(w, r)
+				}))
 				if err != nil || w.Code != tt.want {
 					t.Errorf("%d, %v", w.Code, err)
+				}
+				if told := w.Header().Get("Repr-Digest") != ""; told != (tt.want == 200) || w.Header().Get("X-Of-The-Site") != "1" {
+					t.Errorf("%d, with %v", w.Code, w.Header())
 				}
 				if slices.Contains(p.asked, "admit") {
 					t.Error("the token was reserved")
