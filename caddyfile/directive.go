@@ -192,7 +192,9 @@ func unmarshalOptions(d *caddyfile.Dispenser, directive string, known map[string
 		}
 		seen[name] = true
 		parse, ok := known[name]
-		if !ok {
+		if place := places[name]; !ok && place != "" {
+			return d.Errf("%s: '%s' is not written here; put it into the block of %s", directive, name, place)
+		} else if !ok {
 			names := strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 			return d.Errf("%s: unrecognized subdirective '%s'; write one of %s", directive, name, names)
 		}
@@ -201,4 +203,10 @@ func unmarshalOptions(d *caddyfile.Dispenser, directive string, known map[string
 		}
 	}
 	return nil
+}
+
+// places are the blocks of subdirectives that are easily put into another one.
+var places = map[string]string{
+	"allow": "a scope", "methods": "download_token", "resume": "one_time", "spend": "one_time", "uses": "one_time",
+	"max_size": "download_token_upload", "content_type": "download_token_upload", "mkdir": "download_token_upload",
 }

@@ -192,7 +192,7 @@ func hostsOf(route *caddyhttp.Route, around []string) []string {
 // that the handler's package need not be linked in.
 func settingOf(handler any, name string) string {
 	switch caddy.GetModuleID(handler) {
-	case "http.handlers.file_server", "http.handlers.vars", "http.handlers.rewrite":
+	case "http.handlers.file_server", "http.handlers.vars", "http.handlers.rewrite", "http.handlers.download_token_upload":
 	default:
 		return ""
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
@@ -31,6 +33,11 @@ func (h *Handler) Explain(r *http.Request) (reason string, oneTime bool, err err
 		return "", false, nil
 	}
 	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source, uri: uri}
+	defer func() {
+		if v.errand != nil {
+			v.errand.end(r.Header)
+		}
+	}()
 	if err == nil {
 		err = v.judge()
 	}
@@ -46,20 +53,33 @@ func (h *Handler) Explain(r *http.Request) (reason string, oneTime bool, err err
 	return "", v.oneTime != nil, nil
 }
 
-// Name returns claims by which a token would open what r asks for, by the first scope
-// that can say so; see [scopes.Namer]. Like Explain it leaves no trace. It fails if no
+// Name returns claims by which a token would open what r asks for or, where no scope can
+// say so, by which a file could be sent there; see [scopes.Namer]. method is that of the
+// request which does the one or the other. Like Explain it leaves no trace. It fails if no
 // link can open the path, or no scope does.
-func (h *Handler) Name(r *http.Request) (claims map[string]any, err error) {
+func (h *Handler) Name(r *http.Request) (claims map[string]any, method string, err error) {
 	path, err := scope.Path(r.URL)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	for _, s := range h.scopes {
-		if namer, can := s.(scopes.Namer); can {
-			if claims, ok := namer.Name(h.PathPrefix + path); ok {
-				return claims, nil
+	sends := scope.CreateFile
+	if strings.HasSuffix(path, "/") {
+		sends = scope.Upload
+	}
+	for _, do := range []struct {
+		op     scope.Operation
+		method string
+	}{{scope.Download, http.MethodGet}, {sends, http.MethodPut}, {sends, http.MethodPost}} {
+		if !slices.Contains(h.admitted(), do.method) || do.op == scope.Upload && do.method == http.MethodPut {
+			continue
+		}
+		for _, s := range h.scopes {
+			if namer, can := s.(scopes.Namer); can && (!do.op.Writes() || writes(s)) {
+				if claims, ok := namer.Name(h.PathPrefix+path, do.op); ok {
+					return claims, do.method, nil
+				}
 			}
 		}
 	}
-	return nil, errors.New("no scope line can name this path in a claim")
+	return nil, "", errors.New("no scope line can name this path in a claim")
 }

@@ -76,6 +76,15 @@ func (f *files) look(path string) kind {
 	return unknown
 }
 
+// doubt is what to say of a path if it is not known what is there: a request for it needs
+// more than it would otherwise.
+func (f *files) doubt(path string) string {
+	if f.look(path) != unknown {
+		return ""
+	}
+	return "; what is there is not known: see whether the root of methods is the folder that is written"
+}
+
 // maxTree bounds the files and folders that one request can be about: each of them is
 // asked about.
 const maxTree = 10_000

@@ -103,6 +103,8 @@ func (h *Handler) provisionMethods(systems caddy.FileSystems) error {
 		}
 	}
 	switch {
+	case h.writable() && h.profile != nil:
+		return errors.New("methods: tokens of RFC 9246 open URIs for reading only; remove methods, or all of them but GET, HEAD and OPTIONS")
 	case h.writable() && !slices.ContainsFunc(h.scopes, writes):
 		return errors.New("methods: no scope lets a token write anything; write into the block of one what it is good for, such as: allow read create")
 	case h.Confirm != nil && slices.Contains(h.admitted(), http.MethodPost):

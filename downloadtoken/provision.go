@@ -241,6 +241,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	app := appModule.(*store.App)
 	h.app = app
 	app.OnStartOnce("error routes", func() { warnOfErrorRoutes(ctx, h.logger) })
+	app.OnStartOnce("uploads", func() { warnOfUploads(ctx, h.logger) })
 	app.OnStartOnce("plain logs", func() { warnOfPlainLogs(ctx, h.logger) })
 	name := h.storeName()
 	if h.store, err = app.Open(name); err != nil {
@@ -280,7 +281,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 		h.logger.Warn("max_ttl is long for one-time tokens: after a restart that is not clean, or with a full memory store, " +
 			"tokens issued before are refused until they would have expired; prefer an hour or less")
 	}
-	if o.resume == nil {
+	if o.resume == nil && !h.writable() {
 		h.logger.Info("one_time without resume sends each file whole, in one request; whatever reads a file in parts, " +
 			"such as GDAL, h5py, yt-dlp, axel and media players that seek, needs it: write resume and a window, such as resume 10m, into a block of one_time")
 	}

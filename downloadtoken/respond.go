@@ -25,6 +25,7 @@ type refusal struct {
 	allow      string
 	retryAfter string
 	document   *problem.Document // for programs
+	unstored   *problem.Document // for those that send a file; nil: the same
 	outcome    prometheus.Counter
 }
 
@@ -38,6 +39,11 @@ func (h *Handler) provisionRefusals() (err error) {
 		f.outcome = outcomeRefused[d.reason]
 		if f.document, err = problem.NewDocument(f.status, string(d.told), confirm.Detail(string(d.told))); err != nil {
 			return err
+		}
+		if d.err == errScope {
+			if f.unstored, err = problem.NewDocument(f.status, string(d.told), confirm.UploadDetail("forbidden")); err != nil {
+				return err
+			}
 		}
 		switch {
 		case f.status == http.StatusMethodNotAllowed:
@@ -113,7 +119,12 @@ func (v *visit) deny(err error) error {
 	if confirm.AcceptsHTML(v.r.Header) {
 		return v.show(d.told, f.status)
 	}
-	f.document.Write(v.w)
+	document := f.document
+	switch v.r.Method {
+	case http.MethodPut, http.MethodPost, http.MethodPatch:
+		document = cmp.Or(f.unstored, document)
+	}
+	document.Write(v.w)
 	return nil
 }
 

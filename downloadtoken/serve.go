@@ -3,6 +3,7 @@ package downloadtoken
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -87,7 +88,8 @@ func (v *visit) conclude(d *response.Delivery, err error) error {
 		}
 		return v.deny(err)
 	case v.pageOnly && !v.ticket.Page && !d.Sent():
-		return v.deny(errScope) // not even that there is nothing
+		// Not even that there is nothing.
+		return v.deny(fmt.Errorf("%w: it may be written to and not read, and no download_token_upload behind has shown its page", errScope))
 	case d.Unanswered():
 		v.h.logger.Warn("no handler behind download_token has answered, so there is nothing to download; "+
 			"add one that does, such as file_server",

@@ -33,12 +33,10 @@ func (v *visit) authoriseErrand() (err error) {
 	case v.errand.plan.demands != nil:
 		return nil
 	}
-	for _, d := range v.errand.least() {
-		if !v.permitsOne(d) {
-			return errScope
-		}
-	}
 	f := v.files()
+	if err = v.demand(v.errand.least(), f); err != nil {
+		return err
+	}
 	if err = v.lock(f); err != nil {
 		return err
 	}
@@ -46,12 +44,20 @@ func (v *visit) authoriseErrand() (err error) {
 	if err != nil {
 		return err
 	}
-	for _, d := range p.demands {
-		if !v.permitsOne(d) {
-			return errScope
-		}
+	if err = v.demand(p.demands, f); err != nil {
+		return err
 	}
 	v.errand.plan, v.opening = p, scopes.Open
+	return nil
+}
+
+// demand sees that the token permits all that is demanded.
+func (v *visit) demand(all []demand, f *files) error {
+	for _, d := range all {
+		if !v.permitsOne(d) {
+			return fmt.Errorf("%w: it would have to permit to %s%s", errScope, scope.Words(d.anyOf), f.doubt(d.path))
+		}
+	}
 	return nil
 }
 
@@ -136,10 +142,10 @@ func (v *visit) permits(op scope.Operation, path string) bool {
 	return slices.ContainsFunc(v.h.scopes, func(s scopes.Scope) bool { return writes(s) && s.(scopes.Writer).Permits(q) })
 }
 
-// mayUpload reports whether something could be uploaded where the request is for.
+// mayUpload reports whether something could be uploaded where the request is for, by the
+// form of a page.
 func (v *visit) mayUpload() bool {
-	methods := v.h.admitted()
-	if !slices.Contains(methods, http.MethodPost) && !slices.Contains(methods, http.MethodPut) {
+	if !slices.Contains(v.h.admitted(), http.MethodPost) {
 		return false
 	}
 	if strings.HasSuffix(v.path, "/") {

@@ -2,6 +2,7 @@ package downloadtoken
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -425,6 +426,51 @@ func TestPageOnly(t *testing.T) {
 					t.Error("the token was reserved")
 				}
 			})
+		}
+	}
+}
+
+// TestPageNeedsPOST: the form of the page is sent by POST.
+func TestPageNeedsPOST(t *testing.T) {
+	h, _ := writable(t, new(Handler), scope.Upload, scope.CreateFile)
+	for admits, want := range map[string]string{http.MethodPost: "", http.MethodPut: "scope"} {
+		h.Methods.admitted = []string{http.MethodGet, admits}
+		for _, path := range []string{"/dir/", "/new.txt"} {
+			if reason, _, _ := h.Explain(visiting(h, nil, ask(t, "GET", path, "")).r); reason != want {
+				t.Errorf("GET %s and %s: %q, want %q", path, admits, reason, want)
+			}
+		}
+	}
+}
+
+// TestWhatWasMissing: of a write that is refused it is said what it would have done.
+func TestWhatWasMissing(t *testing.T) {
+	h, root := writable(t, new(Handler), scope.CreateFile)
+	for _, tt := range []struct{ method, path, root, want string }{
+		{"PUT", "/a.txt", root, "no scope of the token opens this path: it would have to permit to overwrite the file"},
+		{"PUT", "/a.txt", root, "to overwrite the file"}, // nothing is locked
+		{"DELETE", "/dir", root, "to delete the folder"},
+		{"PROPPATCH", "/a.txt", root, "to overwrite the file"},
+		{"PROPFIND", "/a.txt", root, "to see its details"},
+		{"POST", "/dir/", root, "to upload into the folder"},
+		{"PUT", "/new.txt", root + "/none", "to overwrite the file; what is there is not known: see whether the root of methods"},
+	} {
+		h.Methods.Root = tt.root
+		reason, _, err := h.Explain(visiting(h, nil, ask(t, tt.method, tt.path, "", "Depth", "0")).r)
+		if reason != "scope" || !strings.Contains(fmt.Sprint(err), tt.want) {
+			t.Errorf("%s %s: %s, %v; want %q", tt.method, tt.path, reason, err, tt.want)
+		}
+	}
+}
+
+// TestWhoSendsAFileIsToldOfFiles: what the client is told fits what it wanted.
+func TestWhoSendsAFileIsToldOfFiles(t *testing.T) {
+	h, _ := writable(t, new(Handler), scope.CreateFile)
+	for method, want := range map[string]string{"PUT": "store this file here", "POST": "store this file here", "DELETE": "for another file"} {
+		w := httptest.NewRecorder()
+		err := h.ServeHTTP(w, visiting(h, w, ask(t, method, "/a.txt", "")).r, answers(200))
+		if body := w.Body.String(); err != nil || w.Code != 403 || !strings.Contains(body, want) || !strings.Contains(body, `"reason":"forbidden"`) {
+			t.Errorf("%s: %d %s, %v", method, w.Code, body, err)
 		}
 	}
 }

@@ -231,7 +231,8 @@ func reader(t *testing.T) *newcomer {
 	root := filepath.Join(n.dir, "files")
 	n.save(strings.Replace(readText(t, filepath.Join(n.dir, "Caddyfile")), "/srv/files", root, 1))
 	write(t, filepath.Join(root, "report.pdf"), "the report")
-	write(t, filepath.Join(n.dir, "etc", "Caddyfile"), "example.com {\n\troot "+root+"\n\tdownload_token {\n\t\tkey HS256 {env.DOWNLOAD_SECRET}\n\t\tscope path\n\t}\n\tfile_server\n}\n")
+	write(t, filepath.Join(n.dir, "etc", "Caddyfile"), "example.com {\n\troot "+root+"\n\tdownload_token {\n\t\tkey HS256 {env.DOWNLOAD_SECRET}\n\t\tscope path\n\t}\n\tfile_server\n}\n"+
+		"files.example.com {\n\troot "+root+"\n\t"+strings.Replace(inbox, "10m", "24h", 1)+"\n}\n")
 	t.Cleanup(n.serve(caddyBinary(t) + " run --config Caddyfile"))
 
 	req, err := http.NewRequest(http.MethodPost, "http://"+n.address+"/tokens/?file=report.pdf", nil)

@@ -172,7 +172,9 @@ func TestWarningsAtLoad(t *testing.T) {
 	if said := s.warned(); strings.Count(said, "no marks of an earlier run were found") != 1 {
 		t.Errorf("a first start says %q", said)
 	}
-	const errors = "handle_errors has a file_server"
+	const errors, unguarded, elsewhere = "handle_errors has a file_server", "download_token_upload stores nothing", "another folder"
+	inbox := strings.Replace(inbox, "\n\tfile_server", "", 1)
+	guarded, _, _ := strings.Cut(inbox, "download_token_upload")
 	for name, tt := range map[string]struct{ body, want string }{
 		"resume beyond max_ttl": {strings.Replace(oneTime, "one_time", "one_time {\n\t\t\tresume 30m\n\t\t}", 1), "resume 30m0s is longer than max_ttl 10m0s"},
 		"resume within":         {strings.Replace(oneTime, "one_time", "one_time {\n\t\t\tresume 10m\n\t\t}", 1), ""},
@@ -194,6 +196,14 @@ func TestWarningsAtLoad(t *testing.T) {
 		"the same files":              {oneTime + "\n\thandle_errors {\n\t\troot " + s.root + "\n\t\tfile_server\n\t}", errors},
 		"refusals as 404":             {strings.Replace(oneTime, "one_time", "one_time\n\t\tstatus 404", 1) + "\n\thandle_errors 404 {\n\t\tfile_server\n\t}", errors},
 		"nothing guarded":             {"handle_errors {\n\t\tfile_server\n\t}", ""},
+		"uploads":                     {inbox, ""},
+		"uploads to the same root":    {strings.Replace(inbox, "max_size 50MB", "root "+s.root, 1), ""},
+		"uploads in a handle":         {guarded + "handle /a/* {\n\t\tdownload_token_upload\n\t}", ""},
+		"uploads, no methods":         {guard + "download_token_upload", unguarded},
+		"uploads behind another":      {"handle /a/* {\n" + guard + "\n\t}\n\thandle {\n\t\tdownload_token_upload\n\t}", unguarded},
+		"uploads elsewhere":           {strings.Replace(inbox, "max_size 50MB", "root /srv/inbox", 1), elsewhere},
+		"judged elsewhere":            {strings.Replace(inbox, "PUT POST", "PUT POST {\n\t\t\troot /srv/inbox\n\t\t}", 1), elsewhere},
+		"both elsewhere":              {strings.NewReplacer("PUT POST", "PUT POST {\n\t\t\troot /srv/inbox\n\t\t}", "max_size 50MB", "root /srv/inbox").Replace(inbox), ""},
 		"named route":                 {guard + "invoke files\n\thandle_errors {\n\t\tinvoke files\n\t}", errors},
 	} {
 		t.Run(name, func(t *testing.T) {

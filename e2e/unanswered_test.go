@@ -50,6 +50,25 @@ func TestWhatNobodyAnswersSpendsNothing(t *testing.T) {
 	}
 }
 
+// TestWritesThatNothingTakes: without a handler that stores it, a file is not received, and
+// its sender is told so, however the handler is missing.
+func TestWritesThatNothingTakes(t *testing.T) {
+	for name, behind := range map[string]string{
+		"none": "", "for another path": "download_token_upload /srv/inbox", "in a handle": "handle {\n\t\theader X-Behind x\n\t}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			site, _, _ := strings.Cut(inbox, "download_token_upload")
+			s := start(t, map[string]string{"alice/there.txt": ""}, site+behind)
+			link := strings.Replace(strings.TrimPrefix(s.dropLink(t, "alice", nil), s.url), "/alice/", "/alice/new.txt", 1)
+			s.send("PUT", link, "new").want(t, http.StatusNotImplemented)
+			if logs := s.logs(); !strings.Contains(logs, "no handler behind it has answered a request that writes") {
+				t.Error(logs)
+			}
+			s.send("PUT", link, "new").want(t, http.StatusUnauthorized) // what was on the way may have done something
+		})
+	}
+}
+
 // TestTheLogDoesNotCallASpentTokenKept: with spend request it is spent by the time at
 // which nobody answers.
 func TestTheLogDoesNotCallASpentTokenKept(t *testing.T) {

@@ -55,6 +55,15 @@ var allowances = map[string]Allowance{"read": read, "create": create, "modify": 
 // Allows tells whether op is in the set.
 func (a Allowance) Allows(op Operation) bool { return op >= 0 && a&(1<<op) != 0 }
 
+// Grants is [Allowance.Permits] for an op that writes; one that reads may be done on what
+// the scope opens, if it is in the set.
+func (a Allowance) Grants(op Operation, path string, opens func(path string) bool) bool {
+	if op.Writes() {
+		return a.Permits(op, path, opens)
+	}
+	return a.Allows(op) && opens(path)
+}
+
 // Writes tells whether any operation that writes is in the set.
 func (a Allowance) Writes() bool { return a&modify != 0 }
 

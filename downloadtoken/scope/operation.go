@@ -1,5 +1,7 @@
 package scope
 
+import "strings"
+
 // Operation is what a request wants to do with a path.
 type Operation int
 
@@ -34,6 +36,22 @@ const (
 	// is not known yet. CreateFile is asked for when it is.
 	Upload
 )
+
+// Words says what one of the operations does, as it follows "to".
+func Words(ops []Operation) string {
+	words := make([]string, len(ops))
+	for i, op := range ops {
+		words[i] = wordsOf[op]
+	}
+	return strings.Join(words, " or to ")
+}
+
+var wordsOf = map[Operation]string{
+	Download: "download the file", Details: "see its details", List: "list the folder",
+	CreateFile: "create the file", OverwriteFile: "overwrite the file", DeleteFile: "delete the file", RenameFile: "rename the file",
+	CreateFolder: "create the folder", DeleteFolder: "delete the folder", RenameFolder: "rename the folder",
+	Describe: "describe the folder", Upload: "upload into the folder",
+}
 
 // Writes tells whether the operation changes anything.
 func (op Operation) Writes() bool { return op >= CreateFile }

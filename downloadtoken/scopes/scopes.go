@@ -36,10 +36,11 @@ type Scope interface {
 type Namer interface {
 	Scope
 
-	// Name returns claims by which a token opens a path, and as little else as there
-	// is a way to say; their values are marshalled as JSON. There may be none. ok: it
-	// can be opened. The path is as in [Query].
-	Name(path string) (claims map[string]any, ok bool)
+	// Name returns claims by which a token permits an operation on a path, and as little
+	// else as there is a way to say; their values are marshalled as JSON. There may be
+	// none. ok: it can be permitted. The path is as in [Query]; the operation is Download,
+	// also of a folder, CreateFile or Upload.
+	Name(path string, op scope.Operation) (claims map[string]any, ok bool)
 }
 
 // Based is a [Scope] that can also say where everything is that a token opens, for

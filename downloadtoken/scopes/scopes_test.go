@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/claims"
@@ -138,7 +139,7 @@ func TestName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		named, ok := s.(scopes.Namer).Name(tt.path)
+		named, ok := s.(scopes.Namer).Name(tt.path, scope.Download)
 		if ok != tt.named {
 			t.Errorf("%s %s %s: %v %v", tt.kind, tt.config, tt.path, named, ok)
 		}

@@ -175,7 +175,7 @@ func TestReadPrefixes(t *testing.T) {
 		if got := s.(scopes.Based).Base(q); tt.opens && got != tt.base {
 			t.Errorf("%s %s: base %q", tt.config, tt.scope, got)
 		}
-		named, ok := s.(scopes.Namer).Name(tt.path)
+		named, ok := s.(scopes.Namer).Name(tt.path, scope.Download)
 		if got, _ := named["scope"].(string); got != tt.named || ok != (tt.named != "") {
 			t.Errorf("%s: named %q, %t", tt.config, got, ok)
 		}
@@ -187,8 +187,52 @@ func TestReadPrefixes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if named, ok := s.(scopes.Namer).Name("/a"); ok {
+		if named, ok := s.(scopes.Namer).Name("/a", scope.Download); ok {
 			t.Errorf("%s: %v would not read", kind, named)
+		}
+	}
+}
+
+// TestNameWrites: what a scope says that sending a file needs permits it.
+func TestNameWrites(t *testing.T) {
+	for _, tt := range []struct {
+		kind, config, path string
+		op                 scope.Operation
+		named              bool
+	}{
+		{"any", `{"allow": ["create"]}`, "/a/", scope.Upload, true},
+		{"any", `{}`, "/a", scope.CreateFile, false},
+		{"path", `{"allow": ["create"]}`, "/a b/", scope.Upload, true},
+		{"path", `{"prefixes": {"a.create:": ["create"]}, "claim": "scope", "prefix": "a.read:"}`, "/a b/ü", scope.CreateFile, true},
+		{"path", `{"allow": ["rename"]}`, "/a", scope.CreateFile, false},
+		{"template", `{"scope": "inbox:{name}", "path": "/{name}/*", "allow": ["create"]}`, "/ada/", scope.Upload, true},
+		{"template", `{"scope": "inbox:{name}", "path": "/{name}/*", "allow": ["create"]}`, "/ada/a.txt", scope.CreateFile, true},
+		{"template", `{"scope": "file:{a}:{b}", "path": "/{a}/{b}", "allow": ["create"]}`, "/ada/", scope.Upload, false},
+		{"template", `{"scope": "inbox:{name}", "path": "/{name}/*"}`, "/ada/", scope.Upload, false},
+		{"claims", `{"path": "/users/{sub}/*", "allow": ["create"]}`, "/users/ada/", scope.Upload, true},
+		{"claims", `{"path": "/users/{sub}", "allow": ["create"]}`, "/users/", scope.Upload, false},
+		{"claims", `{"path": "/users/{sub}/*"}`, "/users/ada/a", scope.CreateFile, false},
+		{"path_permissions", `{}`, "/u/", scope.Upload, true},
+		{"path_permissions", `{"account": "W1"}`, "/", scope.Upload, true},
+		{"path_permissions", `{}`, "/u/a.jpg", scope.CreateFile, true},
+	} {
+		s, err := load(t, tt.kind, tt.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named, ok := s.(scopes.Namer).Name(tt.path, tt.op)
+		if ok != tt.named {
+			t.Errorf("%s %s %s: %v %v", tt.kind, tt.config, tt.path, named, ok)
+		}
+		said := claims{}
+		maps.Copy(said, named)
+		q := scopes.Query{Token: verified(t, said), Path: tt.path, Operation: tt.op, Request: httptest.NewRequest(http.MethodPut, "/", nil)}
+		if ok && !s.(scopes.Writer).Permits(q) {
+			t.Errorf("%s %s: %v does not permit %s", tt.kind, tt.config, named, tt.path)
+		}
+		q.Operation = scope.Download
+		if ok && s.Opens(q) != scopes.Closed {
+			t.Errorf("%s %s: %v reads %s", tt.kind, tt.config, named, tt.path)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type fitting struct {
 	given     func(option string) bool
 	directive *downloadtoken.Handler
 	named     map[string]any // claims that open the address
+	method    string         // of the request that they are for; "": GET
 	unnamed   error          // why there are none
 	chosen    []string       // options that would have said the same
 	warnings  []string
@@ -41,7 +42,7 @@ func (o *mintOptions) fit(given func(option string) bool) (*fitting, error) {
 	if err := f.rehearse("", func(h *downloadtoken.Handler, r *http.Request) {
 		if f.directive == nil {
 			f.directive = h
-			f.named, f.unnamed = h.Name(r)
+			f.named, f.method, f.unnamed = h.Name(r)
 		}
 	}); err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func (f *fitting) rehearse(text string, meet func(*downloadtoken.Handler, *http.
 		return err
 	}
 	found, err := rehearsal.Run(config, rehearsal.Request{
-		Method: http.MethodGet, URL: u, Header: make(http.Header), ClientIP: "127.0.0.1", Token: text, Meet: meet,
+		Method: cmp.Or(f.method, http.MethodGet), URL: u, Header: make(http.Header), ClientIP: "127.0.0.1", Token: text, Meet: meet,
 	})
 	switch {
 	case err != nil:

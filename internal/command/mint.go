@@ -42,8 +42,8 @@ With --profile rfc9246, the token is one of RFC 9246 (URI Signing for CDNI): it 
 
 With --config and --url, all of that follows from the directive that judges the
 address: what opens it, for how long, for one use or more, by which parameter, and
-the secret that signs. What is given stays as it is, and what was chosen is said on
-standard error.
+the secret that signs. Where nothing may be read, the link is one to send a file by.
+What is given stays as it is, and what was chosen is said on standard error.
 
 Before it is printed, the token is checked as the directive would, so that
 claims that it can never accept are an error here. An address that --path does not
@@ -56,6 +56,9 @@ const mintExamples = `  A link that opens one file, once, for ten minutes
 
   A link that works, by what the Caddyfile says
   $ caddy download-token mint --config Caddyfile --url https://example.com/reports/q3.pdf
+
+  A link by which one file can be sent, to a folder where a Caddyfile lets files be created
+  $ caddy download-token mint --config Caddyfile --ttl 24h --url https://example.com/inbox/
 
   A token for a folder, for an hour, signed with a private key
   $ caddy download-token mint --key private.pem --ttl 1h --path /reports/

@@ -12,6 +12,7 @@ import (
 
 	_ "github.com/caddy-download-token/caddy-download-token/caddyfile"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/any"
+	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/claims"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/path"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes/template"
 	_ "github.com/caddy-download-token/caddy-download-token/downloadtoken/store/memory"
@@ -56,6 +57,9 @@ const guard = `
 	}
 `
 
+// inbox takes files that are sent, into a folder that is there.
+var inbox = "\tdownload_token {\n\t\tkey HS256 " + testSecret + "\n\t\tmethods GET PUT POST {\nroot .\n}\n\t\tscope path {\nallow create\n}\n\t}\n"
+
 // TestRehearsal follows one request through many configurations.
 func TestRehearsal(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -67,14 +71,17 @@ func TestRehearsal(t *testing.T) {
 		answeredBy string
 		assumed    []string
 	}{
-		"passed":           {config: site(guard + "\tfile_server"), verdict: "passed", answeredBy: "file_server"},
-		"another path":     {config: site(guard + "\tfile_server"), url: "http://a.example/g.txt", verdict: "refused", reason: "scope"},
-		"a bad path":       {config: site(guard + "\tfile_server"), url: "http://a.example//f.txt", verdict: "refused", reason: "bad_path"},
-		"another method":   {config: site(guard + "\tfile_server"), args: []string{"--method", "POST"}, verdict: "refused", reason: "method"},
-		"HEAD":             {config: site(guard + "\tfile_server"), args: []string{"--method", "HEAD"}, verdict: "passed", answeredBy: "file_server"},
-		"another host":     {config: site(guard + "\tfile_server"), url: "http://b.example/f.txt", verdict: "unjudged"},
-		"no directive":     {config: site("\tfile_server"), verdict: "unjudged", answeredBy: "file_server"},
-		"a respond before": {config: site("\troute {\n\t\trespond /f.txt 200\n" + guard + "\t\tfile_server\n\t}"), verdict: "unjudged", answeredBy: "static_response"},
+		"passed":              {config: site(guard + "\tfile_server"), verdict: "passed", answeredBy: "file_server"},
+		"another path":        {config: site(guard + "\tfile_server"), url: "http://a.example/g.txt", verdict: "refused", reason: "scope"},
+		"a bad path":          {config: site(guard + "\tfile_server"), url: "http://a.example//f.txt", verdict: "refused", reason: "bad_path"},
+		"another method":      {config: site(guard + "\tfile_server"), args: []string{"--method", "POST"}, verdict: "refused", reason: "method"},
+		"HEAD":                {config: site(guard + "\tfile_server"), args: []string{"--method", "HEAD"}, verdict: "passed", answeredBy: "file_server"},
+		"a file to send":      {config: site(inbox + "\tdownload_token_upload\n\tfile_server"), args: []string{"--method", "PUT"}, verdict: "passed", answeredBy: "download_token_upload"},
+		"a page to send by":   {config: site(inbox + "\tdownload_token_upload"), verdict: "passed", answeredBy: "download_token_upload"},
+		"a file to overwrite": {config: site(strings.Replace(inbox, "root .", "root /none", 1) + "\tdownload_token_upload"), args: []string{"--method", "PUT"}, verdict: "refused", reason: "scope"},
+		"another host":        {config: site(guard + "\tfile_server"), url: "http://b.example/f.txt", verdict: "unjudged"},
+		"no directive":        {config: site("\tfile_server"), verdict: "unjudged", answeredBy: "file_server"},
+		"a respond before":    {config: site("\troute {\n\t\trespond /f.txt 200\n" + guard + "\t\tfile_server\n\t}"), verdict: "unjudged", answeredBy: "static_response"},
 		"a respond for others": {config: site("\troute {\n\t\trespond /g.txt 200\n" + guard + "\t\tfile_server\n\t}"),
 			verdict: "passed", answeredBy: "file_server"},
 		"unmatched": {config: site("\t@g path /g.txt\n\tdownload_token @g {\n\t\tkey HS256 " + testSecret + "\n\t\tscope any\n\t}\n\tfile_server"),

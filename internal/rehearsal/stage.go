@@ -116,6 +116,10 @@ func (u understudy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 			return errInvoked
 		}
 		return s.run(caddyhttp.RouteList{*route}, w, r, next)
+	case name == "download_token_upload": // with its page, or with what it stores
+		if s.found.AnsweredBy = name; r.Method == http.MethodPut || r.Method == http.MethodPost {
+			return nil
+		}
 	case answering[name], name == "file_server" && !of.PassThru, name == "reverse_proxy" && len(of.HandleResponse) == 0:
 		s.found.AnsweredBy = name
 		return nil

@@ -46,8 +46,8 @@ type Delivery struct {
 	// first byte.
 	Spends bool
 
-	// Whether the request may have changed something. An answer that is left to the server
-	// is then the 200 that it is to the client.
+	// Whether the request may have changed something. An answer that a handler leaves to
+	// the server is then the 200 that it is to the client; if there was no handler, it is 501.
 	Writes bool
 
 	// Set-Cookie of a 2xx answer that shared caches may not keep. Default: none.
@@ -101,7 +101,8 @@ func (d *Delivery) Stopped() error { return d.stopped }
 
 // Failed reports whether the answer was stopped for what a later handler did.
 func (d *Delivery) Failed() bool {
-	return errors.Is(d.stopped, errOtherFile) || errors.Is(d.stopped, errNoBody) || errors.Is(d.stopped, errSwitch)
+	return errors.Is(d.stopped, errOtherFile) || errors.Is(d.stopped, errNoBody) || errors.Is(d.stopped, errSwitch) ||
+		errors.Is(d.stopped, errUntaken)
 }
 
 // Unanswered reports whether no handler has answered, so that Caddy sends its empty

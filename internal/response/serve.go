@@ -18,7 +18,9 @@ var ErrPartial = errors.New("download_token: a part of a file that cannot be res
 var (
 	errOtherFile = errors.New("download_token: a later handler changed the path after it was authorised; " +
 		"put rewrite, uri and try_files before download_token, or download_token behind them")
-	errNoBody = errors.New("download_token: the next handler announced a body and sent none")
+	errNoBody  = errors.New("download_token: the next handler announced a body and sent none")
+	errUntaken = errors.New("download_token: no handler behind it has answered a request that writes, so nothing was written; " +
+		"add one that does, such as download_token_upload, and see whether its matcher fits the path")
 )
 
 // Serve calls the next handler and sees its answer through. What was drawn on a
@@ -72,6 +74,9 @@ func (d *Delivery) finish(err error) error {
 			if d.stopped = d.leaveUnanswered(); d.stopped == nil {
 				return nil
 			}
+		case !held && unhandled(d.r):
+			d.answered() // something on the way may have been done all the same
+			d.stopped = errUntaken
 		case d.r.Method == http.MethodGet && announcesBody(d.Header()) && d.status != http.StatusNoContent:
 			d.stopped = errNoBody
 		default:
@@ -94,8 +99,11 @@ func (d *Delivery) finish(err error) error {
 	case d.Failed():
 		confineHeader(d.Header())
 		status := http.StatusInternalServerError
-		if errors.Is(d.stopped, errSwitch) {
+		switch {
+		case errors.Is(d.stopped, errSwitch):
 			status = http.StatusBadGateway
+		case errors.Is(d.stopped, errUntaken):
+			status = http.StatusNotImplemented
 		}
 		d.setCaching(status)
 		return caddyhttp.Error(status, d.stopped)
@@ -118,6 +126,12 @@ func (d *Delivery) leaveUnanswered() error {
 	ForbidCaching(header)
 	d.Policy.Vary(header)
 	return nil
+}
+
+// unhandled reports whether the request has come to the end of Caddy's routes.
+func unhandled(r *http.Request) bool {
+	at, _ := caddyhttp.GetVar(r.Context(), "unhandled").(bool)
+	return at
 }
 
 // announcesBody reports whether Content-Length promises at least one byte.

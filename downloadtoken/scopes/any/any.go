@@ -77,8 +77,8 @@ func (s *Scope) Permits(q scopes.Query) bool {
 func (*Scope) Base(scopes.Query) string { return "" }
 
 // Name implements [scopes.Namer]: nothing has to be said.
-func (s *Scope) Name(string) (claims map[string]any, ok bool) {
-	return nil, s.allow.Allows(scope.Download)
+func (s *Scope) Name(path string, op scope.Operation) (claims map[string]any, ok bool) {
+	return nil, s.allow.Grants(op, path, func(string) bool { return true })
 }
 
 // Interface guards

@@ -91,13 +91,15 @@ func (s *Scope) Permits(q scopes.Query) bool {
 func (s *Scope) Base(q scopes.Query) string { return s.path.Base(q.Path) }
 
 // Name implements [scopes.Namer].
-func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
+func (s *Scope) Name(path string, op scope.Operation) (claims map[string]any, ok bool) {
 	named, ok := s.path.Name(path)
+	said := func(name string) (value string, ok bool) { value, ok = named[name]; return value, ok }
+	opens := func(path string) bool { return s.path.Admits(said, path) }
 	claims = make(map[string]any, len(named))
 	for name, value := range named {
 		claims[name] = value
 	}
-	return claims, ok && s.allow.Allows(scope.Download)
+	return claims, ok && s.allow.Grants(op, path, opens)
 }
 
 // Interface guards

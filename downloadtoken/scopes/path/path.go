@@ -155,9 +155,9 @@ func (s *Scope) Base(q scopes.Query) string {
 }
 
 // Name implements [scopes.Namer].
-func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
+func (s *Scope) Name(path string, op scope.Operation) (claims map[string]any, ok bool) {
 	for _, one := range s.paths {
-		if one.Allows(scope.Download) {
+		if one.Allows(op) {
 			if one.Escaped {
 				path = (&url.URL{Path: path}).EscapedPath()
 			}

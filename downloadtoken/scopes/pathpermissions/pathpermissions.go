@@ -150,14 +150,21 @@ func (s *Scope) Base(q scopes.Query) string {
 }
 
 // Name implements [scopes.Namer].
-func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
-	granted := map[string]any{"file": map[string]any{"downloadFile": []string{s.Slug}}}
-	if folder := strings.TrimSuffix(path, "/"); folder != path {
-		path, granted = cmp.Or(folder, "/"), map[string]any{"folder": map[string]any{"listFolderChildren": true}}
+func (s *Scope) Name(path string, op scope.Operation) (claims map[string]any, ok bool) {
+	kind, granted, within := "read", map[string]any{"file": map[string]any{"downloadFile": []string{s.Slug}}}, "This"
+	folder := strings.TrimSuffix(path, "/")
+	switch {
+	case op.Writes():
+		kind, granted = "write", map[string]any{"file": map[string]any{"createFile": true}}
+		if op == scope.Upload {
+			within = "Children"
+		}
+	case folder != path:
+		granted = map[string]any{"folder": map[string]any{"listFolderChildren": true}}
 	}
 	claims = map[string]any{"access": map[string]any{"pathPermissions": []any{map[string]any{
-		"match":       map[string]any{"path": path, "scope": "This"},
-		"permissions": map[string]any{"read": granted},
+		"match":       map[string]any{"path": cmp.Or(folder, "/"), "scope": within},
+		"permissions": map[string]any{kind: granted},
 	}}}}
 	if s.Account != "" {
 		claims["accountId"] = s.Account

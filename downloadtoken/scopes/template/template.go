@@ -144,9 +144,10 @@ func (s *Scope) Base(q scopes.Query) string {
 }
 
 // Name implements [scopes.Namer].
-func (s *Scope) Name(path string) (claims map[string]any, ok bool) {
+func (s *Scope) Name(path string, op scope.Operation) (claims map[string]any, ok bool) {
 	one, ok := s.template.Name(path)
-	ok = ok && s.allow.Allows(scope.Download) && !(s.List && strings.Contains(one, " "))
+	opens := func(path string) bool { return s.template.Admits(one, path) }
+	ok = ok && s.allow.Grants(op, path, opens) && !(s.List && strings.Contains(one, " "))
 	return map[string]any{cmp.Or(s.Claim, defaultClaim): one}, ok
 }
 
