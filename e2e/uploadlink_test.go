@@ -239,6 +239,21 @@ func TestUploadLinkOfASite(t *testing.T) {
 	}
 }
 
+// TestUploadLinkBehindHandlersOfCaddy: request_body bounds what is read, and costs nobody a
+// token; encode leaves the answers as they are.
+func TestUploadLinkBehindHandlersOfCaddy(t *testing.T) {
+	s := start(t, map[string]string{"alice/there.txt": ""}, "encode\n\trequest_body {\n\t\tmax_size 5\n\t}\n\t"+inbox)
+	link := strings.TrimPrefix(strings.Replace(s.dropLink(t, "alice", nil), "/?", "/a.txt?", 1), s.url)
+	s.send("PUT", link, "123456", "Accept-Encoding", "gzip").want(t, http.StatusRequestEntityTooLarge)
+	if a := s.send("PUT", link, "12345", "Accept-Encoding", "gzip").want(t, http.StatusCreated); a.Header.Get("Location") != "/alice/a.txt" {
+		t.Errorf("Location %q", a.Header.Get("Location"))
+	}
+	s.send("PUT", strings.Replace(link, "a.txt", "b.txt", 1), "12345").want(t, http.StatusUnauthorized)
+	if got := s.received(t); len(got) != 2 || got["alice/a.txt"] != "12345" {
+		t.Errorf("received %q", got)
+	}
+}
+
 // TestUploadLinkStalls: an upload that stands still is ended by the idle timeout of Caddy,
 // one that is slow is not. It leaves nothing and costs nothing.
 func TestUploadLinkStalls(t *testing.T) {
