@@ -116,8 +116,8 @@ func (v *visit) verify() (err error) {
 			return err
 		}
 		v.within = from.Folder
-		if from.Until != 0 {
-			v.chain = time.Unix(from.Until, 0)
+		if from.Until != 0 && v.uri != nil {
+			v.uri.chain = time.Unix(from.Until, 0)
 		}
 		return nil
 	}

@@ -21,6 +21,10 @@ type errand struct {
 	depth       string // the field Depth (RFC 4918 section 10.2)
 	destination string // likewise a path; "" unless the method has one
 	part        bool   // it writes a part of a file
+
+	unlock func() // lets go of its paths; nil: none are locked
+	plan   plan
+	sent   *sent // what has come of the body; nil if it does not matter
 }
 
 // plan is what an errand needs, and what has to hold of it when it goes on.
@@ -30,8 +34,11 @@ type plan struct {
 	fresh   bool // nothing is at its destination, and nothing may be then
 }
 
-// plan finds out what the errand does to the files.
-func (e errand) plan(f *files) (p plan, err error) {
+// maxPath bounds the paths of errands: PATH_MAX of Linux. Each folder of them is locked.
+const maxPath = 4096
+
+// planFor finds out what the errand does to the files.
+func (e errand) planFor(f *files) (p plan, err error) {
 	switch e.method {
 	case http.MethodOptions:
 		p.need(e.path, anything...)
@@ -74,6 +81,27 @@ var (
 	allWrites = append([]scope.Operation{scope.CreateFile, scope.CreateFolder, scope.Upload}, changes...)
 	anything  = append([]scope.Operation{scope.Download, scope.Details, scope.List}, allWrites...)
 )
+
+// least is what the errand needs whatever is there. It is asked first, so that who may do
+// none of it neither keeps others from the paths nor makes the disk be searched.
+func (e errand) least() []demand {
+	at, to := demand{e.path, allWrites}, demand{e.destination, allWrites}
+	switch e.method {
+	case http.MethodOptions:
+		return nil
+	case http.MethodDelete:
+		at.anyOf = []scope.Operation{scope.DeleteFile, scope.DeleteFolder}
+	case methodPropfind:
+		at.anyOf = []scope.Operation{scope.Details, scope.List}
+	case methodCopy:
+		at.anyOf = []scope.Operation{scope.Download, scope.List}
+		return []demand{at, to}
+	case methodMove:
+		at.anyOf = []scope.Operation{scope.RenameFile, scope.RenameFolder}
+		return []demand{at, to}
+	}
+	return []demand{at}
+}
 
 // store is the plan of what puts a file at the path, or into the folder.
 func (e errand) store(f *files) (p plan, err error) {

@@ -124,7 +124,10 @@ func TestDemands(t *testing.T) {
 		} else {
 			e.depth = tt.field
 		}
-		p, err := e.plan(site)
+		p, err := e.planFor(site)
+		if more := e.moreThan(p); err == nil && len(more) > 0 {
+			t.Errorf("%s %s %s: asked first, and not needed: %v", tt.method, tt.path, tt.field, more)
+		}
 		got := strings.Join(p.inWords(), ", ")
 		switch {
 		case errors.Is(err, errRequest):
@@ -138,6 +141,18 @@ func TestDemands(t *testing.T) {
 			t.Errorf("%s %s %s: %s; creates %t, fresh %t; want %s", tt.method, tt.path, tt.field, got, p.creates, p.fresh, tt.want)
 		}
 	}
+}
+
+// moreThan are the demands of least that are made besides those of a plan; there must be none.
+func (e errand) moreThan(p plan) (all []demand) {
+	for _, l := range e.least() {
+		if !slices.ContainsFunc(p.demands, func(d demand) bool {
+			return clean(d.path) == clean(l.path) && !slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return !slices.Contains(l.anyOf, op) })
+		}) {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // TestDemandsOfTheUnknown: where it is not known what is there, a request needs all that
@@ -169,7 +184,10 @@ func TestDemandsOfTheUnknown(t *testing.T) {
 			if tt.method == "COPY" {
 				e.depth, e.destination = "", tt.field
 			}
-			p, err := e.plan(site)
+			p, err := e.planFor(site)
+			if more := e.moreThan(p); len(more) > 0 {
+				t.Errorf("%s, %s: asked first, and not needed: %v", name, tt.method, more)
+			}
 			if got := strings.Join(p.inWords(), ", "); err != nil || got != tt.want || p.creates || p.fresh {
 				t.Errorf("%s, %s: %v, %s", name, tt.method, err, got)
 			}
@@ -190,7 +208,25 @@ func (b brokenFS) Stat(name string) (fs.FileInfo, error) {
 	return nil, fs.ErrPermission
 }
 
-func (brokenFS) ReadDir(string) ([]fs.DirEntry, error) { return nil, fs.ErrPermission }
+func (brokenFS) Open(string) (fs.File, error) { return nil, fs.ErrPermission }
+
+// endlessFS has folders of which the content never ends.
+type endlessFS struct{ of fstest.MapFS }
+
+func (e endlessFS) Open(name string) (fs.File, error) {
+	f, err := e.of.Open(name)
+	return endless{f}, err
+}
+
+type endless struct{ fs.File }
+
+func (e endless) ReadDir(most int) ([]fs.DirEntry, error) {
+	info, err := e.Stat()
+	if most < 1 {
+		return nil, fs.ErrInvalid
+	}
+	return []fs.DirEntry{fs.FileInfoToDirEntry(info)}, err // one at a time
+}
 
 // TestTree: what a link leads to is asked about as well, and a folder that is too large
 // is refused.
@@ -236,5 +272,8 @@ func TestTree(t *testing.T) {
 	many["many/more"] = new(fstest.MapFile)
 	if _, err := site.tree("/many"); !errors.Is(err, errScope) || !strings.Contains(err.Error(), "more than 10000") {
 		t.Errorf("one more: %v", err)
+	}
+	if _, err := (&files{root: ".", system: endlessFS{fstest.MapFS{"many/a": {}}}}).tree("/many"); !errors.Is(err, errScope) || !strings.Contains(err.Error(), "more than 10000") {
+		t.Errorf("without an end: %v", err)
 	}
 }

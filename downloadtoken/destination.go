@@ -13,9 +13,9 @@ import (
 
 // destination is the path to which the request copies or moves something (RFC 4918
 // section 10.3), spelled as that of the request is here. It must be on this host, and
-// there must be only one way to read it. asked is the URL that the client asked for, of
-// whose path a handler in front may have taken something off.
-func destination(r *http.Request, asked *url.URL) (path string, err error) {
+// there must be only one way to read it. asked is the path that the client asked for,
+// without the token, of which a handler in front may have taken something off.
+func destination(r *http.Request, asked string) (path string, err error) {
 	fields := r.Header.Values("Destination")
 	if len(fields) != 1 {
 		return "", badDestination("it must be there once")
@@ -33,7 +33,7 @@ func destination(r *http.Request, asked *url.URL) (path string, err error) {
 	if path, err = scope.Path(u); err != nil {
 		return "", err
 	}
-	taken, ok := strings.CutSuffix(asked.Path, r.URL.Path)
+	taken, ok := strings.CutSuffix(asked, r.URL.Path)
 	if !ok {
 		return "", badDestination("a rewrite in front of download_token has changed the path of the request, and where it leads cannot be told")
 	}
@@ -65,26 +65,41 @@ func portOf(u *url.URL) string {
 
 // stripReferences takes the token out of the fields for which clients make URLs of their
 // own: Destination, and the tagged lists of If (RFC 4918 section 10.4).
-func stripReferences(header http.Header, names []string) {
+func stripReferences(header http.Header, sources []token.Source) {
 	for i, field := range header["Destination"] {
-		header["Destination"][i] = token.StripURI(field, names)
+		header["Destination"][i] = stripReference(field, sources)
 	}
 	for i, field := range header["If"] {
 		header["If"][i] = codedURL.ReplaceAllStringFunc(field, func(u string) string {
-			return "<" + token.StripURI(u[1:len(u)-1], names) + ">"
+			return "<" + stripReference(u[1:len(u)-1], sources) + ">"
 		})
 	}
+}
+
+func stripReference(uri string, sources []token.Source) string {
+	for _, source := range sources {
+		switch names := []string{source.Name}; source.Kind {
+		case token.Query:
+			uri = token.StripURI(uri, names)
+		case token.Path:
+			path, query, found := strings.Cut(uri, "?")
+			if uri = token.StripPath(path, names); found {
+				uri += "?" + query
+			}
+		}
+	}
+	return uri
 }
 
 var codedURL = regexp.MustCompile(`<[^<>]*>`)
 
 // apply makes the request say what was judged, in a form that can be read in one way
 // only: a path-absolute reference is a URI to all readers (RFC 4918 section 8.3).
-func (e errand) apply(header http.Header, p plan) {
-	if p.creates {
+func (e errand) apply(header http.Header) {
+	if e.plan.creates {
 		header.Set("If-None-Match", "*") // RFC 9110 section 13.1.2
 	}
-	if p.fresh {
+	if e.plan.fresh {
 		header.Set("Overwrite", "F") // RFC 4918 section 10.6
 	}
 	if e.destination != "" {
@@ -93,5 +108,16 @@ func (e errand) apply(header http.Header, p plan) {
 			u.RawQuery = query
 		}
 		header.Set("Destination", u.String())
+	}
+}
+
+// end lets go of the paths, and takes back a condition that only the next handlers are to
+// keep to: an error route would leave out its page for it.
+func (e errand) end(header http.Header) {
+	if e.plan.creates {
+		header.Del("If-None-Match")
+	}
+	if e.unlock != nil {
+		e.unlock()
 	}
 }

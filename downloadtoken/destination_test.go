@@ -2,11 +2,14 @@ package downloadtoken
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 )
 
 // TestDestination: what is not a path of this host in one reading leads nowhere.
@@ -85,7 +88,7 @@ func TestDestination(t *testing.T) {
 		r := httptest.NewRequest("MOVE", tt.path, nil)
 		r.Host = tt.host
 		r.Header["Destination"] = []string{tt.field}
-		got, err := destination(r, &url.URL{Path: tt.asked})
+		got, err := destination(r, tt.asked)
 		if got != tt.want || (err == nil) != (tt.want != "") || err != nil && !errors.Is(err, errRequest) && !errors.Is(err, scope.ErrPath) {
 			t.Errorf("%s at %s as %s of %s: %q, %v; want %q", tt.field, tt.asked, tt.path, tt.host, got, err, tt.want)
 		}
@@ -93,16 +96,55 @@ func TestDestination(t *testing.T) {
 			continue
 		}
 		// What goes on is read as what was judged, here and by everything that parses URIs.
-		errand{destination: got}.apply(r.Header, plan{})
-		if again, err := destination(r, &url.URL{Path: tt.path}); err != nil || again != got {
+		errand{destination: got}.apply(r.Header)
+		if again, err := destination(r, tt.path); err != nil || again != got {
 			t.Errorf("%s: goes on as %s, which is read as %q, %v", tt.field, r.Header.Get("Destination"), again, err)
 		}
 	}
 	for name, fields := range map[string][]string{"missing": nil, "twice": {"/b", "/b"}} {
 		r := httptest.NewRequest("MOVE", "/a", nil)
 		r.Header["Destination"] = fields
-		if got, err := destination(r, r.URL); !errors.Is(err, errRequest) {
+		if got, err := destination(r, r.URL.Path); !errors.Is(err, errRequest) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+}
+
+// TestReferences: the token is in no URL that a client makes of its own.
+func TestReferences(t *testing.T) {
+	sources := []token.Source{{Kind: token.Path, Name: "p"}, {Kind: token.Query, Name: "q"}, {Kind: token.Header, Name: "q"}}
+	for field, want := range map[string]string{
+		"/a;p=secret/b":                    "/a/b",
+		"http://h/a;p=secret;x=1?x=1&q=s":  "http://h/a;x=1?x=1",
+		"/a?q=secret":                      "/a",
+		"/a?x=;p=1":                        "/a?x=;p=1",
+		"/%71?%71=secret&y":                "/%71?y",
+		"/a;%70=secret":                    "/a",
+		"/a#?q=secret":                     "/a#",
+		"not;p=secret?a&uri&q=secret&q=s2": "not?a&uri",
+	} {
+		header := http.Header{"Destination": {field}, "If": {"<" + field + "> (<opaquelocktoken:1>)"}}
+		stripReferences(header, sources)
+		if got := header.Get("Destination"); got != want || header.Get("If") != "<"+want+"> (<opaquelocktoken:1>)" {
+			t.Errorf("%s: %q", field, header)
+		}
+	}
+}
+
+// TestTokenInThePath: what was taken out of the path is not taken for what a handler in
+// front has taken off.
+func TestTokenInThePath(t *testing.T) {
+	h, _ := writable(t, &Handler{From: []Source{{In: "path", Name: []string{"p"}}}}, scope.Download, scope.CreateFile)
+	r := httptest.NewRequest("COPY", "/a.txt;p="+signed(t, nil), nil)
+	r.Header.Set("Destination", "/c.txt;p=secret")
+	w := httptest.NewRecorder()
+	err := h.ServeHTTP(w, visiting(h, w, r).r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if r.URL.Path != "/a.txt" || r.Header.Get("Destination") != "/c.txt" {
+			t.Error(r.URL, r.Header)
+		}
+		return answers(201)(w, r)
+	}))
+	if err != nil || w.Code != 201 {
+		t.Error(w.Code, err)
 	}
 }

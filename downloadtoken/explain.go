@@ -27,15 +27,15 @@ func (h *Handler) Explain(r *http.Request) (reason string, oneTime bool, err err
 	ended, end := context.WithCancel(r.Context())
 	end() // a set of keys that is not there is neither waited for nor fetched
 	text, source, err := token.Find(r, h.sources)
-	target := h.target(r)
+	uri := h.signedURI(r)
 	h.strip(r)
 	if response.IsPreflight(r) {
 		return "", false, nil
 	}
-	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source, target: target}
+	v := &visit{h: h, r: r.WithContext(ended), text: text, source: source, uri: uri}
 	defer func() {
-		if v.unlock != nil {
-			v.unlock()
+		if v.errand != nil {
+			v.errand.end(r.Header)
 		}
 	}()
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -11,12 +12,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// files are those that the handlers behind write, by the paths of requests.
+// files are what the next handlers write, by the paths of requests.
 type files struct {
 	system fs.FS  // nil: nothing is known of them
 	space  string // tells file systems apart
 	root   string
-	prefix string // of the paths that is not of the files'
+	prefix string // that the paths have, and the files do not
 }
 
 // kind is what is at a path.
@@ -35,7 +36,7 @@ type entry struct {
 	kind kind
 }
 
-// files are those of the request.
+// files are those that the request may be about.
 func (v *visit) files() *files {
 	m, repl := v.h.Methods, replacerOf(v)
 	f := &files{space: repl.ReplaceAll(m.FileSystem, ""), root: repl.ReplaceAll(m.Root, ""), prefix: m.StripPrefix}
@@ -45,7 +46,7 @@ func (v *visit) files() *files {
 	return f
 }
 
-// name is that of a file in the file system. Not ok: it is not known.
+// name is the name of a file in the file system. It is not ok if it is not known.
 func (f *files) name(path string) (name string, ok bool) {
 	rest, ok := strings.CutPrefix(path, f.prefix)
 	if !ok || f.system == nil || rest != "" && rest[0] != '/' {
@@ -91,9 +92,9 @@ const maxTree = 10_000
 // madeUp is a name that no scope was made for.
 var madeUp = rand.Text()
 
-// tree is what is at a path and, if it is a folder, everything below it, by links too.
-// Where that is not known, it is made up: what a token may do to these it may do to
-// whatever there is.
+// tree is what is at a path and, if it is a folder, everything below it, behind symbolic
+// links as well. Where that is not known, it is made up: what a token may do to what is
+// made up, it may do to whatever is there.
 func (f *files) tree(path string) ([]entry, error) {
 	all := []entry{{clean(path), f.look(path)}}
 	if all[0].kind == unknown {
@@ -105,7 +106,7 @@ func (f *files) tree(path string) ([]entry, error) {
 			continue
 		}
 		name, _ := f.name(all[i].path)
-		content, err := fs.ReadDir(f.system, name)
+		content, err := f.content(name, maxTree-len(all))
 		if err != nil {
 			return nil, fmt.Errorf("%w: what is in a folder cannot be found out", errScope)
 		}
@@ -127,6 +128,31 @@ func (f *files) tree(path string) ([]entry, error) {
 	return all, nil
 }
 
+// content is what is in a folder. Of more than most it reads no more than shows that: a
+// folder may have millions.
+func (f *files) content(name string, most int) (all []fs.DirEntry, err error) {
+	folder, err := f.system.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = folder.Close() }()
+	dir, ok := folder.(fs.ReadDirFile)
+	if !ok {
+		return fs.ReadDir(f.system, name)
+	}
+	for len(all) <= most { // it may return less than it is asked for
+		some, err := dir.ReadDir(most + 1 - len(all))
+		all = append(all, some...)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // clean is the path without a slash at its end, unless it is the root.
 func clean(path string) string {
 	if path == "/" {
@@ -135,8 +161,9 @@ func clean(path string) string {
 	return strings.TrimSuffix(path, "/")
 }
 
-// lockName is by what a path is locked: that of the file, so that several directives
-// with the same files keep out of each other's way. Not ok: it is not known.
+// lockName is the name under which a path is locked. It is made from that of the file, so
+// that several directives for the same files keep out of each other's way. It is not ok
+// if the file is not known.
 func (f *files) lockName(path string) (name string, ok bool) {
 	name, ok = f.name(path)
 	return f.space + ":" + filepath.ToSlash(name), ok

@@ -139,25 +139,24 @@ type Handler struct {
 	// handler holds usable tokens.
 	Forward bool `json:"forward,omitempty"`
 
-	sources    []token.Source
-	queryNames []string
-	verifier   timed
-	forget     func() // lets go of the verified tokens that are remembered; nil if none are
-	rules      token.Rules
-	anchors    *trust.Anchors
-	scopes     []scopes.Scope
-	app        *store.App
-	store      store.Handle
-	oneTime    *oneTime
-	profile    *profile // nil: none
-	carrier    *carrier // nil: nothing is carried
-	answers    response.Policy
-	refusals   map[*denial]*refusal
-	pages      *confirm.Pages
-	now        func() time.Time
-	logger     *zap.Logger
-	ctx        caddy.Context
-	events     *caddyevents.App // nil: none
+	sources  []token.Source
+	verifier timed
+	forget   func() // lets go of the verified tokens that are remembered; nil if none are
+	rules    token.Rules
+	anchors  *trust.Anchors
+	scopes   []scopes.Scope
+	app      *store.App
+	store    store.Handle
+	oneTime  *oneTime
+	profile  *profile // nil: none
+	carrier  *carrier // nil: nothing is carried
+	answers  response.Policy
+	refusals map[*denial]*refusal
+	pages    *confirm.Pages
+	now      func() time.Time
+	logger   *zap.Logger
+	ctx      caddy.Context
+	events   *caddyevents.App // nil: none
 }
 
 // CaddyModule returns the Caddy module information.

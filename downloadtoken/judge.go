@@ -34,6 +34,9 @@ func (v *visit) judge() (err error) {
 	if v.path, err = scope.Path(v.r.URL); err != nil {
 		return err
 	}
+	if err = v.checkTarget(); err != nil {
+		return err
+	}
 	if err = v.authorise(); err != nil {
 		return err
 	}
@@ -89,7 +92,7 @@ func (v *visit) opens(op scope.Operation, path string) scopes.Opening {
 	if !strings.HasPrefix(path, v.within) {
 		return scopes.Closed
 	}
-	if v.signed != nil {
+	if v.uri != nil {
 		return v.contains(path)
 	}
 	q := scopes.Query{Token: v.token, Path: path, Operation: op, From: v.source, Request: v.r}

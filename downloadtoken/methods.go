@@ -16,14 +16,14 @@ import (
 )
 
 // Methods says which requests pass, and where the files are that they are about. What a
-// request would do to them is asked of the scopes; the handlers behind do it.
+// request would do to them is asked of the scopes; the next handlers do it.
 type Methods struct {
 	// The methods of requests that pass. `webdav` stands for GET, HEAD, OPTIONS, PUT,
 	// DELETE, MKCOL, COPY, MOVE, PROPFIND, PROPPATCH, LOCK and UNLOCK (RFC 4918); there are
 	// POST and PATCH besides. Default: GET, HEAD.
 	Method []string `json:"method,omitempty"`
 
-	// The folder of the files that the handlers behind write: whether there is something
+	// The folder of the files that the next handlers write: whether there is something
 	// at a path decides what a request needs. If it is empty, or no folder, a request
 	// needs all that it could need. Default: `{http.vars.root}`, as for `file_server`.
 	Root string `json:"root,omitempty"`
@@ -32,7 +32,7 @@ type Methods struct {
 	// `{http.vars.fs}`.
 	FileSystem string `json:"fs,omitempty"`
 
-	// What the handlers behind take off the path of a request to get that of a file, such
+	// What the next handlers take off the path of a request to get that of a file, such
 	// as the prefix of a WebDAV handler. Default: nothing.
 	StripPrefix string `json:"strip_prefix,omitempty"`
 
@@ -76,7 +76,7 @@ func (h *Handler) admitted() []string {
 	return h.Methods.admitted
 }
 
-// methods is what Allow names.
+// methods is the value of Allow.
 func (h *Handler) methods() string {
 	allow := h.admitted()
 	if h.Confirm != nil {

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scope"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
 	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
@@ -148,23 +151,57 @@ func (p *Profile) decrypters() (*cdni.Keys, error) {
 	return read, nil
 }
 
-// target is what the client asked for, before any rewrite and with the package in it.
-func (h *Handler) target(r *http.Request) (t cdni.Target) {
+// signedURI is what a profile adds to a visit.
+type signedURI struct {
+	target  cdni.Target  // what the client asked for
+	claims  *cdni.Claims // of the token, once it has been judged
+	chain   time.Time    // until when at most the token is renewed, if it was; see renewal.go
+	refused string       // the reason; "": it was not
+}
+
+// signedURI begins with what the request asks for; nil without a profile.
+func (h *Handler) signedURI(r *http.Request) *signedURI {
 	if h.profile == nil {
-		return t
+		return nil
 	}
-	t = cdni.Target{Scheme: "http", Host: r.Host, RequestURI: r.RequestURI}
+	return &signedURI{target: targetOf(r)}
+}
+
+// targetOf is what the client asked for, before any rewrite and with the package in it.
+func targetOf(r *http.Request) cdni.Target {
+	t := cdni.Target{Scheme: "http", Host: r.Host, RequestURI: r.RequestURI}
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		t.RequestURI = original.RequestURI
 	}
-	if _, rest, absolute := strings.Cut(t.RequestURI, "://"); absolute && !strings.HasPrefix(t.RequestURI, "/") {
-		t.RequestURI = rest[len(rest)-len(strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' })):]
+	// In absolute form nothing but a scheme stands in front: net/http takes x:/a?b://c/d for the path /a.
+	if scheme, rest, absolute := strings.Cut(t.RequestURI, "://"); absolute && !strings.ContainsAny(scheme, "/?") {
+		t.RequestURI = strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' })
+	}
+	if strings.Contains(t.Host, "%") { // the container's is decoded, and what Caddy takes for the site of this one is not
+		t.Host = ""
 	}
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	if r.TLS != nil || trusted && r.Header.Get("X-Forwarded-Proto") == "https" {
 		t.Scheme = "https"
 	}
 	return t
+}
+
+// checkTarget sees that the path that the client asked for is canonical, as that of the
+// request is. A rewrite in front may have removed dot segments and doubled slashes, but not
+// as the container's URI does: /a/b//../c is /a/c to Caddy and /a/b/c to RFC 3986.
+func (v *visit) checkTarget() error {
+	if v.h.profile == nil {
+		return nil
+	}
+	escaped, _, _ := strings.Cut(v.uri.target.RequestURI, "?")
+	escaped = token.StripPath(escaped, []string{v.h.profile.attribute})
+	path, err := url.PathUnescape(escaped)
+	if err != nil {
+		return fmt.Errorf("%w: it cannot be decoded", scope.ErrPath)
+	}
+	_, err = scope.Path(&url.URL{Path: path, RawPath: escaped})
+	return err
 }
 
 // oneTimeFor is how the token can be used once; nil if it can be used as often as one
@@ -180,12 +217,12 @@ func (h *Handler) oneTimeFor(t *token.Token) *oneTime {
 func (v *visit) readProfile() (err error) {
 	h, t := v.h, v.token
 	switch {
-	case h.profile == nil:
+	case v.uri == nil:
 		return nil
 	case t.Claims.Has("iss") && len(h.Issuer) == 0 && t.Key.Issuer == "": // RFC 9246 section 2.1.1
 		return errUnsupportedIssuer
 	}
-	v.signed, err = cdni.Read(&t.Claims, h.profile.keys)
+	v.uri.claims, err = cdni.Read(&t.Claims, h.profile.keys)
 	return err
 }
 
@@ -197,7 +234,7 @@ func (v *visit) contains(path string) scopes.Opening {
 	if path != v.h.PathPrefix+v.path {
 		return scopes.Closed
 	}
-	if uri, err := v.target.URI(v.h.profile.attribute); err == nil && v.signed.Container.Matches(uri) {
+	if uri, err := v.uri.target.URI(v.h.profile.attribute); err == nil && v.uri.claims.Container.Matches(uri) {
 		return scopes.Open
 	}
 	return scopes.Closed
@@ -205,17 +242,17 @@ func (v *visit) contains(path string) scopes.Opening {
 
 // bound reports whether the token is bound to other addresses by the profile.
 func (v *visit) bound() bool {
-	if v.signed == nil || !v.signed.Bound {
+	if v.uri == nil || !v.uri.claims.Bound {
 		return false
 	}
 	client, err := netip.ParseAddr(problem.ClientIP(v.r))
-	return err != nil || !v.signed.Client.Contains(client.Unmap().WithZone(""))
+	return err != nil || !v.uri.claims.Client.Contains(client.Unmap().WithZone(""))
 }
 
 // subject is whom the token is for; "" if it does not say.
 func (v *visit) subject() string {
-	if v.signed != nil {
-		return v.signed.Subject
+	if v.uri != nil {
+		return v.uri.claims.Subject
 	}
 	return v.token.Claims.Subject
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -303,7 +304,7 @@ func TestProfileTarget(t *testing.T) {
 	of := func(target string, change func(*http.Request)) cdni.Target {
 		r := visiting(h, httptest.NewRecorder(), get(target)).r
 		change(r)
-		return h.target(r)
+		return targetOf(r)
 	}
 	trust := func(r *http.Request) { caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, true) }
 	for name, tt := range map[string]struct {
@@ -324,11 +325,63 @@ func TestProfileTarget(t *testing.T) {
 	}
 	for absolute, want := range map[string]string{
 		"http://a.example/b?c=d://e/f": "/b?c=d://e/f", "http://a.example?b=/c": "?b=/c", "/b?c=http://d/e": "/b?c=http://d/e", "http://a.example": "",
+		"x:/b?c=d://e/f": "x:/b?c=d://e/f", "x:/b://c/d": "x:/b://c/d",
 	} {
 		r := get("http://a.example/")
 		r.RequestURI = absolute // as net/http has it when it is sent to a proxy
-		if got := h.target(visiting(h, httptest.NewRecorder(), r).r).RequestURI; got != want {
+		if got := targetOf(visiting(h, httptest.NewRecorder(), r).r).RequestURI; got != want {
 			t.Errorf("%s: %s", absolute, got)
+		}
+	}
+}
+
+// TestProfileOtherFile: a token opens no other file, however the target is written for which
+// the container is compared with its URI, and whatever a rewrite in front has made of it.
+func TestProfileOtherFile(t *testing.T) {
+	h, _ := signing(t, new(Handler))
+	for name, tt := range map[string]struct {
+		container, host, target, rewritten, reason string
+	}{
+		"without a rewrite":           {"/a/b/c", "cdni.example", "/a/b/c?P", "", ""},
+		"rewritten":                   {"/a/b/c", "cdni.example", "/a/b/c?P", "/c", ""},
+		"an empty segment that goes":  {"/a/b/c", "cdni.example", "/a/b//../c?P", "/a/c", "bad_path"},
+		"with encoded dots":           {"/a/b/c", "cdni.example", "/a/b//%2e%2E/c?P", "/a/c", "bad_path"},
+		"a package between the dots":  {"/a/c", "cdni.example", "/a/b/..;P/c", "/a/c", "bad_path"},
+		"a package before a slash":    {"/a//c", "cdni.example", "/a/;P/c", "/a/c", "bad_path"},
+		"an encoded slash":            {"/a%2Fc", "cdni.example", "/a%2Fc?P", "/a/c", "bad_path"},
+		"a scheme before a path":      {"/open", "cdni.example", "x:/secret?P&a=://b/open", "", "bad_path"},
+		"the host's before a path":    {"/open", "cdni.example", "http:/secret?P&a=http://cdni.example/open", "", "bad_path"},
+		"the host, in absolute form":  {"/open", "cdni.example", "http://cdni.example/open?P", "", ""},
+		"a host that is encoded":      {"/open", "cdni%2Eexample", "/open?P", "", "scope"},
+		"a host in other letters":     {"/open", "CDNI.example:80", "/open?P", "", ""},
+		"another one, with that name": {"/open", "cdni.example@b", "/open?P", "", "scope"},
+	} {
+		r := get("http://cdni.example/")
+		r.Host = tt.host
+		r.RequestURI = strings.Replace(tt.target, "P", "URISigningPackage="+signed(t, map[string]any{"jti": nil, "cdniuc": hashOf("http://cdni.example" + tt.container)}), 1)
+		var err error
+		if r.URL, err = url.ParseRequestURI(r.RequestURI); err != nil {
+			t.Fatal(err)
+		}
+		v := visiting(h, httptest.NewRecorder(), r)
+		if tt.rewritten != "" {
+			v.r.URL.Path, v.r.URL.RawPath = tt.rewritten, ""
+			if strings.Contains(tt.target, ";P") {
+				_, parameter, _ := strings.Cut(r.RequestURI, ";")
+				parameter, _, _ = strings.Cut(parameter, "/")
+				v.r.URL.Path += ";" + parameter
+			}
+			v.r.RequestURI = v.r.URL.RequestURI()
+		}
+		if err = v.receive(); err == nil {
+			err = v.judge()
+		}
+		reason := ""
+		if err != nil {
+			reason = denialOf(err).reason
+		}
+		if reason != tt.reason {
+			t.Errorf("%s: %q, want %q", name, reason, tt.reason)
 		}
 	}
 }
@@ -459,7 +512,7 @@ func TestProfileOpensTheRequestOnly(t *testing.T) {
 			t.Errorf("%s: %v", path, got)
 		}
 	}
-	v.signed.Renewal = &cdni.Renewal{Extension: time.Minute, Transport: cdni.InCookie}
+	v.uri.claims.Renewal = &cdni.Renewal{Extension: time.Minute, Transport: cdni.InCookie}
 	h.profile.renewals = new(children)
 	for _, past := range []bool{false, true} { // past its exp, a token only joins its grant
 		if v.past = past; (v.renewal() != nil) == past {

@@ -212,7 +212,6 @@ func (h *Handler) provisionSources() error {
 			h.sources = append(h.sources, source)
 		}
 	}
-	h.queryNames = token.QueryNames(h.sources)
 	return h.provisionCarry()
 }
 

@@ -16,7 +16,7 @@ import (
 // request has to say.
 func (v *visit) receive() (err error) {
 	h, r := v.h, v.r
-	v.judged, v.target = h.now(), h.target(r)
+	v.judged, v.uri = h.now(), h.signedURI(r)
 	v.text, v.source, err = token.Find(r, h.sources)
 	v.answer.Asked.RawQuery = r.URL.RawQuery
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
@@ -58,7 +58,7 @@ func (h *Handler) strip(r *http.Request) {
 		return
 	}
 	token.Strip(r, h.sources)
-	stripReferences(r.Header, h.queryNames)
+	stripReferences(r.Header, h.sources)
 	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || orig.URL == nil {
 		return

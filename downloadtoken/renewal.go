@@ -62,16 +62,16 @@ func (p *profile) chains(o *oneTime) {
 
 // asksRenewal reports whether the token asks for its renewal, and there is a key for it.
 func (v *visit) asksRenewal() bool {
-	return v.signed != nil && v.signed.Renewal != nil && v.h.profile.renewals != nil
+	return v.uri != nil && v.uri.claims.Renewal != nil && v.h.profile.renewals != nil
 }
 
 // chainEnd is when the last token expires that a token can be renewed to that can be used
 // once.
 func (v *visit) chainEnd() time.Time {
-	if v.chain.IsZero() {
+	if v.uri.chain.IsZero() {
 		return v.token.Claims.ExpiresAt.Truncate(time.Second).Add(maxChain)
 	}
-	return v.chain
+	return v.uri.chain
 }
 
 // prolong has the store remember what a token has used until its chain has ended.
@@ -87,7 +87,7 @@ func (v *visit) prolong(p *rules.Presentation) {
 
 // renewal is what renews the token with an answer; nil if it is not to be renewed.
 func (v *visit) renewal() func(status int, header http.Header) {
-	if v.signed == nil || v.signed.Renewal == nil || v.past {
+	if v.uri == nil || v.uri.claims.Renewal == nil || v.past {
 		return nil
 	}
 	if v.h.profile.renewals == nil {
@@ -99,9 +99,9 @@ func (v *visit) renewal() func(status int, header http.Header) {
 
 func (v *visit) renew(status int, header http.Header) {
 	name := v.h.profile.attribute
-	switch r := v.signed.Renewal; r.Transport {
+	switch r := v.uri.claims.Renewal; r.Transport {
 	case cdni.InCookie:
-		escaped, _, _ := strings.Cut(v.target.RequestURI, "?")
+		escaped, _, _ := strings.Cut(v.uri.target.RequestURI, "?")
 		path, ok := r.CookiePath(token.StripPath(escaped, []string{name}))
 		if !ok {
 			return
@@ -111,7 +111,7 @@ func (v *visit) renew(status int, header http.Header) {
 			return
 		}
 		cookie := &http.Cookie{Name: name, Value: text, Path: path, Expires: expires, HttpOnly: true}
-		if v.target.Scheme == "https" { // players are on pages of other sites
+		if v.uri.target.Scheme == "https" { // players are on pages of other sites
 			cookie.Secure, cookie.SameSite = true, http.SameSiteNoneMode
 		}
 		header.Add("Set-Cookie", cookie.String())
@@ -132,7 +132,7 @@ func (v *visit) renew(status int, header http.Header) {
 // isElsewhere reports whether a redirect leads to another host, to which no cookie would
 // come along.
 func (v *visit) isElsewhere(to *url.URL) bool {
-	here := url.URL{Host: v.target.Host}
+	here := url.URL{Host: v.uri.target.Host}
 	return to.Host != "" && (to.Scheme == "" || to.Scheme == "http" || to.Scheme == "https") &&
 		!strings.EqualFold(to.Hostname(), here.Hostname())
 }
@@ -145,7 +145,7 @@ func (v *visit) next() (text string, expires time.Time) {
 			expires = limit
 		}
 	}
-	expires = v.judged.Add(v.signed.Renewal.Extension)
+	expires = v.judged.Add(v.uri.claims.Renewal.Extension)
 	from := parentage{Folder: "/"}
 	if v.oneTime != nil {
 		earlier(v.chainEnd())

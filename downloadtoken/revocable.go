@@ -33,8 +33,8 @@ func (v *visit) revocable() rules.Revocable {
 	}
 	for _, name := range []string{"sub", "user"} {
 		value, ok := textOf(claims, name)
-		if name == "sub" && v.signed != nil { // it is encrypted, in another way each time
-			value = v.signed.Subject
+		if name == "sub" && v.uri != nil { // it is encrypted, in another way each time
+			value = v.uri.claims.Subject
 		}
 		if ok {
 			t.Subjects = append(t.Subjects, value)

@@ -28,19 +28,19 @@ func uriCode(reason string) string { return fmt.Sprintf("%03d", cdni.Code(reason
 // noteRefusal has the lines about the request say for which code of RFC 9246 it was
 // refused.
 func (v *visit) noteRefusal(d *denial) {
-	if v.h.profile == nil {
+	if v.uri == nil {
 		return
 	}
-	v.refused = d.reason
+	v.uri.refused = d.reason
 	v.fields = append(v.fields, zap.String(fieldCode, uriCode(d.reason)), zap.String(fieldReason, d.reason))
 }
 
 // noteCode counts the request, and completes its line in the access log, when it ends.
 func (v *visit) noteCode() {
-	if v.h.profile == nil {
+	if v.uri == nil {
 		return
 	}
-	reason := v.refused
+	reason := v.uri.refused
 	if v.passes {
 		reason = "missing" // so nothing was verified
 	}
@@ -51,8 +51,8 @@ func (v *visit) noteCode() {
 		return
 	}
 	fields.Set(zap.String(fieldCode, code))
-	if v.refused != "" {
-		fields.Set(zap.String(fieldReason, v.refused))
+	if v.uri.refused != "" {
+		fields.Set(zap.String(fieldReason, v.uri.refused))
 	}
 }
 
@@ -76,7 +76,7 @@ func (p *profile) statuses(configured []Status) []Status {
 // policy is how answers go out. A token that can be used again leaves nothing behind that
 // must not be kept.
 func (v *visit) policy() *response.Policy {
-	if v.h.profile != nil && v.oneTime == nil {
+	if v.uri != nil && v.oneTime == nil {
 		return &v.h.profile.answers
 	}
 	return &v.h.answers

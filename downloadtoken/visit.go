@@ -10,7 +10,6 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/token"
-	"github.com/caddy-download-token/caddy-download-token/internal/cdni"
 	"github.com/caddy-download-token/caddy-download-token/internal/downloads"
 	"github.com/caddy-download-token/caddy-download-token/internal/response"
 	"github.com/caddy-download-token/caddy-download-token/internal/ticket"
@@ -26,16 +25,14 @@ type visit struct {
 	// receive: what the request brings. Nothing of it is believed yet.
 	text   string // the token
 	source token.Source
-	target cdni.Target // what the client asked for, with a profile
-	press  string      // the value that came with the button's POST
-	passes bool        // there is no token, and there need not be one
+	press  string     // the value that came with the button's POST
+	uri    *signedURI // nil without a profile
+	passes bool       // there is no token, and there need not be one
 
 	// judge: what has been verified, and when.
 	judged      time.Time // before the first judgement, when the request came
 	token       *token.Token
-	within      string       // the folder of which it opens what its scope opens; "": all
-	chain       time.Time    // until when at most it is renewed, if it was; see renewal.go
-	signed      *cdni.Claims // what the profile adds to it; nil: nothing
+	within      string // the folder of which it opens what its scope opens; "": all
 	fingerprint token.Fingerprint
 	past        bool   // it has expired, and may only join an open grant
 	confirmed   bool   // it was the button's POST
@@ -45,11 +42,8 @@ type visit struct {
 	oneTime     *oneTime       // nil: the token may be used as often as one likes
 	writes      bool           // the request may change something
 	errand      *errand        // what it is about; nil for GET and HEAD
-	plan        plan           // of the errand
-	unlock      func()         // lets go of the paths of the errand; nil: none are locked
 	pageOnly    bool           // see ticket.Ticket
 	ticket      *ticket.Ticket // for the handlers behind; nil if nothing can be written
-	sent        *sent          // what has come of the body; nil if it does not matter
 
 	// admit: what the store says.
 	held  bool // the store cannot close
@@ -67,8 +61,6 @@ type visit struct {
 
 	listing bool // the answer is known to be one
 
-	refused string // the reason, with a profile; "": it was not
-
 	own    placeholders // unless an earlier directive has made them
 	answer response.Delivery
 	fields []zap.Field // more of the line that says why it was refused
@@ -77,8 +69,8 @@ type visit struct {
 // leave gives back what the request has not used, and tells what it has delivered. A
 // reservation that was committed is none any more.
 func (v *visit) leave() {
-	if v.unlock != nil {
-		defer v.unlock()
+	if v.errand != nil {
+		defer v.errand.end(v.r.Header)
 	}
 	v.noteCode()
 	v.account()

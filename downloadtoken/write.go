@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/scopes"
 	"github.com/caddy-download-token/caddy-download-token/downloadtoken/store/rules"
 	"github.com/caddy-download-token/caddy-download-token/internal/pathlock"
+	"github.com/caddy-download-token/caddy-download-token/internal/response"
 	"github.com/caddy-download-token/caddy-download-token/internal/ticket"
 )
 
@@ -24,28 +25,39 @@ var locks pathlock.Locks
 // files. From the question what is there to the end of the answer no other request
 // changes it, so that it is asked once, however often the token is judged again.
 func (v *visit) authoriseErrand() (err error) {
-	if v.plan.demands != nil {
-		return nil
-	}
-	if v.errand == nil {
+	switch {
+	case v.errand == nil:
 		if v.errand, err = v.newErrand(); err != nil {
 			return err
 		}
+	case v.errand.plan.demands != nil:
+		return nil
 	}
 	f := v.files()
+	if err = v.demand(v.errand.least(), f); err != nil {
+		return err
+	}
 	if err = v.lock(f); err != nil {
 		return err
 	}
-	p, err := v.errand.plan(f)
+	p, err := v.errand.planFor(f)
 	if err != nil {
 		return err
 	}
-	for _, d := range p.demands {
-		if !slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return v.permits(op, d.path) }) {
+	if err = v.demand(p.demands, f); err != nil {
+		return err
+	}
+	v.errand.plan, v.opening = p, scopes.Open
+	return nil
+}
+
+// demand sees that the token permits all that is demanded.
+func (v *visit) demand(all []demand, f *files) error {
+	for _, d := range all {
+		if !v.permitsOne(d) {
 			return fmt.Errorf("%w: it would have to permit to %s%s", errScope, scope.Words(d.anyOf), f.doubt(d.path))
 		}
 	}
-	v.plan, v.opening = p, scopes.Open
 	return nil
 }
 
@@ -57,18 +69,25 @@ func (v *visit) newErrand() (*errand, error) {
 		return nil, fmt.Errorf("%w: Depth is there twice", errRequest)
 	}
 	if e.method == methodCopy || e.method == methodMove {
+		// None is defined, and one that is slow would keep writers away from a source
+		// that may only be read.
+		response.DropBody(v.r)
 		var err error
-		if e.destination, err = destination(v.r, &v.answer.Asked.URL); err != nil {
+		if e.destination, err = destination(v.r, v.answer.Asked.Path); err != nil {
 			return nil, err
 		}
+	}
+	if len(e.path) > maxPath || len(e.destination) > maxPath {
+		return nil, fmt.Errorf("%w: a path is longer than that of any file", errRequest)
 	}
 	return e, nil
 }
 
 // lock locks the paths of the errand. Where it is not known what is there, a token must
-// permit all that there could be, so that there is nothing to be raced for.
+// permit all that there could be, so that there is nothing to be raced for. Who may see all
+// that there could be keeps no writer away from it, however slowly the answer is read.
 func (v *visit) lock(f *files) error {
-	if v.unlock != nil {
+	if v.errand.unlock != nil {
 		return nil
 	}
 	name, ok := f.lockName(v.errand.path)
@@ -82,15 +101,29 @@ func (v *visit) lock(f *files) error {
 		}
 	}
 	switch {
-	case v.errand.method == methodUnlock, v.errand.method == methodPropfind && (v.errand.depth == "0" || v.errand.depth == "1"),
-		v.errand.method == http.MethodPost && strings.HasSuffix(v.errand.path, "/"):
+	case v.errand.method == methodPropfind:
+		p, err := v.errand.planFor(new(files)) // of what is not known
+		at := clean(v.errand.path)
+		denied := slices.DeleteFunc(p.demands, v.permitsOne)
+		if len(denied) == 0 {
+			return err
+		}
+		if !slices.ContainsFunc(denied, func(d demand) bool { return clean(d.path) != at }) {
+			acquire = locks.Shared
+		}
+	case v.errand.method == methodUnlock, v.errand.method == http.MethodPost && strings.HasSuffix(v.errand.path, "/"):
 		acquire = locks.Shared
 	}
-	v.unlock, ok = acquire(v.r.Context(), patience, names...)
+	v.errand.unlock, ok = acquire(v.r.Context(), patience, names...)
 	if !ok {
 		return fmt.Errorf("%w: other requests are changing it", rules.ErrInUse)
 	}
 	return nil
+}
+
+// permitsOne reports whether the token may do what is demanded.
+func (v *visit) permitsOne(d demand) bool {
+	return slices.ContainsFunc(d.anyOf, func(op scope.Operation) bool { return v.permits(op, d.path) })
 }
 
 // permits reports whether the token may do op to a path, spelled as r.URL.Path.
@@ -141,10 +174,10 @@ func (v *visit) issue() {
 	if v.errand == nil {
 		return
 	}
-	v.errand.apply(v.r.Header, v.plan)
+	v.errand.apply(v.r.Header)
 	if v.writes && v.use != nil && v.r.ContentLength != 0 {
-		v.sent = &sent{ReadCloser: v.r.Body, left: v.r.ContentLength}
-		v.r.Body = v.sent
+		v.errand.sent = &sent{ReadCloser: v.r.Body, left: v.r.ContentLength}
+		v.r.Body = v.errand.sent
 	}
 }
 
@@ -176,7 +209,8 @@ func (v *visit) settle() {
 	status := v.answer.Status()
 	done := status >= 200 && status < 300
 	if refused := status >= 300 && status < 499; !refused && v.ticket != nil && errors.Is(v.r.Context().Err(), context.Canceled) {
-		done = done || v.sent == nil || v.sent.whole.Load()
+		body := v.errand.sent
+		done = done || body == nil || body.whole.Load()
 	}
 	if done && v.commit(nil) != nil {
 		v.use = nil

@@ -3,6 +3,7 @@ package downloadtoken
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -96,10 +97,14 @@ func TestWhatGoesOn(t *testing.T) {
 			[]string{"If", `</a.txt?download_token=secret&x=1> (<opaquelocktoken:1>) <http://example.com/?download_token=a> (["e"])`},
 			200, "If", `</a.txt?x=1> (<opaquelocktoken:1>) <http://example.com/> (["e"])`,
 		},
+		"copy, its body":           {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "/c.txt", "Content-Type", "text/xml"}, 200, "Content-Type", ""},
 		"copy onto something":      {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "/dir/b.txt", "Overwrite", "F"}, 403, "", ""},
 		"copy over something":      {[]scope.Operation{scope.Download, scope.OverwriteFile}, "COPY", "/a.txt", []string{"Destination", "/dir/b.txt", "Overwrite", "T"}, 200, "Overwrite", "T"},
 		"copy to another host":     {[]scope.Operation{scope.Download, scope.CreateFile}, "COPY", "/a.txt", []string{"Destination", "http://example.org/c.txt"}, 400, "", ""},
 		"move":                     {[]scope.Operation{scope.RenameFile, scope.CreateFile}, "MOVE", "/a.txt", []string{"Destination", "/c.txt"}, 200, "Overwrite", "F"},
+		"properties of a folder":   {[]scope.Operation{scope.Details}, "PROPFIND", "/dir/", []string{"Depth", "0"}, 200, "Depth", "0"},
+		"a Depth for one hop only": {[]scope.Operation{scope.Details}, "PROPFIND", "/dir/", []string{"Depth", "0", "Connection", "Depth"}, 403, "", ""},
+		"a condition for one hop":  {[]scope.Operation{scope.CreateFile}, "PUT", "/new.txt", []string{"Connection", "close, If-None-Match"}, 200, "Connection", "close"},
 		"another method":           {[]scope.Operation{scope.CreateFile}, "PATCH", "/new.txt", nil, 405, "", ""},
 		"another site, token sent": {[]scope.Operation{scope.CreateFile}, "PUT", "/new.txt", []string{"Origin", "https://evil.example"}, 200, "", ""},
 	} {
@@ -111,6 +116,9 @@ func TestWhatGoesOn(t *testing.T) {
 			err := h.ServeHTTP(w, v.r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 				if tt.field != "" && r.Header.Get(tt.field) != tt.value {
 					t.Errorf("%s: %q, want %q", tt.field, r.Header.Get(tt.field), tt.value)
+				}
+				if body, err := io.ReadAll(r.Body); (len(body) == 0) != (tt.method == "COPY" || tt.method == "MOVE") || err != nil {
+					t.Errorf("the body is %q, %v", body, err)
 				}
 				if ticket.Of(r) == nil || ticket.Of(r).Claims.ExpiresAt.IsZero() || !ticket.Of(r).Permits(tt.granted[0], "/x") {
 					t.Error("the ticket is not right")
@@ -127,6 +135,92 @@ func TestWhatGoesOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHoldsUpNobody: a request of a token that may do none of it is refused before it
+// waits for a path, so that it does not lock one either.
+func TestHoldsUpNobody(t *testing.T) {
+	for name, tt := range map[string]struct {
+		granted []scope.Operation
+		method  string
+		path    string
+		want    int
+	}{
+		"delete":          {[]scope.Operation{scope.Download, scope.Details, scope.List, scope.CreateFile}, "DELETE", "/dir/", 403},
+		"list":            {[]scope.Operation{scope.Download, scope.CreateFile}, "PROPFIND", "/dir/", 403},
+		"copy from":       {allWrites, "COPY", "/dir/", 403},
+		"copy to":         {[]scope.Operation{scope.Download, scope.List}, "COPY", "/dir/", 403},
+		"move":            {[]scope.Operation{scope.Download, scope.List, scope.CreateFile}, "MOVE", "/dir/", 403},
+		"lock":            {[]scope.Operation{scope.Download, scope.List}, "LOCK", "/dir/", 403},
+		"a path too long": {anything, "DELETE", strings.Repeat("/a", maxPath), 400},
+		"who may":         {anything, "DELETE", "/dir/", 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, root := writable(t, new(Handler), tt.granted...)
+			release, ok := locks.Exclusive(t.Context(), 0, ":"+filepath.ToSlash(root))
+			if !ok {
+				t.Fatal("the folder is locked")
+			}
+			defer release()
+			w := httptest.NewRecorder()
+			err := h.ServeHTTP(w, visiting(h, w, ask(t, tt.method, tt.path, "", "Destination", "/new")).r, answers(http.StatusOK))
+			if err != nil || w.Code != tt.want {
+				t.Errorf("%d, %v; want %d", w.Code, err, tt.want)
+			}
+		})
+	}
+}
+
+// TestReadersLockNothing that they may see anyway, whatever comes to be there; so by reading
+// slowly they keep no one from writing.
+func TestReadersLockNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		scope        scopes.Scope
+		path         string
+		depth        string
+		folder, file bool // can be locked for writing while it is read
+	}{
+		"all":                {granting{scope.Details, scope.List}, "/dir/", "infinity", true, true},
+		"no Depth":           {granting{scope.Details, scope.List}, "/dir/", "", true, true},
+		"a file":             {granting{scope.Details, scope.List}, "/dir/b.txt", "0", true, true},
+		"what is below":      {belowDir{scope.Details, scope.List}, "/dir/", "infinity", false, true},
+		"the listing":        {belowDir{scope.List}, "/dir/", "1", false, true},
+		"folders, not files": {granting{scope.List}, "/dir/", "infinity", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, root := writable(t, new(Handler))
+			h.scopes = []scopes.Scope{tt.scope}
+			free := func(name string) bool {
+				release, ok := locks.Exclusive(t.Context(), 0, ":"+filepath.ToSlash(root)+name)
+				if ok {
+					release()
+				}
+				return ok
+			}
+			w := httptest.NewRecorder()
+			err := h.ServeHTTP(w, visiting(h, w, ask(t, "PROPFIND", tt.path, "", "Depth", tt.depth)).r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+				if free("/dir") != tt.folder || free("/dir/b.txt") != tt.file {
+					t.Errorf("the folder is free: %t; the file: %t", free("/dir"), free("/dir/b.txt"))
+				}
+				w.WriteHeader(http.StatusMultiStatus)
+				return nil
+			}))
+			if err != nil || w.Code != http.StatusMultiStatus {
+				t.Errorf("%d, %v", w.Code, err)
+			}
+		})
+	}
+}
+
+// belowDir is a scope that grants operations in /dir, of which it is not open as a file.
+type belowDir []scope.Operation
+
+func (b belowDir) Opens(q scopes.Query) scopes.Opening {
+	if strings.HasPrefix(q.Path, "/dir/") {
+		return granting(b).Opens(q)
+	}
+	return scopes.Closed
 }
 
 // TestAmbient: a token that a browser sends by itself writes nothing for another site.
@@ -409,7 +503,7 @@ func TestMatrix(t *testing.T) {
 					count++
 				}
 				h, _ := writable(t, new(Handler), anything...)
-				plan, err := e.plan(visiting(h, nil, get("/")).files())
+				plan, err := e.planFor(visiting(h, nil, get("/")).files())
 				if err != nil {
 					try(400, anything...)
 					continue

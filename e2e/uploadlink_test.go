@@ -148,6 +148,10 @@ func TestUploadLinkWithCurl(t *testing.T) {
 	if got := s.get("/alice/there.txt?" + strings.SplitN(s.dropLink(t, "alice", nil), "?", 2)[1]); got.StatusCode != http.StatusForbidden {
 		t.Errorf("a link for sending reads: %s", got.Status)
 	}
+	broken := strings.TrimPrefix(s.dropLink(t, "alice", claims{"max_size": "7"}), s.url)
+	if got := s.get(broken, "Accept", "text/html").want(t, http.StatusForbidden); !strings.Contains(got.body, "cannot be understood") {
+		t.Errorf("a person with a broken claim reads %q", got.body)
+	}
 	if !strings.Contains(s.logs(), "file received") {
 		t.Error("the log does not tell of it")
 	}
@@ -183,7 +187,7 @@ func TestUploadLinkRace(t *testing.T) {
 				switch resp.StatusCode {
 				case http.StatusCreated:
 					created = append(created, content)
-				case http.StatusForbidden, http.StatusPreconditionFailed, http.StatusServiceUnavailable:
+				case http.StatusForbidden, http.StatusPreconditionFailed, http.StatusServiceUnavailable: // the last, if the others take long
 				default:
 					t.Errorf("%s", resp.Status)
 				}
@@ -238,7 +242,7 @@ func TestUploadLinkOfASite(t *testing.T) {
 // TestUploadLinkStalls: an upload that stands still is ended by the idle timeout of Caddy,
 // one that is slow is not. It leaves nothing and costs nothing.
 func TestUploadLinkStalls(t *testing.T) {
-	s := startWith(t, map[string]string{"alice/there.txt": ""}, "servers {\n\t\ttimeouts {\n\t\t\tread_body_idle 2s\n\t\t}\n\t}", inbox)
+	s := startWith(t, map[string]string{"alice/there.txt": ""}, "servers {\n\t\ttimeouts {\n\t\t\tread_body_idle 5s\n\t\t}\n\t}", inbox)
 	link := strings.TrimPrefix(strings.Replace(s.dropLink(t, "alice", nil), "/?", "/slow.txt?", 1), s.url)
 	for _, slow := range []bool{false, true} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
@@ -247,17 +251,17 @@ func TestUploadLinkStalls(t *testing.T) {
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 4\r\n\r\nab", link, strings.TrimPrefix(s.url, "http://"))
+		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 12\r\n\r\nab", link, strings.TrimPrefix(s.url, "http://"))
 		want := http.StatusRequestTimeout
 		if slow {
-			for _, c := range "cd" {
-				time.Sleep(1500 * time.Millisecond)
+			for _, c := range "cdefghijkl" { // takes longer than the timeout, and each pause is much shorter
+				time.Sleep(600 * time.Millisecond)
 				fmt.Fprintf(conn, "%c", c)
 			}
 			want = http.StatusCreated
 		}
 		readAnswer(t, conn).want(t, want)
-		if got, stored := s.received(t)["alice/slow.txt"]; stored != slow || slow && got != "abcd" {
+		if got, stored := s.received(t)["alice/slow.txt"]; stored != slow || slow && got != "abcdefghijkl" {
 			t.Errorf("received %q", s.received(t))
 		}
 	}

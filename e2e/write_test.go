@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -90,9 +91,14 @@ func TestOneTimeUpload(t *testing.T) {
 				return err == nil
 			})
 			conn.Close()
-			time.Sleep(10 * time.Millisecond)
 		}
-		s.send("PUT", target, strings.Repeat("b", 1000)).want(t, http.StatusCreated)
+		s.eventually(func() bool { // the server may not have noticed yet that the others are gone
+			a := s.send("PUT", target, strings.Repeat("b", 1000))
+			if a.StatusCode != http.StatusServiceUnavailable {
+				a.want(t, http.StatusCreated)
+			}
+			return a.StatusCode == http.StatusCreated
+		})
 		s.send("PUT", target, "again").want(t, http.StatusUnauthorized)
 	})
 	t.Run("gone after the end", func(t *testing.T) {
@@ -121,7 +127,7 @@ func TestGoneBehindAProxy(t *testing.T) {
 	arrived, goOn := make(chan string, 10), make(chan bool)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := make([]byte, 3)
-		n, _ := r.Body.Read(body)
+		n, _ := io.ReadFull(r.Body, body)
 		arrived <- string(body[:n])
 		select {
 		case <-goOn:
@@ -145,6 +151,21 @@ func TestGoneBehindAProxy(t *testing.T) {
 	conn.Close()
 	s.eventually(func() bool { return strings.Contains(s.logs(), `"msg":"token spent"`) })
 	s.send("PUT", target, "new").want(t, http.StatusUnauthorized)
+}
+
+// TestErrorPageOfAWrite: the page of an error route is sent, whatever a write was to keep to.
+func TestErrorPageOfAWrite(t *testing.T) {
+	s := start(t, map[string]string{"there.txt": "there", "page.html": "the error page"}, everyWrite+`error 507
+	handle_errors {
+		rewrite * /page.html
+		file_server
+	}`)
+	for _, target := range []string{"/there.txt", "/new.txt"} {
+		a := s.send("PUT", target+"?download_token="+mint(t, nil), "x").want(t, http.StatusInsufficientStorage)
+		if a.body != "the error page" {
+			t.Errorf("%s: %q", target, a.body)
+		}
+	}
 }
 
 // TestDestinationTricks sends every probe of the corpus as Destination, with a token for

@@ -65,18 +65,6 @@ func StripURI(requestURI string, names []string) string {
 	return stripped
 }
 
-// QueryNames returns the names of the query sources, for [StripQuery] and
-// [StripURI].
-func QueryNames(sources []Source) []string {
-	var names []string
-	for _, source := range sources {
-		if source.Kind == Query {
-			names = append(names, source.Name)
-		}
-	}
-	return names
-}
-
 func stripURL(r *http.Request, name string) {
 	_, query, _ := strings.Cut(r.RequestURI, "?")
 	names := [1]string{name}

@@ -159,12 +159,6 @@ func TestStripAllocatesNothingWhenThereIsNothingToStrip(t *testing.T) {
 	}
 }
 
-func TestQueryNames(t *testing.T) {
-	if got := QueryNames(append(allSources, Source{Query, "key"})); !slices.Equal(got, []string{"tok", "key"}) {
-		t.Errorf("got %q", got)
-	}
-}
-
 // Whatever the query, what is left is what was there without the pieces that
 // decode to a name.
 func TestStripQueryKeepsTheRest(t *testing.T) {

@@ -120,7 +120,8 @@ func removeLeftOvers(ctx interface{ Err() error }, root string, before time.Time
 	defer func() { _ = r.Close() }()
 	_ = fs.WalkDir(r.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil: // the configuration is replaced; the next one looks again
+			swept.Delete(root)
 			return fs.SkipAll
 		case err != nil, !entry.Type().IsRegular(), !strings.HasPrefix(entry.Name(), draftPrefix):
 			return nil

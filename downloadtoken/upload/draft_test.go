@@ -283,6 +283,14 @@ func TestLeftOvers(t *testing.T) {
 	if _, err := os.Stat(outside); err != nil {
 		t.Error(err)
 	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if removeLeftOvers(ended, s.root, time.Now().Add(time.Hour)); !maps.Equal(s.files(), want) {
+		t.Errorf("for a configuration that has ended: %q", s.files())
+	}
+	if _, done := swept.Load(s.root); done {
+		t.Error("the next configuration does not look again")
+	}
 }
 
 // TestMode: a file gets the permissions that umask leaves, and none to be run.

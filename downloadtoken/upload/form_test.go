@@ -52,6 +52,8 @@ func TestForm(t *testing.T) {
 		"a folder without a slash":    {permits: creating, path: "/folder", file: "new.txt", status: 405},
 		"no folder":                   {permits: creating, path: "/none/", file: "new.txt", status: 409},
 		"mkdir":                       {u: Upload{Mkdir: true}, permits: creating, path: "/none/", file: "new.txt", status: 201, stored: "none/new.txt"},
+		"mkdir, a hidden folder":      {u: Upload{Mkdir: true}, permits: creating, path: "/none/.git/", file: "new.txt", status: 400},
+		"mkdir, a device":             {u: Upload{Mkdir: true}, permits: creating, path: "/con/none/", file: "new.txt", status: 400},
 		"as large as it may be":       {u: Upload{MaxSize: 7}, file: "new.txt", status: 201, stored: "folder/new.txt"},
 		"too large":                   {u: Upload{MaxSize: 6}, file: "new.txt", status: 413},
 		"a large field":               {file: "new.txt", fields: [][2]string{{"a", strings.Repeat("a", 1025)}}, status: 400},
@@ -66,7 +68,12 @@ func TestForm(t *testing.T) {
 			"--b\r\nContent-Disposition: form-data; name=file; filename=more.txt\r\n\r\nabc\r\n--b--\r\n", status: 400},
 		"a field behind it": {body: "--b\r\nContent-Disposition: form-data; name=file; filename=new.txt\r\n\r\ncontent\r\n" +
 			"--b\r\nContent-Disposition: form-data; name=name\r\n\r\nabc\r\n--b--\r\nend", status: 201, stored: "folder/new.txt"},
-		"only fields": {body: "--b\r\nContent-Disposition: form-data; name=name\r\n\r\nabc\r\n--b--\r\n", status: 400},
+		"a large header": {body: "--b\r\nX: " + strings.Repeat("x", 2*formBytes) + "\r\nContent-Disposition: form-data; name=file; filename=new.txt\r\n\r\ncontent\r\n--b--\r\n", status: 400},
+		"a large header behind it": {body: "--b\r\nContent-Disposition: form-data; name=file; filename=new.txt\r\n\r\ncontent\r\n" +
+			"--b\r\nX: " + strings.Repeat("x", 2*formBytes) + "\r\nContent-Disposition: form-data; name=name\r\n\r\nabc\r\n--b--\r\n", status: 400},
+		"a large preamble": {body: strings.Repeat("x\r\n", formBytes) + "--b\r\nContent-Disposition: form-data; name=file; filename=new.txt\r\n\r\ncontent\r\n--b--\r\n", status: 400},
+		"a large end":      {body: "--b\r\nContent-Disposition: form-data; name=file; filename=new.txt\r\n\r\ncontent\r\n--b--\r\n" + strings.Repeat("x", 2*formBytes), status: 400},
+		"only fields":      {body: "--b\r\nContent-Disposition: form-data; name=name\r\n\r\nabc\r\n--b--\r\n", status: 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, &tt.u)
@@ -101,6 +108,15 @@ func TestForm(t *testing.T) {
 				t.Errorf("left %q, want %q", left, want)
 			}
 		})
+	}
+}
+
+// TestLargeFile: what bounds the rest of a form does not bound its file.
+func TestLargeFile(t *testing.T) {
+	s, content := newSite(t, new(Upload)), strings.Repeat("x", 3*formBytes)
+	body, contentType := form(nil, "new.txt", "", content)
+	if got := s.do(http.MethodPost, "/", body, "Content-Type", contentType); got.StatusCode != 201 || s.files()["new.txt"] != content {
+		t.Errorf("%s, %d bytes", got.Status, len(s.files()["new.txt"]))
 	}
 }
 

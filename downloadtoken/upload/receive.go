@@ -41,7 +41,8 @@ func (x *exchange) receiveForm() (created bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	x.r.Body = io.NopCloser(body)
+	around := &around{Reader: body, left: formBytes}
+	x.r.Body = io.NopCloser(around)
 	form, err := x.r.MultipartReader()
 	if err != nil {
 		return false, x.because(refusedForm, err)
@@ -58,7 +59,11 @@ func (x *exchange) receiveForm() (created bool, err error) {
 			if err := x.nameIt(chosen, part.FileName()); err != nil {
 				return false, err
 			}
-			return x.write(body, part, part.Header.Get("Content-Type"), func() error { return x.finish(form, body) })
+			around.left = math.MaxInt64 // limits.maxSize is for the file
+			return x.write(body, part, part.Header.Get("Content-Type"), func() error {
+				around.left = formBytes
+				return x.finish(form, around)
+			})
 		}
 		value, err := io.ReadAll(io.LimitReader(part, fieldBytes+1))
 		if err != nil {
@@ -95,7 +100,7 @@ func (x *exchange) nameIt(chosen, given string) error {
 
 // finish reads what follows the file: no second one, and to the end of the body, so that
 // its digest is known.
-func (x *exchange) finish(form *multipart.Reader, body *body) error {
+func (x *exchange) finish(form *multipart.Reader, body io.Reader) error {
 	for range formParts {
 		part, err := form.NextPart()
 		switch {
@@ -112,6 +117,24 @@ func (x *exchange) finish(form *multipart.Reader, body *body) error {
 		}
 	}
 	return refusedForm
+}
+
+// around bounds what is read of a form besides its file: the multipart reader would keep
+// 10 MiB of the header of each part.
+type around struct {
+	io.Reader
+	left int64
+}
+
+var errAround = errors.New("too much around the file of a form")
+
+func (a *around) Read(p []byte) (int, error) {
+	if a.left <= 0 {
+		return 0, errAround
+	}
+	n, err := a.Reader.Read(p[:min(int64(len(p)), a.left)])
+	a.left -= int64(n)
+	return n, err
 }
 
 // body is that of the request.
@@ -164,6 +187,9 @@ func (x *exchange) open(around int64) (*body, error) {
 func (x *exchange) broken(err error) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok { // ours, or that of request_body in front
 		return refusedSize
+	}
+	if errors.Is(err, errAround) {
+		return x.because(refusedForm, err)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return x.because(refusedSlow, err)

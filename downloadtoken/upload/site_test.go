@@ -3,6 +3,7 @@ package upload
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -153,6 +154,9 @@ func (s *site) files() map[string]string {
 			return nil
 		}
 		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) { // a draft that is gone since
+			return nil
+		}
 		found[filepath.ToSlash(name)] = string(content)
 		return err
 	})

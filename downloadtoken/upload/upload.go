@@ -152,8 +152,9 @@ func (x *exchange) begin() error {
 	return nil
 }
 
-// ask answers with the page.
+// ask answers with the page, which also says what is wrong with the token.
 func (x *exchange) ask() error {
+	x.ticket.Page = true
 	if err := x.begin(); err != nil {
 		return err
 	}
@@ -163,7 +164,6 @@ func (x *exchange) ask() error {
 			x.page.State = refusedExists.Reason
 		}
 	}
-	x.ticket.Page = true
 	return x.page.Write(x.w, x.r)
 }
 

@@ -100,6 +100,9 @@ func (x *exchange) missingFolders() (missing []string, err error) {
 		case !x.u.Mkdir || !x.ticket.Permits(scope.CreateFolder, folder):
 			return nil, refusedNoFolder
 		}
+		if _, ok := ownName(folder); !ok { // no .git, and no .well-known, which speaks for the site
+			return nil, refusedName
+		}
 		missing = append(missing, folder)
 	}
 	return missing, nil

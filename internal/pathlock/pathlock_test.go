@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-download-token/caddy-download-token/internal/pathlock"
@@ -63,38 +64,43 @@ func TestWhoWaitsForWhom(t *testing.T) {
 	}
 }
 
-// TestAllOrNothing: what waits for one of its paths does not hold the others.
+// TestAllOrNothing: what waits for one of its paths does not hold the others, and waits no
+// longer than it may.
 func TestAllOrNothing(t *testing.T) {
-	var locks pathlock.Locks
-	release, _ := locks.Exclusive(t.Context(), 0, "r/b")
-	if _, ok := locks.Exclusive(t.Context(), time.Millisecond, "r/a", "r/b"); ok {
-		t.Fatal("locked twice")
-	}
-	other, ok := locks.Exclusive(t.Context(), 0, "r/a")
-	if !ok {
-		t.Fatal("what was not given is held")
-	}
-	other()
-	done := make(chan bool)
-	go func() {
-		release, ok := locks.Exclusive(context.Background(), time.Minute, "r/a", "r/b")
-		if ok {
-			release()
+	synctest.Test(t, func(t *testing.T) {
+		var locks pathlock.Locks
+		begun := time.Now()
+		release, _ := locks.Exclusive(t.Context(), 0, "r/b")
+		if _, ok := locks.Exclusive(t.Context(), time.Second, "r/a", "r/b"); ok || time.Since(begun) != time.Second {
+			t.Fatalf("locked twice, or waited for %v", time.Since(begun))
 		}
-		done <- ok
-	}()
-	time.Sleep(10 * time.Millisecond)
-	release()
-	if !<-done {
-		t.Error("what waited was not let in")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	release, _ = locks.Exclusive(ctx, 0, "r/a")
-	defer release()
-	cancel()
-	if _, ok := locks.Exclusive(ctx, time.Minute, "r/a"); ok {
-		t.Error("locked for a client that has gone")
-	}
+		other, ok := locks.Exclusive(t.Context(), 0, "r/a")
+		if !ok {
+			t.Fatal("what was not given is held")
+		}
+		other()
+		done := make(chan bool)
+		go func() {
+			release, ok := locks.Exclusive(context.Background(), time.Minute, "r/a", "r/b")
+			if ok {
+				release()
+			}
+			done <- ok
+		}()
+		synctest.Wait() // for it to wait
+		release()
+		if !<-done {
+			t.Error("what waited was not let in")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		release, _ = locks.Exclusive(ctx, 0, "r/a")
+		defer release()
+		cancel()
+		begun = time.Now()
+		if _, ok := locks.Exclusive(ctx, time.Minute, "r/a"); ok || time.Since(begun) > 0 {
+			t.Errorf("locked for a client that has gone, or waited for %v", time.Since(begun))
+		}
+	})
 }
 
 // TestNoTwoAtOnce: whatever is locked exclusively is nobody else's.

@@ -49,8 +49,9 @@ func DropBody(r *http.Request) {
 	}
 }
 
-// confineHeader takes the fields of an upgrade out, and their names out of
-// Connection.
+// confineHeader takes the fields of an upgrade out, and those that Connection names: they
+// are for this hop only (RFC 9110 section 7.6.1), and reverse_proxy would take them out
+// behind the judgement, which would have been made with them.
 func confineHeader(header http.Header) {
 	for name := range header {
 		if upgrades(name) {
@@ -58,21 +59,18 @@ func confineHeader(header http.Header) {
 		}
 	}
 	var kept []string
-	named := false
 	for _, line := range header["Connection"] {
 		for option := range strings.SplitSeq(line, ",") {
-			if option = strings.Trim(option, " \t"); upgrades(option) {
-				named = true
-			} else {
+			option = strings.Trim(option, " \t")
+			if strings.EqualFold(option, "close") || strings.EqualFold(option, "keep-alive") {
 				kept = append(kept, option)
+			} else {
+				header.Del(option)
 			}
 		}
 	}
-	switch {
-	case !named:
-	case len(kept) == 0:
-		header.Del("Connection")
-	default:
+	header.Del("Connection")
+	if len(kept) > 0 {
 		header.Set("Connection", strings.Join(kept, ", "))
 	}
 }
