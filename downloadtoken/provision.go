@@ -279,7 +279,7 @@ func (h *Handler) provisionStore(ctx caddy.Context, anchors *trust.Anchors) erro
 	}
 	if time.Duration(h.MaxTTL) > time.Hour {
 		h.logger.Warn("max_ttl is long for one-time tokens: after a restart that is not clean, or with a full memory store, " +
-			"tokens issued before are refused until they would have expired; prefer an hour or less")
+			"tokens issued before are refused until they would have expired; prefer an hour or less, or the store bolt")
 	}
 	if o.resume == nil && !h.writable() {
 		h.logger.Info("one_time without resume sends each file whole, in one request; whatever reads a file in parts, " +

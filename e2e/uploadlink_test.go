@@ -329,6 +329,11 @@ await page.getByText('already a file of this name').waitFor();
 result.texts.push(await say(page));
 result.fieldvalue = await page.locator('input[name=name]').inputValue();
 await page.screenshot({ path: input.shots + 'taken.png' });
+await chooser.setInputFiles(input.dir + '/huge.bin');
+await send.click();
+await page.getByText('too large').waitFor();
+result.texts.push(await say(page));
+await chooser.setInputFiles(input.dir + '/there.bin');
 await page.evaluate(() => {
 	window.progress = [];
 	const bar = document.querySelector('progress');
@@ -383,6 +388,7 @@ result.mine = await say(page);
 	for i, want := range []string{
 		"Send a file Choose a file or drop it here Send At most 50 MB",
 		"The file was not received There is already a file of this name. Choose another name.",
+		"The file was not received The file is too large. Send a smaller one. Name of the file",
 		"The file was received mine.bin, 42 MB You can close this page.",
 		"Already used",
 	} {

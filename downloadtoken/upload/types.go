@@ -25,6 +25,16 @@ func parseTypes(names []string) (types, error) {
 	return all, nil
 }
 
+// unserved are the types that no file can have, because no extension has them here.
+func (t types) unserved() (all []string) {
+	for _, one := range t {
+		if known, _ := mime.ExtensionsByType(one); len(known) == 0 && !strings.HasSuffix(one, "/*") {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
 // admit tells whether a type is among them.
 func (t types) admit(mediaType string) bool {
 	kind, _, whole := strings.Cut(mediaType, "/")

@@ -88,6 +88,10 @@ func (u *Upload) Provision(ctx caddy.Context) (err error) {
 		return errSizeSetting
 	}
 	u.types, err = parseTypes(u.ContentType)
+	if none := u.types.unserved(); len(none) > 0 {
+		u.logger.Warn("content_type: no extension has these types, so no file of them is stored; correct them (it is image/jpeg, not image/jpg), "+
+			"or install media-types or mailcap", zap.Strings("types", none))
+	}
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -278,5 +279,13 @@ func TestTypes(t *testing.T) {
 		if got := l.admitsContent(tt.name, []byte(tt.head)); got != tt.want {
 			t.Errorf("%s, %s, %q: %v", tt.types, tt.name, tt.head, got)
 		}
+	}
+}
+
+// TestUnserved: a type that is written in a way that no extension has stores nothing.
+func TestUnserved(t *testing.T) {
+	all := types{"image/jpeg", "application/pdf", "image/*", "*/*", "image/jpg", "text/plain", "application/x-no-such"}
+	if got, want := all.unserved(), []string{"image/jpg", "application/x-no-such"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

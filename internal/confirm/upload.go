@@ -67,6 +67,14 @@ var uploadPolicy = func() string {
 // Text is what the page says; key is without `upload.`.
 func (p *uploadView) Text(key string) string { return p.texts["upload."+key] }
 
+// Why is what the page says of a refusal. The name that a link has cannot be chosen.
+func (p *uploadView) Why() string {
+	if p.State == "exists" && !p.Folder {
+		return p.Text("taken")
+	}
+	return p.Text(p.State)
+}
+
 // Size writes a number of bytes.
 func (p *uploadView) Size(n int64) string { return p.texts.size(n) }
 

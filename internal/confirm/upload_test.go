@@ -54,8 +54,11 @@ func TestUploadPage(t *testing.T) {
 				}
 				said := html.UnescapeString(element.ReplaceAllString(body, "\n"))
 				want := text["upload."+state]
-				if state == "upload" {
+				switch {
+				case state == "upload":
 					want = text["upload.heading"]
+				case state == "exists" && !folder: // the name is that of the link
+					want = text["upload.taken"]
 				}
 				if w.Code != http.StatusConflict || want == "" || !strings.Contains(said, want) || !strings.Contains(body, `<html lang="`+lang+`"`) {
 					t.Errorf("%s, %s: %d, %s", lang, state, w.Code, said)

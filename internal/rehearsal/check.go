@@ -71,9 +71,9 @@ var advice = map[string]struct {
 	"version":        {6, "RFC 9246 has one version; write cdniv as 1, or leave it out."},
 	"subject":        {6, "The claim sub must be encrypted (JWE) for one of the decrypt lines."},
 	"renewal":        {6, "cdniets and cdnistt go together; compare them and cdnistd with RFC 9246 sections 2.1.12 to 2.1.14."},
-	"method":         {7, "Use GET or HEAD."},
+	"method":         {7, "Use one of the methods that the directive admits: GET and HEAD, unless it has methods."},
 	"bad_path":       {8, "Write the address without dot segments, double slashes, backslashes and encoded slashes."},
-	"scope":          {8, "Compare the claim scope above with the scope lines, and the path with what they make of it. Behind handle_path or strip_prefix it takes path_prefix."},
+	"scope":          {8, "Compare the claim scope above with the scope lines, and the path with what they make of it, and for a write what they allow. Behind handle_path or strip_prefix it takes path_prefix."},
 	"client_ip":      {9, "Compare the claim with the client's address (--client-ip). Behind a proxy it takes trusted_proxies."},
 }
 
