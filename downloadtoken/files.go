@@ -166,5 +166,8 @@ func clean(path string) string {
 // if the file is not known.
 func (f *files) lockName(path string) (name string, ok bool) {
 	name, ok = f.name(path)
+	if full, err := filepath.Abs(name); err == nil { // a root can be spelled in several ways
+		name = full
+	}
 	return f.space + ":" + filepath.ToSlash(name), ok
 }

@@ -529,3 +529,18 @@ func TestMatrix(t *testing.T) {
 		t.Errorf("only %d were tried", count)
 	}
 }
+
+// TestLockName: two spellings of a root are one place.
+func TestLockName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := filepath.Abs("files")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := os.DirFS("/")
+	one, ok := (&files{system: site, root: "files"}).lockName("/a")
+	other, ok2 := (&files{system: site, root: here + "/"}).lockName("/a")
+	if one != other || !ok || !ok2 {
+		t.Errorf("%s, %s", one, other)
+	}
+}
