@@ -251,7 +251,7 @@ func (p *process) load(body string) error {
 	}
 	req.Header.Set("Content-Type", "text/caddyfile")
 	req.Header.Set("Cache-Control", "must-revalidate") // load even if unchanged
-	resp, err := restless.Do(req)
+	resp, err := p.do(req) // the admin endpoint closes its listener, too
 	if err != nil {
 		return err
 	}
@@ -268,6 +268,9 @@ func (p *process) load(body string) error {
 func (p *process) do(req *http.Request) (*http.Response, error) {
 	resp, err := restless.Do(req)
 	for err != nil && req.Context().Err() == nil && time.Since(time.Unix(0, p.reloaded.Load())) < 3*time.Second {
+		if req.GetBody != nil {
+			req.Body, _ = req.GetBody()
+		}
 		resp, err = restless.Do(req)
 	}
 	return resp, err
