@@ -251,7 +251,7 @@ func (p *process) load(body string) error {
 	}
 	req.Header.Set("Content-Type", "text/caddyfile")
 	req.Header.Set("Cache-Control", "must-revalidate") // load even if unchanged
-	resp, err := p.do(req) // the admin endpoint closes its listener, too
+	resp, err := p.do(req)                             // the admin endpoint closes its listener, too
 	if err != nil {
 		return err
 	}
