@@ -34,24 +34,18 @@ func findPathParameter(escapedPath, name string) (string, error) {
 			}
 		}
 	}
-	switch {
-	case count == 0:
-		return "", ErrMissing
-	case count > 1:
-		return "", ErrAmbiguous
-	}
-	_, value, _ := strings.Cut(found, "=")
-	text, err := url.PathUnescape(value)
-	if err != nil || text == "" {
-		return "", errValue
-	}
-	return text, nil
+	return valueOf(found, count, unescapePath)
+}
+
+func unescapePath(text string) (unescaped string, ok bool) {
+	unescaped, err := url.PathUnescape(text)
+	return unescaped, err == nil
 }
 
 func isPathParameter(piece, name string) bool {
 	got, _, _ := strings.Cut(piece, "=")
-	got, err := url.PathUnescape(got)
-	return err == nil && got == name && name != ""
+	got, ok := unescapePath(got)
+	return ok && got == name && name != ""
 }
 
 // StripPath returns an escaped path without the path-style parameters of these names,

@@ -105,6 +105,11 @@ func findParameter(rawQuery, name string) (string, error) {
 			count++
 		}
 	}
+	return valueOf(found, count, unescapeQuery)
+}
+
+// valueOf returns the value of a parameter that was found so many times.
+func valueOf(found string, count int, unescape func(string) (string, bool)) (string, error) {
 	switch {
 	case count == 0:
 		return "", ErrMissing
@@ -112,7 +117,7 @@ func findParameter(rawQuery, name string) (string, error) {
 		return "", ErrAmbiguous
 	}
 	_, value, _ := strings.Cut(found, "=")
-	text, ok := unescapeQuery(value)
+	text, ok := unescape(value)
 	if !ok || text == "" {
 		return "", errValue
 	}
